@@ -1,0 +1,1 @@
+"""Everything that turns Locust CSV and samples into numbers, comparisons and pictures."""

@@ -1,0 +1,230 @@
+"""The records of `summary.json`. `docs/summary.schema.json` is generated from them.
+
+Times are seconds. `None` (null) means not measured or not measurable; 0 means zero.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+SCHEMA = 1
+
+Interval = tuple[float, float]
+Verdict = Literal["valid", "suspect", "invalid"]
+Severity = Literal["note", "suspect", "invalid"]
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of the summary."""
+
+
+class Dist(Part, frozen=True, kw_only=True):
+    """A distribution over the requests of all repeats; a quantile with too few samples is null.
+
+    `ci95` holds intervals by name of the statistic (mean, p50 ...): Student-t over the repeats' own values, so null
+    (absent) with fewer than two repeats.
+    """
+
+    n: int
+    mean: float | None = None
+    p50: float | None = None
+    p90: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    max: float | None = None
+    ci95: dict[str, Interval] = {}
+    cv: dict[str, float] = {}  # coefficient of variation of the repeats' own values, by statistic
+
+
+class Estimate(Part, frozen=True, kw_only=True):
+    """A number with its 95 % interval; either end may be open (null)."""
+
+    value: float | None
+    ci95: tuple[float | None, float | None] | None = None
+
+
+class Finding(Part, frozen=True, kw_only=True):
+    """A doubt about the run: what was seen, why it matters, what to do."""
+
+    code: str
+    severity: Severity
+    saw: str
+    why: str
+    hint: str
+
+
+class Validity(Part, frozen=True, kw_only=True):
+    """Whether the run's numbers may be used, and every doubt about them."""
+
+    verdict: Verdict
+    findings: tuple[Finding, ...] = ()
+
+
+class Outage(Part, frozen=True, kw_only=True):
+    """One span in which a provider was down; `end_s` None: still down at the end.
+    Seconds of wall time since the run began."""
+
+    start_s: float
+    end_s: float | None
+    failures: int
+
+
+class Reliability(Part, frozen=True, kw_only=True):
+    """How often the provider failed. `rule` prints the outage rule; `resolution_s` is one inter-arrival gap."""
+
+    rule: str
+    resolution_s: float | None
+    success_ratio: Estimate
+    availability: Estimate
+    mtbf_s: Estimate
+    mttr_s: Estimate
+    provider_failures: int
+    failures_per_1k: float | None
+    outages: tuple[Outage, ...] = ()
+    longest_outage_s: float | None = None
+
+
+class Batch(Part, frozen=True, kw_only=True):
+    """Throughput of a workload that sends batches of texts or documents.
+
+    `efficiency` = items/s at b / (b x items/s at batch 1); `versus_sequential` = items/s at b / items/s at batch 1;
+    null without a batch of 1 to compare with.
+    """
+
+    size: int
+    items_per_s: float | None
+    efficiency: float | None = None
+    versus_sequential: float | None = None
+
+
+class Cost(Part, frozen=True, kw_only=True):
+    """USD by the price written in the plan."""
+
+    usd: float
+    usd_per_request: float | None
+    usd_per_1k_good: float | None
+    usd_per_1m_output_tokens: float | None
+
+
+class Goal(Part, frozen=True, kw_only=True):
+    """A limit the plan set: `saw` is the measured value, `met` None when it was not measured."""
+
+    text: str
+    saw: float | None
+    met: bool | None
+
+
+class Repeat(Part, frozen=True, kw_only=True):
+    """The figures of one repeat, on which the intervals rest."""
+
+    repeat: int
+    attempted: int
+    window_s: float | None
+    values: dict[str, float | None]  # such as ttft_s.p50, achieved_rps
+
+
+class Result(Part, frozen=True, kw_only=True):
+    """One target under one workload at one stage, all repeats together.
+    Warm-up is out of everything but `warmup_attempts`.
+
+    Rates: `offered_rps` planned arrivals (null for a closed stage), `achieved_rps` sent, `completed_rps` ended ok,
+    `goodput_rps` ended ok and within every SLO limit.
+    """
+
+    target: str
+    dialect: str | None = None
+    model: str | None = None
+    workload: str | None = None
+    kind: str | None = None
+    stage: int | None = None
+    stage_label: str | None = None
+    load: dict[str, Any] = {}
+    repeats: int = 1
+    attempted: int
+    warmup_attempts: int = 0
+    outcomes: dict[str, int] = {}
+    errors: dict[str, int] = {}  # by kind
+    error_classes: dict[str, int] = {}
+    window_s: float | None = None
+    offered_rps: float | None = None
+    achieved_rps: float | None = None
+    completed_rps: float | None = None
+    goodput_rps: float | None = None
+    output_tokens_per_s: float | None = None
+    ramp_to_drain_tokens_per_s: float | None = None
+    input_tokens_per_s: float | None = None
+    tokens_per_event: float | None = None
+    in_flight_mean: float | None = None
+    ttft_s: Dist | None = None
+    ttfo_s: Dist | None = None
+    itl_s: Dist | None = None
+    tpot_s: Dist | None = None
+    e2e_s: Dist | None = None
+    response_s: Dist | None = None
+    lag_s: Dist | None = None
+    connect_s: Dist | None = None
+    input_tokens: Dist | None = None
+    output_tokens: Dist | None = None
+    reliability: Reliability | None = None
+    batch: Batch | None = None
+    scaling: dict[str, Any] | None = None
+    quality: dict[str, Any] | None = None
+    cost: Cost | None = None
+    goals: tuple[Goal, ...] = ()
+    repeat_values: tuple[Repeat, ...] = ()
+
+
+class Comparison(Part, frozen=True, kw_only=True):
+    """Target `a` against target `b` on one metric, paired by repeat: `ratio` = a / b of the
+    repeats' values (geometric mean).
+
+    `verdict` speaks of a: better, worse, no difference (the interval lies within what does not matter or the test
+    does not tell them apart), undecided is told by `repeats_needed`, or not comparable with the reason.
+    """
+
+    workload: str
+    stage: int
+    metric: str
+    a: str
+    b: str
+    a_value: float | None
+    b_value: float | None
+    ratio: Estimate
+    p_value: float | None = None
+    p_adjusted: float | None = None
+    verdict: Literal["better", "worse", "no difference", "cannot tell", "not comparable"]
+    reason: str = ""
+    repeats_needed: int | None = None  # further repeats that would decide, at the spread seen
+
+
+class Reconciliation(Part, frozen=True, kw_only=True):
+    """Whether Locust's CSV and the samples tell the same story, for one Type and Name."""
+
+    entry: str
+    csv_requests: int | None
+    samples_requests: int | None
+    csv_failures: int | None
+    samples_failures: int | None
+    csv_median_ms: float | None
+    samples_median_ms: float | None
+    agree: bool
+
+
+class Summary(Part, frozen=True, kw_only=True):
+    """All numbers of one run."""
+
+    schema: int = SCHEMA
+    run: str
+    plan: str | None
+    source: Literal["samples", "locust-csv"]
+    started_utc: str | None = None
+    duration_s: float | None = None
+    ended: str | None = None  # complete, degraded, interrupted, died
+    validity: Validity
+    results: tuple[Result, ...]
+    comparisons: tuple[Comparison, ...] = ()
+    reconciliation: tuple[Reconciliation, ...] = ()
+    slo: dict[str, float | None] = {}
+    environment: dict[str, Any] = {}

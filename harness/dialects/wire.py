@@ -1,0 +1,118 @@
+"""The records that cross a dialect's border: what is asked, the HTTP request it becomes, what an event says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.plan import Kind
+from harness.sample import Usage
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One request in the harness's own words, free of any protocol.
+
+    `texts` holds the prompt (chat: one text; embeddings: the batch; rerank: the query, then the documents).
+    `max_tokens`, `temperature` and `stream` matter for chat only.
+    `body` holds further fields of the user's for the JSON body.
+    """
+
+    model: str
+    texts: tuple[str, ...]
+    max_tokens: int | None = None
+    temperature: float | None = None
+    stream: bool = True
+    key: str | None = field(default=None, repr=False)
+    body: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class HttpRequest:
+    """A request ready to send: `path` is appended to the target's base URL; `headers` include the key."""
+
+    path: str
+    headers: dict[str, str] = field(repr=False)
+    body: bytes
+
+
+@dataclass(frozen=True)
+class WireError:
+    """An error in the provider's own words: its machine-readable type or code, and its message."""
+
+    type: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What one event of a stream, or one whole reply, says. Empty fields: it says nothing of that.
+
+    `end` is the protocol's own end marker (a stream without one was cut short); usages of several events are joined by
+    `merge_usage`; `malformed` names why the bytes are not the dialect's.
+    `finish` is the provider's own word for why it stopped. `items` counts vectors, ranked documents or chat replies.
+    """
+
+    text: str = ""
+    reasoning: str = ""
+    refusal: str = ""
+    tool_arguments: str = ""
+    finish: str | None = None
+    usage: Usage | None = None
+    error: WireError | None = None
+    end: bool = False
+    refused: bool = False
+    items: int = 0
+    fingerprint: str | None = None
+    malformed: str | None = None
+
+    @property
+    def content(self) -> bool:
+        """Whether it carries generated content: text, reasoning, refusal or tool arguments."""
+        return bool(self.text or self.reasoning or self.refusal or self.tool_arguments)
+
+
+@dataclass(frozen=True)
+class ErrorReply:
+    """What the body and headers of a failed response say."""
+
+    error: WireError
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """A wire protocol as pure functions.
+
+    build: Ask -> HttpRequest. read: the `event` and `data` fields of one server-sent event -> Delta.
+    read_whole: the body of a reply that was not streamed -> Delta.
+    read_error: body of a non-2xx response -> ErrorReply.
+    None of them raises on bad bytes: a Delta says `malformed`, an ErrorReply quotes what came.
+    `key_env` is the environment variable where the provider's own SDK looks for the key.
+    """
+
+    name: str
+    kind: Kind
+    build: Callable[[Ask], HttpRequest]
+    read: Callable[[str, bytes], Delta]
+    read_whole: Callable[[bytes], Delta]
+    read_error: Callable[[bytes], ErrorReply]
+    key_env: str
+
+
+def merge_usage(earlier: Usage | None, later: Usage | None) -> Usage | None:
+    """Field by field the later value where there is one: some protocols send the counts in parts."""
+    if earlier is None or later is None:
+        return later or earlier
+    return Usage(
+        source=later.source,
+        input_tokens=_latest(earlier.input_tokens, later.input_tokens),
+        output_tokens=_latest(earlier.output_tokens, later.output_tokens),
+        reasoning_tokens=_latest(earlier.reasoning_tokens, later.reasoning_tokens),
+        cached_tokens=_latest(earlier.cached_tokens, later.cached_tokens),
+    )
+
+
+def _latest(earlier: int | None, later: int | None) -> int | None:
+    return earlier if later is None else later

@@ -1,0 +1,134 @@
+"""The one error taxonomy: what went wrong with an attempt, and the errors this program raises itself.
+
+An attempt's failure is data: an `ErrorKind`, which belongs to one `ErrorClass`. A user's mistake is a
+`UsageFault`: place, value, rule, and a hint. Provider failures (those that count for reliability) are the
+classes server, transport and stream; throttling, client and content errors are reported apart.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ErrorClass(StrEnum):
+    """Who or what is at fault, in the words of the metrics page."""
+
+    CLIENT = "client"
+    THROTTLED = "throttled"
+    SERVER = "server"
+    TRANSPORT = "transport"
+    STREAM = "stream"
+    CONTENT = "content"
+
+
+class ErrorKind(StrEnum):
+    """The cause of a failed attempt; `CLASS_OF` gives its class."""
+
+    AUTH = "auth"  # 401, 403: key missing, wrong or without permission
+    BILLING = "billing"  # 402 and bodies that speak of an empty balance
+    NOT_FOUND = "not_found"  # 404: path or model
+    BAD_REQUEST = "bad_request"  # every other 4xx
+    REDIRECT = "redirect"  # 3xx: never followed, since a key would travel with it
+    RATE_LIMIT = "rate_limit"  # 429, or a body of that type
+    QUOTA = "quota"  # a 429 that waiting will not cure: plan or balance used up
+    OVERLOADED = "overloaded"  # 503, 529, or a body of that type
+    SERVER_ERROR = "server_error"  # every other 5xx; 408 and 409
+    DNS = "dns"
+    CONNECT = "connect"
+    CONNECT_TIMEOUT = "connect_timeout"
+    TLS = "tls"
+    RESET = "reset"  # connection reset, or closed before any byte of the response
+    READ_TIMEOUT = "read_timeout"  # no byte of the response in time
+    TOTAL_TIMEOUT = "total_timeout"  # the whole attempt took too long
+    PROTOCOL = "protocol"  # what came back is not HTTP/1.1
+    STREAM_ERROR = "stream_error"  # an error event after status 200
+    TRUNCATED = "truncated"  # the body or the stream stopped without its end marker
+    STALLED = "stalled"  # the stream began, then no byte for the read timeout
+    MALFORMED = "malformed"  # bytes that are not what the dialect speaks, such as HTML
+    EMPTY = "empty"  # a complete reply without any content
+    REFUSED = "refused"  # the provider declined or blocked the prompt
+
+
+CLASS_OF: dict[ErrorKind, ErrorClass] = {
+    ErrorKind.AUTH: ErrorClass.CLIENT,
+    ErrorKind.BILLING: ErrorClass.CLIENT,
+    ErrorKind.NOT_FOUND: ErrorClass.CLIENT,
+    ErrorKind.BAD_REQUEST: ErrorClass.CLIENT,
+    ErrorKind.REDIRECT: ErrorClass.CLIENT,
+    ErrorKind.RATE_LIMIT: ErrorClass.THROTTLED,
+    ErrorKind.QUOTA: ErrorClass.THROTTLED,
+    ErrorKind.OVERLOADED: ErrorClass.SERVER,
+    ErrorKind.SERVER_ERROR: ErrorClass.SERVER,
+    ErrorKind.DNS: ErrorClass.TRANSPORT,
+    ErrorKind.CONNECT: ErrorClass.TRANSPORT,
+    ErrorKind.CONNECT_TIMEOUT: ErrorClass.TRANSPORT,
+    ErrorKind.TLS: ErrorClass.TRANSPORT,
+    ErrorKind.RESET: ErrorClass.TRANSPORT,
+    ErrorKind.READ_TIMEOUT: ErrorClass.TRANSPORT,
+    ErrorKind.TOTAL_TIMEOUT: ErrorClass.TRANSPORT,
+    ErrorKind.PROTOCOL: ErrorClass.TRANSPORT,
+    ErrorKind.STREAM_ERROR: ErrorClass.STREAM,
+    ErrorKind.TRUNCATED: ErrorClass.STREAM,
+    ErrorKind.STALLED: ErrorClass.STREAM,
+    ErrorKind.MALFORMED: ErrorClass.STREAM,
+    ErrorKind.EMPTY: ErrorClass.CONTENT,
+    ErrorKind.REFUSED: ErrorClass.CONTENT,
+}
+
+PROVIDER_FAILURES = frozenset({ErrorClass.SERVER, ErrorClass.TRANSPORT, ErrorClass.STREAM})
+
+_QUOTA_WORDS = ("insufficient_quota", "quota_exceeded", "billing_hard_limit")
+_BILLING_WORDS = ("insufficient_balance", "billing", "balance")
+_THROTTLE_WORDS = ("rate_limit", "resource_exhausted", "too_many_requests")
+_OVERLOAD_WORDS = ("overloaded", "unavailable", "server_is_busy")
+_AUTH_WORDS = ("authentication", "permission", "unauthenticated", "invalid_api_key", "auth_")
+
+
+def classify(status: int | None, error_type: str = "") -> ErrorKind | None:
+    """Return the kind of error of a response, or None for a success (2xx without an error body).
+
+    `status` is the HTTP status (None: an error event inside a stream that began with 200); `error_type` is
+    the provider's own machine-readable type or code, such as `overloaded_error`, "" when there is none.
+    Exceptions are not classified here: the transport names their kind where it raises them.
+    """
+    word = error_type.lower()
+    if status is None:
+        return ErrorKind.RATE_LIMIT if _has(word, _THROTTLE_WORDS) else ErrorKind.STREAM_ERROR
+    if 200 <= status < 300:
+        return None
+    if status < 400:
+        return ErrorKind.REDIRECT
+    return _kind_of_failed_status(status, word)
+
+
+def _kind_of_failed_status(status: int, word: str) -> ErrorKind:
+    if status == 429:
+        return ErrorKind.QUOTA if _has(word, _QUOTA_WORDS) else ErrorKind.RATE_LIMIT
+    if status >= 500:
+        if _has(word, _THROTTLE_WORDS):
+            return ErrorKind.RATE_LIMIT
+        overloaded = status in (503, 529) or _has(word, _OVERLOAD_WORDS)
+        return ErrorKind.OVERLOADED if overloaded else ErrorKind.SERVER_ERROR
+    if status in (408, 409):
+        return ErrorKind.SERVER_ERROR
+    if status == 402 or (status == 403 and _has(word, _BILLING_WORDS)):
+        return ErrorKind.BILLING
+    if status in (401, 403) or _has(word, _AUTH_WORDS):
+        return ErrorKind.AUTH
+    return ErrorKind.NOT_FOUND if status == 404 else ErrorKind.BAD_REQUEST
+
+
+def _has(word: str, parts: tuple[str, ...]) -> bool:
+    return any(part in word for part in parts)
+
+
+class UsageFault(Exception):  # noqa: N818  (it is the user's fault, not an error of the program)
+    """Bad usage, plan or input: one line saying place, value and rule, and one saying what to do.
+
+    The command line prints `error: MESSAGE`, then `hint: HINT`, and exits 2.
+    """
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint

@@ -1,0 +1,259 @@
+"""The plan: what to measure. Frozen typed records, and the order in which their cells are run.
+
+A cell is one target under one workload at one stage. A repeat runs every cell once; within a repeat the targets
+take turns in a seeded order, so that what changes with time hits all of them alike.
+`harness.plan_file` reads these records from YAML; `docs/plan.schema.json` is generated from them.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+NotNegative = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+
+Kind = Literal["chat", "embeddings", "rerank"]
+KIND_OF_DIALECT: dict[str, Kind] = {
+    "openai-chat": "chat",
+    "openai-responses": "chat",
+    "anthropic-messages": "chat",
+    "google-generate": "chat",
+    "openai-embeddings": "embeddings",
+    "jina-embeddings": "embeddings",
+    "jina-rerank": "rerank",
+}
+DialectName = Literal[
+    "openai-chat",
+    "openai-responses",
+    "anthropic-messages",
+    "google-generate",
+    "openai-embeddings",
+    "jina-embeddings",
+    "jina-rerank",
+]
+
+SIMULATED = "sim://"
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A part of a plan: immutable, and an unknown key is an error."""
+
+
+class Price(Record, frozen=True, kw_only=True):
+    """USD per million tokens, as billed. `input_cached` is the price of input tokens read from a cache
+    (None: the same as `input`)."""
+
+    input: NotNegative
+    output: NotNegative = 0.0
+    input_cached: NotNegative | None = None
+
+
+class Target(Record, frozen=True, kw_only=True):
+    """An endpoint to measure.
+
+    `base_url` is what an official SDK would take, or `sim://NAME` for a provider of the embedded simulator.
+    `key_env` names the environment variable that holds the key; None sends no key.
+    `body` holds further fields for the request's JSON body, `headers` further headers.
+    """
+
+    name: Name
+    dialect: DialectName
+    base_url: str
+    model: Annotated[str, msgspec.Meta(min_length=1)]
+    key_env: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    headers: dict[str, str] = {}
+    body: dict[str, Any] = {}
+    price: Price | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What the dialect does: chat, embeddings or rerank."""
+        return KIND_OF_DIALECT[self.dialect]
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the embedded simulator plays this target."""
+        return self.base_url.startswith(SIMULATED)
+
+
+class Stage(Record, frozen=True, kw_only=True):
+    """A span of load: closed (`concurrency` users, each sends when its last reply ended) or open (`rate_rps`
+    arrivals a second, whether or not replies have come). `duration_s` follows the warm-up."""
+
+    duration_s: Positive
+    name: Name | None = None
+    concurrency: Count | None = None
+    rate_rps: Positive | None = None
+    arrival: Literal["constant", "poisson"] = "constant"
+    max_in_flight: Count = 1000
+    max_lag_s: Positive = 1.0
+    warmup_s: NotNegative | None = None
+
+    @property
+    def label(self) -> str:
+        """The stage's name, or what load it is."""
+        load = f"{self.concurrency} users" if self.concurrency else f"{self.rate_rps:g}/s {self.arrival}"
+        return self.name or load
+
+
+class Workload(Record, frozen=True, kw_only=True):
+    """What each request asks for.
+
+    Lengths are in tokens: `256`, `N(480,120)` (normal: mean, standard deviation) or `U(100,400)` (uniform).
+    `output_tokens` caps the reply. `batch` is how many texts an embeddings request holds, or how many documents
+    a rerank request ranks. `prefix_share` is the part of a prompt that all prompts share (what a provider may
+    cache). `goals` are limits that the report shows as met or missed, such as `e2e_s.p95 < 2`.
+    """
+
+    kind: Kind = "chat"
+    name: Name = "default"
+    input_tokens: int | str = 256
+    output_tokens: int | str = 256
+    stream: bool = True
+    unique_prompts: bool = True
+    prefix_share: Share = 0.0
+    temperature: NotNegative | None = 0.0
+    batch: Count = 1
+    goals: tuple[str, ...] = ()
+    stages: tuple[Stage, ...] = ()
+
+
+class Slo(Record, frozen=True, kw_only=True):
+    """Limits that a good request meets all together. `availability` is a limit on the target, not a request."""
+
+    ttft_s: Positive | None = None
+    tpot_s: Positive | None = None
+    e2e_s: Positive | None = None
+    availability: Share | None = None
+
+
+class Budget(Record, frozen=True, kw_only=True):
+    """What the whole run may use; it stops before passing either limit."""
+
+    usd: Positive | None = None
+    requests: Count | None = None
+
+
+class Timeouts(Record, frozen=True, kw_only=True):
+    """When an attempt is given up: to connect, between two bytes of a response, and in all."""
+
+    connect_s: Positive = 10.0
+    read_s: Positive = 60.0
+    total_s: Positive = 600.0
+
+
+class Plan(Record, frozen=True, kw_only=True):
+    """The whole plan. `workloads` may be written as one `workload`."""
+
+    name: Name
+    targets: Annotated[tuple[Target, ...], msgspec.Meta(min_length=1)]
+    workloads: Annotated[tuple[Workload, ...], msgspec.Meta(min_length=1)]
+    stages: tuple[Stage, ...] = ()
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
+    repeats: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 3
+    warmup_s: NotNegative = 5.0
+    drain_s: NotNegative = 30.0
+    timeouts: Timeouts = Timeouts()
+    slo: Slo = Slo()
+    budget: Budget = Budget()
+    simulator: dict[str, Any] = {}
+    alerts: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One target under one workload at one stage. `stage_index` counts the stages of that workload."""
+
+    target: Target
+    workload: Workload
+    stage_index: int
+    stage: Stage
+    warmup_s: float
+
+    @property
+    def span_s(self) -> float:
+        """How long requests are started: warm-up and duration."""
+        return self.warmup_s + self.stage.duration_s
+
+    @property
+    def entry(self) -> str:
+        """The cell's name in Locust's statistics: target and workload."""
+        return entry_name(self.target.name, self.workload.name)
+
+
+def entry_name(target: str, workload: str) -> str:
+    """The Name column of Locust's statistics."""
+    return f"{target} {workload}"
+
+
+def cells(plan: Plan, repeat: int) -> tuple[Cell, ...]:
+    """Every cell of the plan in the order of one repeat (counted from 1).
+
+    Workloads and stages keep the order of the plan; at each of them the targets come in an order drawn from
+    `plan.seed` and `repeat`.
+    """
+    rng = random.Random(f"{plan.seed}/order/{repeat}")  # noqa: S311  (a schedule, not a secret)
+    ordered: list[Cell] = []
+    for workload in plan.workloads:
+        for index, stage in enumerate(stages_of(plan, workload)):
+            fitting = [target for target in plan.targets if target.kind == workload.kind]
+            rng.shuffle(fitting)
+            warmup_s = plan.warmup_s if stage.warmup_s is None else stage.warmup_s
+            ordered += [Cell(target, workload, index, stage, warmup_s) for target in fitting]
+    return tuple(ordered)
+
+
+def stages_of(plan: Plan, workload: Workload) -> tuple[Stage, ...]:
+    """The stages a workload runs through: its own, else the plan's."""
+    return workload.stages or plan.stages
+
+
+@dataclass(frozen=True)
+class Length:
+    """A distribution of lengths in tokens: `fixed` (a), `normal` (mean a, standard deviation b) or `uniform`
+    (from a to b). Draws are whole and at least 1."""
+
+    shape: Literal["fixed", "normal", "uniform"]
+    a: float
+    b: float = 0.0
+
+    def draw(self, rng: random.Random) -> int:
+        """One length."""
+        if self.shape == "fixed":
+            return int(self.a)
+        value = rng.gauss(self.a, self.b) if self.shape == "normal" else rng.uniform(self.a, self.b)
+        return max(1, round(value))
+
+    @property
+    def mean(self) -> float:
+        """The mean length."""
+        return (self.a + self.b) / 2 if self.shape == "uniform" else self.a
+
+
+_NUMBER = r"\s*(\d{1,7}(?:\.\d{1,3})?)\s*"
+_LENGTH = re.compile(rf"^([NU])\({_NUMBER},{_NUMBER}\)$")
+
+
+def parse_length(value: int | str) -> Length:
+    """Read `256`, `N(480,120)` or `U(100,400)`. Raises ValueError saying the rule that was broken."""
+    if isinstance(value, int) or value.strip().isdigit():
+        if not 1 <= int(value) <= 10_000_000:
+            raise ValueError("a length is at least 1 token and at most 10000000")
+        return Length("fixed", float(value))
+    match = _LENGTH.match(value.strip())
+    if match is None:
+        raise ValueError("a length is a whole number, N(mean,sd) or U(low,high)")
+    letter, a, b = match[1], float(match[2]), float(match[3])
+    if letter == "N" and a >= 1:
+        return Length("normal", a, b)
+    if letter == "U" and 1 <= a <= b:
+        return Length("uniform", a, b)
+    raise ValueError("N(mean,sd) wants mean >= 1; U(low,high) wants 1 <= low <= high")

@@ -1,0 +1,80 @@
+"""Names and paths inside a run directory: the one place that knows them."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """A run directory, existing or about to be made; every file of it by name."""
+
+    root: Path
+
+    @property
+    def name(self) -> str:
+        """The run's id: `<plan name>/<UTC start>-<short id>`."""
+        return f"{self.root.parent.name}/{self.root.name}"
+
+    @property
+    def plan(self) -> Path:
+        """The resolved plan."""
+        return self.root / "plan.yaml"
+
+    @property
+    def run_json(self) -> Path:
+        """Environment, commands, workers, how the run ended."""
+        return self.root / "run.json"
+
+    @property
+    def journals(self) -> Path:
+        """The folder of journals, one file a worker."""
+        return self.root / "journal"
+
+    def journal(self, worker: str) -> Path:
+        """The journal of one worker."""
+        return self.journals / f"{worker}.jsonl"
+
+    @property
+    def samples(self) -> Path:
+        """All samples as one table."""
+        return self.root / "samples.parquet"
+
+    @property
+    def locust_logs(self) -> Path:
+        """The folder of what each Locust process wrote: its CSV of a repeat, and its log."""
+        return self.root / "locust"
+
+    def locust_csv(self, part: str) -> Path:
+        """One of Locust's four files: stats, stats_history, failures, exceptions."""
+        return self.root / f"locust_{part}.csv"
+
+    @property
+    def truth(self) -> Path:
+        """What the embedded simulator says it did; only in simulated runs."""
+        return self.root / "truth.jsonl"
+
+    @property
+    def summary(self) -> Path:
+        """The run's numbers."""
+        return self.root / "summary.json"
+
+    @property
+    def report(self) -> Path:
+        """The page for people."""
+        return self.root / "report.html"
+
+
+LOCUST_CSV_PARTS = ("stats", "stats_history", "failures", "exceptions")
+
+
+def new_run_dir(runs_root: Path, plan_name: str) -> RunDir:
+    """Make `runs_root/<plan name>/<UTC start>-<short id>/` with its folders."""
+    start = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    run_dir = RunDir(runs_root / plan_name / f"{start}-{secrets.token_hex(2)}")
+    run_dir.journals.mkdir(parents=True)
+    run_dir.locust_logs.mkdir()
+    return run_dir

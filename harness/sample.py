@@ -1,0 +1,149 @@
+"""The sample: what is known of one attempt. Journals and `samples.parquet` hold nothing else.
+
+Times are integers in nanoseconds of the monotonic clock, relative to the worker's anchor (`Header.mono_ns`).
+`None` means not measured; 0 means zero. One attempt is one sample; a retry is a new sample with the same
+`seq` and a higher `attempt`.
+
+History of the journal's schema
+  1  first version
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+from harness.errors import CLASS_OF, ErrorClass, ErrorKind
+
+SCHEMA = 1
+
+
+class Outcome(StrEnum):
+    """How an attempt ended. Only `OK` is a success."""
+
+    OK = "ok"
+    FAILED = "failed"
+    THROTTLED = "throttled"
+    TRUNCATED = "truncated"
+    TIMED_OUT = "timed_out"
+    CANCELLED = "cancelled"  # by us: the drain limit passed
+    DROPPED = "dropped"  # by us: never sent, too late (open load)
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Tokens of one reply. `output_tokens` is what is billed, reasoning included; `cached_tokens` is the part
+    of `input_tokens` that was read from a cache."""
+
+    source: Literal["provider", "estimated"]
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cached_tokens: int | None = None
+
+
+class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="sample"):
+    """One attempt.
+
+    `start_ns` is stamped before connecting where a connection has to be made (then `connect_ns` is when TCP and
+    TLS stood), else just before the first byte is written. `headers_ns` is the arrival of the response's first
+    byte. `event_ns` holds the arrival of each content event (generated text, reasoning, refusal, tool
+    arguments; for a reply that is not streamed: none). `first_text_ns` is the first visible text.
+    """
+
+    run: str
+    target: str
+    dialect: str
+    model: str
+    workload: str
+    stage: int
+    repeat: int
+    worker: str
+    seq: int
+    attempt: int = 1
+    prompt_id: str
+    due_ns: int | None = None
+    start_ns: int | None = None  # None: dropped, never sent
+    connect_ns: int | None = None
+    headers_ns: int | None = None
+    event_ns: tuple[int, ...] = ()
+    first_text_ns: int | None = None
+    end_ns: int
+    outcome: Outcome
+    error: ErrorKind | None = None
+    error_detail: str | None = None
+    status: int | None = None
+    retry_after_s: float | None = None
+    request_id: str | None = None
+    reused: bool | None = None
+    usage: Usage | None = None
+    text_chars: int | None = None
+    items: int | None = None  # vectors or ranked documents in the reply; 1 for a chat reply
+    response_bytes: int | None = None
+    finish_reason: str | None = None
+    first_event_tokens: int | None = None  # tokens the first content event carried, where the wire tells
+    fingerprint: str | None = None
+
+    @property
+    def error_class(self) -> ErrorClass | None:
+        """The class of `error`."""
+        return None if self.error is None else CLASS_OF[self.error]
+
+
+class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="header"):
+    """First line of a journal: who wrote it, and the anchors that turn its relative times into others.
+
+    `mono_ns` and `wall_ns` were read together: absolute monotonic time = mono_ns + sample time, and wall time =
+    wall_ns + sample time. `share` (k, n) says that this worker was the k-th of n.
+    """
+
+    schema: int
+    run: str
+    worker: str
+    repeat: int
+    share: tuple[int, int]
+    wall_ns: int
+    mono_ns: int
+    pid: int
+    host: str
+
+
+class Footer(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="footer"):
+    """Last line of a journal that was closed in order. A journal without it was cut short."""
+
+    samples: int
+    end_ns: int
+
+
+Line = Header | Sample | Footer
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Line)
+
+
+def encode(line: Line) -> bytes:
+    """One journal line, newline included."""
+    return _encoder.encode(line) + b"\n"
+
+
+def decode(line: bytes) -> Line:
+    """The record in one journal line. Raises `msgspec.DecodeError` or its `ValidationError` when it is torn."""
+    record: Line = _decoder.decode(line)
+    return record
+
+
+OUTCOME_OF: dict[ErrorKind, Outcome] = {
+    ErrorKind.RATE_LIMIT: Outcome.THROTTLED,
+    ErrorKind.QUOTA: Outcome.THROTTLED,
+    ErrorKind.TRUNCATED: Outcome.TRUNCATED,
+    ErrorKind.STALLED: Outcome.TIMED_OUT,
+    ErrorKind.CONNECT_TIMEOUT: Outcome.TIMED_OUT,
+    ErrorKind.READ_TIMEOUT: Outcome.TIMED_OUT,
+    ErrorKind.TOTAL_TIMEOUT: Outcome.TIMED_OUT,
+}
+
+
+def outcome_of(error: ErrorKind | None) -> Outcome:
+    """The outcome that a kind of error amounts to; ok when there is none."""
+    return Outcome.OK if error is None else OUTCOME_OF.get(error, Outcome.FAILED)
