@@ -1,0 +1,5 @@
+"""`python -m harness VERB` is `tokenswarm VERB`."""
+
+from harness.cli import main
+
+main()

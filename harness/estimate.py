@@ -1,0 +1,46 @@
+"""What a plan will use, before it is run: requests, tokens, cost, duration. An estimate, with its assumption."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.launch import expected_s
+from harness.plan import Cell, Plan, cells, parse_length
+
+_ASSUMED_TTFT_S = 0.5
+_ASSUMED_TPOT_S = 0.02
+
+
+def estimate(plan: Plan) -> dict[str, Any]:
+    """Figures for all repeats together. A closed stage sends as fast as replies come, so its count rests on an
+    assumed service time of 0.5 s plus 20 ms for each output token; a faster target gets more requests."""
+    requests = input_tokens = output_tokens = 0.0
+    usd: float | None = 0.0
+    for cell in cells(plan, 1):
+        count = plan.repeats * _requests(cell)
+        tokens_in = count * parse_length(cell.workload.input_tokens).mean * cell.workload.batch
+        tokens_out = count * _output_tokens(cell)
+        requests, input_tokens, output_tokens = requests + count, input_tokens + tokens_in, output_tokens + tokens_out
+        price = cell.target.price
+        usd = (
+            None if usd is None or price is None else usd + (tokens_in * price.input + tokens_out * price.output) / 1e6
+        )
+    return {
+        "requests": round(requests),
+        "input_tokens": round(input_tokens),
+        "output_tokens": round(output_tokens),
+        "usd": None if usd is None else round(usd, 4),
+        "duration_s": round(expected_s(plan)),
+        "assumes": f"a service time of {_ASSUMED_TTFT_S:g} s + {_ASSUMED_TPOT_S:g} s per output token in closed stages",
+    }
+
+
+def _output_tokens(cell: Cell) -> float:
+    return parse_length(cell.workload.output_tokens).mean if cell.workload.kind == "chat" else 0.0
+
+
+def _requests(cell: Cell) -> float:
+    if cell.stage.rate_rps is not None:
+        return cell.stage.rate_rps * cell.span_s
+    service_s = _ASSUMED_TTFT_S + _ASSUMED_TPOT_S * _output_tokens(cell)
+    return (cell.stage.concurrency or 0) * cell.span_s / service_s

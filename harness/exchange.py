@@ -1,0 +1,315 @@
+"""perform(): one attempt becomes one sample. The only place where a request turns into numbers.
+
+While bytes come in, each read is only stamped and kept; events are cut and decoded after the response has ended,
+so that parsing never delays a stamp.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import gevent
+
+from harness.dialects import DIALECTS
+from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest, join_url, merge_usage
+from harness.errors import ErrorKind, classify
+from harness.plan import Target, Workload
+from harness.prompts import Prompt
+from harness.sample import Outcome, Sample, Usage, outcome_of
+from harness.sse import EventTooLarge, SseReader
+from harness.transport import Connection, Piece, Response, TransportFault
+
+_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-goog-request-id")
+_DETAIL_CHARS = 300
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an attempt belongs: the fields of a sample that are known before it is sent.
+
+    `anchor_ns` is the worker's monotonic anchor, to which all times of the sample are relative.
+    """
+
+    run: str
+    stage: int
+    repeat: int
+    worker: str
+    seq: int
+    anchor_ns: int
+    attempt: int = 1
+    due_ns: int | None = None
+
+
+@dataclass(slots=True)
+class _Reply:
+    """What the deltas of a response add up to."""
+
+    event_ns: list[int] = field(default_factory=list)
+    first_text_ns: int | None = None
+    text_chars: int = 0
+    usage: Usage | None = None
+    finish: str | None = None
+    fingerprint: str | None = None
+    items: int = 0
+    ended: bool = False
+    refused: bool = False
+    content: bool = False
+    error: ErrorKind | None = None
+    detail: str | None = None
+
+
+def perform(
+    connection: Connection, target: Target, workload: Workload, prompt: Prompt, origin: Origin, key: str | None
+) -> Sample:
+    """Send one request and return what happened. Never raises for what the network or the provider did.
+
+    When the greenlet is killed while the request is under way, the sample is `cancelled`; the caller journals it and
+    then ends (`gevent.GreenletExit` is swallowed here and told by the outcome).
+    """
+    dialect = DIALECTS[target.dialect]
+    ask = _ask(target, workload, prompt, key)
+    request = dialect.build(ask)
+    head = _head(connection, target, request)
+    attempt = _Attempt(connection, time.monotonic_ns())
+    try:
+        attempt.run(head, request.body)
+    except TransportFault as fault:
+        attempt.error, attempt.detail = fault.kind, fault.detail
+        connection.close()
+    except gevent.GreenletExit:
+        attempt.cancelled = True
+        connection.close()
+    end_ns = attempt.last_ns if attempt.response.complete else time.monotonic_ns()
+    reply = _reply_of(attempt, dialect, ask.stream and dialect.kind == "chat")
+    detail = _redact(reply.detail, key)
+    return _sample(target, workload, prompt, origin, attempt, reply, detail, end_ns)
+
+
+class _Attempt:
+    """The part of an attempt that is timed: connect, write, stamp reads."""
+
+    def __init__(self, connection: Connection, start_ns: int) -> None:
+        self.connection = connection
+        self.start_ns = start_ns
+        self.last_ns = start_ns
+        self.connect_ns: int | None = None
+        self.response = Response()
+        self.pieces: list[Piece] = []
+        self.error: ErrorKind | None = None
+        self.detail: str | None = None
+        self.cancelled = False
+
+    def run(self, head: bytes, body: bytes) -> None:
+        """Raises TransportFault, and GreenletExit when it is killed."""
+        deadline_ns = self.start_ns + int(self.connection.timeouts.total_s * 1e9)
+        if not self.connection.ready():
+            self.connection.connect()
+            self.connect_ns = time.monotonic_ns()
+        self.connection.send(head, body)
+        for piece in self.connection.receive(self.response, deadline_ns):
+            self.pieces.append(piece)
+        self.last_ns = self.response.last_read_ns or self.start_ns
+
+
+def _ask(target: Target, workload: Workload, prompt: Prompt, key: str | None) -> Ask:
+    return Ask(
+        model=target.model,
+        texts=prompt.texts,
+        max_tokens=prompt.max_tokens,
+        temperature=workload.temperature,
+        stream=workload.stream,
+        key=key,
+        body=target.body,
+    )
+
+
+def _head(connection: Connection, target: Target, request: HttpRequest) -> bytes:
+    """The request line and headers. The target's own headers stand over the dialect's."""
+    url = urlsplit(join_url(target.base_url, request.path))
+    path = url.path + (f"?{url.query}" if url.query else "")
+    headers = {"host": connection.endpoint.authority, "user-agent": "tokenswarm", "accept-encoding": "identity"}
+    headers |= {name.lower(): value for name, value in request.headers.items()}
+    headers |= {name.lower(): value for name, value in target.headers.items()}
+    headers["content-length"] = str(len(request.body))
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def _reply_of(attempt: _Attempt, dialect: Dialect, stream: bool) -> _Reply:  # noqa: FBT001
+    """Decode what came, and decide what it amounts to. The first thing that went wrong names the error."""
+    reply = _Reply()
+    response = attempt.response
+    if response.status is not None and not 200 <= response.status < 300:
+        _read_failure(reply, attempt, dialect)
+    elif stream:
+        _read_stream(reply, attempt.pieces, dialect)
+    elif response.complete:
+        _add(reply, dialect.read_whole(b"".join(piece.data for piece in attempt.pieces)), None)
+    if attempt.error is not None and reply.error is None:
+        reply.error, reply.detail = attempt.error, attempt.detail
+    if reply.error is None and response.complete and not attempt.cancelled:
+        _judge(reply, stream)
+    return reply
+
+
+def _read_failure(reply: _Reply, attempt: _Attempt, dialect: Dialect) -> None:
+    said = dialect.read_error(b"".join(piece.data for piece in attempt.pieces))
+    reply.error = classify(attempt.response.status, said.error.type)
+    reply.detail = ": ".join(part for part in (said.error.type, said.error.message) if part) or None
+    if said.retry_after_s is not None:
+        attempt.response.headers.setdefault("retry-after", f"{said.retry_after_s}")
+
+
+def _read_stream(reply: _Reply, pieces: Iterable[Piece], dialect: Dialect) -> None:
+    reader = SseReader()
+    t_ns = 0
+    try:
+        for piece in pieces:
+            t_ns = piece.t_ns
+            for event in reader.feed(piece.data):
+                _add(reply, dialect.read(event.event, event.data), t_ns)
+        for event in reader.flush():
+            _add(reply, dialect.read(event.event, event.data), t_ns)
+    except EventTooLarge as error:
+        reply.error, reply.detail = ErrorKind.MALFORMED, str(error)
+    if reader.stray and not reply.content and reply.error is None and not reply.ended:
+        reply.error = ErrorKind.MALFORMED
+        reply.detail = f"not an event stream: {reader.stray[:120].decode('utf-8', 'replace')}"
+
+
+def _add(reply: _Reply, delta: Delta, t_ns: int | None) -> None:
+    if delta.content:
+        reply.content = True
+        if t_ns is not None:
+            reply.event_ns.append(t_ns)
+            if reply.first_text_ns is None and (delta.text or delta.refusal):
+                reply.first_text_ns = t_ns
+        reply.text_chars += len(delta.text)
+    reply.usage = merge_usage(reply.usage, delta.usage)
+    reply.finish = delta.finish or reply.finish
+    reply.fingerprint = delta.fingerprint or reply.fingerprint
+    reply.items = max(reply.items, delta.items)
+    reply.ended = reply.ended or delta.end
+    reply.refused = reply.refused or delta.refused or bool(delta.refusal)
+    if reply.error is not None:
+        return
+    if delta.error is not None:
+        reply.error = classify(None, delta.error.type)
+        reply.detail = f"{delta.error.type}: {delta.error.message}"
+    elif delta.malformed is not None:
+        reply.error, reply.detail = ErrorKind.MALFORMED, delta.malformed
+
+
+def _judge(reply: _Reply, stream: bool) -> None:  # noqa: FBT001
+    """Of a response that came whole over HTTP: whether it is also a whole, sensible reply."""
+    if stream and not reply.ended:
+        reply.error = ErrorKind.TRUNCATED if reply.content else ErrorKind.EMPTY
+        reply.detail = "the stream ended without its end marker"
+    elif reply.refused:
+        reply.error, reply.detail = ErrorKind.REFUSED, f"finish reason {reply.finish}"
+    elif not reply.content and not reply.items:
+        reply.error, reply.detail = ErrorKind.EMPTY, f"no content; finish reason {reply.finish}"
+
+
+def _sample(
+    target: Target,
+    workload: Workload,
+    prompt: Prompt,
+    origin: Origin,
+    attempt: _Attempt,
+    reply: _Reply,
+    detail: str | None,
+    end_ns: int,
+) -> Sample:
+    anchor = origin.anchor_ns
+    response = attempt.response
+    good = reply.error is None
+    return Sample(
+        run=origin.run,
+        target=target.name,
+        dialect=target.dialect,
+        model=target.model,
+        workload=workload.name,
+        stage=origin.stage,
+        repeat=origin.repeat,
+        worker=origin.worker,
+        seq=origin.seq,
+        attempt=origin.attempt,
+        prompt_id=prompt.id,
+        due_ns=origin.due_ns,
+        start_ns=attempt.start_ns - anchor,
+        connect_ns=_relative(attempt.connect_ns, anchor),
+        headers_ns=_relative(response.first_byte_ns, anchor),
+        event_ns=tuple(t_ns - anchor for t_ns in reply.event_ns),
+        first_text_ns=_relative(reply.first_text_ns, anchor),
+        end_ns=end_ns - anchor,
+        outcome=Outcome.CANCELLED if attempt.cancelled else outcome_of(reply.error),
+        error=None if attempt.cancelled else reply.error,
+        error_detail=detail,
+        status=response.status,
+        retry_after_s=_retry_after_s(response.headers),
+        request_id=_request_id(response.headers),
+        reused=attempt.connect_ns is None,
+        usage=reply.usage,
+        text_chars=reply.text_chars if reply.content or good else None,
+        items=(reply.items or 1) if good and not attempt.cancelled else None,
+        response_bytes=response.body_bytes,
+        finish_reason=reply.finish,
+        fingerprint=reply.fingerprint,
+    )
+
+
+def _relative(t_ns: int | None, anchor_ns: int) -> int | None:
+    return None if t_ns is None else t_ns - anchor_ns
+
+
+def _request_id(headers: dict[str, str]) -> str | None:
+    return next((headers[name][:100] for name in _REQUEST_ID_HEADERS if name in headers), None)
+
+
+_SECONDS = re.compile(r"^\d{1,9}(\.\d{1,9})?$")
+
+
+def _retry_after_s(headers: dict[str, str]) -> float | None:
+    """Seconds the provider asks to wait: `retry-after-ms`, or `retry-after` in seconds (a date is left alone)."""
+    milliseconds = headers.get("retry-after-ms", "").strip()
+    if _SECONDS.match(milliseconds):
+        return float(milliseconds) / 1000
+    seconds = headers.get("retry-after", "").strip()
+    return float(seconds) if _SECONDS.match(seconds) else None
+
+
+def _redact(detail: str | None, key: str | None) -> str | None:
+    """The detail without the key, nor any part of it of 8 characters or more: some providers echo it."""
+    if detail is None or not key:
+        return detail and detail[:_DETAIL_CHARS]
+    size = min(8, len(key))
+    for begin in range(len(key) - size + 1):
+        detail = detail.replace(key[begin : begin + size], "*" * size)
+    return detail[:_DETAIL_CHARS]
+
+
+def describe(sample: Sample) -> dict[str, Any]:
+    """What Locust's `request` event is told of an attempt besides its name: milliseconds, bytes, exception."""
+    answered = sample.headers_ns is not None and sample.start_ns is not None
+    failure = None if sample.outcome is Outcome.OK else AttemptFailed(_failure_text(sample))
+    return {
+        "response_time": (sample.end_ns - (sample.start_ns or 0)) / 1e6 if answered else None,
+        "response_length": sample.response_bytes or 0,
+        "exception": failure,
+    }
+
+
+def _failure_text(sample: Sample) -> str:
+    """Without the detail, so that Locust counts like failures together."""
+    status = f" (HTTP {sample.status})" if sample.status not in (None, 200) else ""
+    return f"{sample.error or sample.outcome}{status}"
+
+
+class AttemptFailed(Exception):  # noqa: N818
+    """An attempt that did not succeed, in the form that Locust's statistics want."""

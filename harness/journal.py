@@ -1,0 +1,53 @@
+"""Append-only JSONL, one file a worker. What was appended survives `kill -9` of the process: it is in the kernel.
+
+A failed write raises: a run that cannot record must stop.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from pathlib import Path
+
+from harness.sample import SCHEMA, Footer, Header, Sample, encode
+
+
+class Journal:
+    """The journal of one worker, open for appending. The header is written when it is made."""
+
+    def __init__(self, path: Path, run: str, worker: str, repeat: int, share: tuple[int, int]) -> None:
+        self.path = path
+        self.samples = 0
+        self.header = Header(
+            schema=SCHEMA,
+            run=run,
+            worker=worker,
+            repeat=repeat,
+            share=share,
+            wall_ns=time.time_ns(),
+            mono_ns=time.monotonic_ns(),
+            pid=os.getpid(),
+            host=socket.gethostname(),
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._write(encode(self.header))
+
+    def append(self, sample: Sample) -> None:
+        """Record one attempt, in one write. Raises OSError."""
+        self._write(encode(sample))
+        self.samples += 1
+
+    def close(self) -> None:
+        """Write the footer, which says that nothing is missing, and close."""
+        if self._file >= 0:
+            self._write(encode(Footer(samples=self.samples, end_ns=time.monotonic_ns() - self.header.mono_ns)))
+            os.fsync(self._file)
+            os.close(self._file)
+            self._file = -1
+
+    def _write(self, line: bytes) -> None:
+        written = os.write(self._file, line)
+        while written < len(line):  # a nearly full disk takes a part, then raises
+            written += os.write(self._file, line[written:])

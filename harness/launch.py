@@ -1,0 +1,319 @@
+"""Run a plan: a fresh group of Locust processes for each repeat, watched until they end, then their files collected."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from harness.environment import describe_environment, now_utc
+from harness.errors import UsageFault
+from harness.plan import Plan, cells, stages_of
+from harness.plan_file import dump_plan
+from harness.planned import to_environment
+from harness.rundir import LOCUST_CSV_PARTS, RunDir
+
+_LOOK_S = 0.25
+_GRACE_S = 30.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands, for whoever watches it."""
+
+    repeat: int
+    repeats: int
+    elapsed_s: float
+    expected_s: float
+    samples: int
+    failures: int
+    rate_rps: float
+
+
+@dataclass
+class Ending:
+    """How a run ended: `complete`, `degraded` (something is missing: see `missing`), `interrupted` or `failed`."""
+
+    ended: str = "complete"
+    missing: list[str] = field(default_factory=list)
+    workers: list[dict[str, Any]] = field(default_factory=list)
+
+
+def expected_s(plan: Plan) -> float:
+    """How long a run takes, near enough for a progress bar: spans, and a second or two around each cell."""
+    span = sum(cell.span_s + 2.5 for cell in cells(plan, 1))
+    return plan.repeats * (span + 2.5)
+
+
+def check_runnable(plan: Plan) -> None:
+    """Refuse what this version cannot run. Raises UsageFault."""
+    for workload in plan.workloads:
+        for stage in stages_of(plan, workload):
+            if stage.rate_rps is not None:
+                message = f"stage {stage.label}: rate_rps: open load cannot be run yet"
+                raise UsageFault(message, "use a closed stage, such as {concurrency: 8, duration_s: 60}")
+    for name, value in (("usd", plan.budget.usd), ("requests", plan.budget.requests)):
+        if value is not None:
+            message = f"budget.{name}: {value}: a budget is not enforced by this version, so the run is refused"
+            raise UsageFault(message, "remove `budget`, and bound the run by its stages")
+
+
+def run(plan: Plan, run_dir: RunDir, workers: int, watch: Callable[[Progress], None]) -> Ending:
+    """Run every repeat. Never loses what was measured: whatever happens, run.json says how it ended.
+
+    Ctrl-C is passed on to Locust, which drains; the ending is then `interrupted`.
+    """
+    run_dir.plan.write_text(dump_plan(plan), encoding="utf-8")
+    ending = Ending()
+    record = {"schema": 1, "run": run_dir.name, "plan": plan.name, "started_utc": now_utc()}
+    record |= {"environment": describe_environment(), "commands": [], "workers_per_repeat": workers}
+    _write_run_json(run_dir, record, ended="running", ending=ending)
+    start_s = time.monotonic()
+    try:
+        with simulator_of(plan, run_dir) as url:
+            record["simulator_url"] = url
+            for repeat in range(1, plan.repeats + 1):
+                _run_repeat(plan, run_dir, repeat, workers, url, record, ending, watch, start_s)
+                if ending.ended in ("interrupted", "failed"):
+                    break
+        _collect_csv(run_dir, plan.repeats)
+    finally:
+        record["ended_utc"] = now_utc()
+        if ending.missing and ending.ended == "complete":
+            ending.ended = "degraded"
+        _write_run_json(run_dir, record, ended=ending.ended, ending=ending)
+    return ending
+
+
+def _write_run_json(run_dir: RunDir, record: dict[str, Any], ended: str, ending: Ending) -> None:
+    whole = record | {"ended": ended, "missing": ending.missing, "workers": ending.workers}
+    part = run_dir.run_json.with_suffix(".tmp")
+    part.write_bytes(msgspec.json.format(msgspec.json.encode(whole), indent=2) + b"\n")
+    part.replace(run_dir.run_json)
+
+
+def _run_repeat(
+    plan: Plan,
+    run_dir: RunDir,
+    repeat: int,
+    workers: int,
+    url: str | None,
+    record: dict[str, Any],
+    ending: Ending,
+    watch: Callable[[Progress], None],
+    start_s: float,
+) -> None:
+    commands = _commands(plan, run_dir, repeat, workers)
+    record["commands"] += [" ".join(command) for _, command in commands]
+    group = {
+        name: _start(command, run_dir, name, to_environment(run_dir, repeat, share, url))
+        for (name, command), share in zip(commands, _shares(workers), strict=True)
+    }
+    follower = _Follower(run_dir, plan, repeat, start_s)
+    try:
+        interrupted = _wait(group, plan, follower, watch, ending)
+    finally:
+        _stop(group, signal.SIGTERM, _GRACE_S)
+    for name, process in group.items():
+        entry = {"name": name, "pid": process.pid, "exit_code": process.returncode}
+        ending.workers.append(entry)
+        if process.returncode != 0 and not interrupted:
+            ending.missing.append(f"{name}: {_ending_of(process.returncode)}; see locust/{name}.log")
+    if interrupted:
+        ending.ended = "interrupted"
+    elif all(process.returncode not in (0, -signal.SIGKILL) for process in group.values()):
+        ending.ended = "failed"
+
+
+def _ending_of(code: int) -> str:
+    return f"ended by signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def _shares(workers: int) -> list[tuple[int, int]]:
+    """One process is its own worker; several have a master before them, which sends nothing."""
+    return [(0, 1)] if workers == 1 else [(0, workers), *((k, workers) for k in range(workers))]
+
+
+def _commands(plan: Plan, run_dir: RunDir, repeat: int, workers: int) -> list[tuple[str, list[str]]]:
+    """The name and command of each process of a repeat, the master first."""
+    locustfile = str(files("locustfiles").joinpath("planned.py"))
+    plain = [sys.executable, "-m", "locust", "-f", locustfile, "--headless", "--stop-timeout", f"{plan.drain_s:g}"]
+    plain += ["--exit-code-on-error", "0", "--loglevel", "WARNING"]
+    csv = ["--csv", str(run_dir.locust_logs / f"r{repeat}"), "--csv-full-history", "--only-summary"]
+    if workers == 1:
+        return [(f"r{repeat}-w0", plain + csv)]
+    port = str(_free_port())
+    master = ["--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port]
+    master += ["--expect-workers", str(workers), "--expect-workers-max-wait", "60"]
+    worker = ["--worker", "--master-host", "127.0.0.1", "--master-port", port]
+    plain_worker = [part for part in plain if part != "--headless"]
+    each = [(f"r{repeat}-w{k}", plain_worker + worker) for k in range(workers)]
+    return [(f"r{repeat}-master", plain + csv + master), *each]
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def _start(command: list[str], run_dir: RunDir, name: str, variables: dict[str, str]) -> subprocess.Popen[bytes]:
+    """In a session of its own, so that a Ctrl-C on the terminal reaches it through us and only once."""
+    with (run_dir.locust_logs / f"{name}.log").open("wb") as log:
+        return subprocess.Popen(  # noqa: S603
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=os.environ | variables,
+            start_new_session=True,
+        )
+
+
+def _wait(
+    group: dict[str, subprocess.Popen[bytes]],
+    plan: Plan,
+    follower: _Follower,
+    watch: Callable[[Progress], None],
+    ending: Ending,
+) -> bool:
+    """Until the first process (which leads) has ended, and the others after it. True when the user stopped the run."""
+    leader = next(iter(group.values()))
+    limit_s = time.monotonic() + expected_s(plan) / plan.repeats * 2 + plan.drain_s * len(cells(plan, 1)) + 120
+    interrupted = False
+    while leader.poll() is None:
+        try:
+            time.sleep(_LOOK_S)
+            watch(follower.progress())
+        except KeyboardInterrupt:
+            interrupted = True
+            _stop(group, signal.SIGINT, plan.drain_s + _GRACE_S)
+        if time.monotonic() > limit_s:
+            ending.missing.append("the repeat took far longer than planned and was ended")
+            _stop(group, signal.SIGTERM, _GRACE_S)
+    watch(follower.progress())
+    for process in group.values():
+        with _patience():
+            process.wait(timeout=10)
+    return interrupted
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    try:
+        yield
+    except subprocess.TimeoutExpired:
+        return
+
+
+def _stop(group: dict[str, subprocess.Popen[bytes]], number: signal.Signals, grace_s: float) -> None:
+    """Ask every process that still runs to end; after the grace, end it."""
+    running = [process for process in group.values() if process.poll() is None]
+    for process in running:
+        process.send_signal(number)
+    end_s = time.monotonic() + grace_s
+    for process in running:
+        try:
+            process.wait(timeout=max(0.1, end_s - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class _Follower:
+    """Reads what the journals of one repeat gained, and counts. Cheap: lines are searched, not decoded."""
+
+    def __init__(self, run_dir: RunDir, plan: Plan, repeat: int, start_s: float) -> None:
+        self._run_dir = run_dir
+        self._plan = plan
+        self._repeat = repeat
+        self._start_s = start_s
+        self._offsets: dict[Path, int] = {}
+        self._samples = 0
+        self._failures = 0
+        self._recent: list[tuple[float, int]] = []
+
+    def progress(self) -> Progress:
+        """The state now; the rate is that of the last five seconds."""
+        for path in self._run_dir.journals.glob(f"r{self._repeat}-*.jsonl"):
+            self._read(path)
+        now_s = time.monotonic()
+        self._recent = [*(each for each in self._recent if now_s - each[0] < 5), (now_s, self._samples)]
+        span_s = now_s - self._recent[0][0]
+        rate = (self._samples - self._recent[0][1]) / span_s if span_s > 0 else 0.0
+        elapsed_s = now_s - self._start_s
+        expected = expected_s(self._plan)
+        return Progress(self._repeat, self._plan.repeats, elapsed_s, expected, self._samples, self._failures, rate)
+
+    def _read(self, path: Path) -> None:
+        with path.open("rb") as journal:
+            journal.seek(self._offsets.get(path, 0))
+            data = journal.read()
+        whole = data.rfind(b"\n") + 1
+        self._offsets[path] = self._offsets.get(path, 0) + whole
+        samples = data.count(b'{"type":"sample"', 0, whole)
+        self._samples += samples
+        self._failures += samples - data.count(b'"outcome":"ok"', 0, whole)
+
+
+def _collect_csv(run_dir: RunDir, repeats: int) -> None:
+    """Locust's four files of the whole run. Each repeat began with the counts of those before it, so the last one's
+    totals are the run's; the histories are joined."""
+    for part in LOCUST_CSV_PARTS:
+        paths = [run_dir.locust_logs / f"r{repeat}_{part}.csv" for repeat in range(1, repeats + 1)]
+        found = [path for path in paths if path.exists() and path.stat().st_size]
+        if not found:
+            continue
+        target = run_dir.locust_csv(part)
+        if part in ("stats", "failures"):
+            target.write_bytes(found[-1].read_bytes())
+        else:
+            head, *_ = found[0].read_bytes().splitlines(keepends=True)
+            bodies = (b"".join(path.read_bytes().splitlines(keepends=True)[1:]) for path in found)
+            target.write_bytes(head + b"".join(bodies))
+
+
+@contextmanager
+def simulator_of(plan: Plan, run_dir: RunDir) -> Iterator[str | None]:
+    """The embedded simulator for as long as the block lasts, if the plan has a simulated target. Yields its URL."""
+    if not any(target.simulated for target in plan.targets):
+        yield None
+        return
+    config = run_dir.root / "simulator.yaml"
+    config.write_text(yaml.safe_dump(plan.simulator, sort_keys=False), encoding="utf-8")
+    command = [sys.executable, "-m", "harness", "simulate", "--port", "0", "--truth", str(run_dir.truth)]
+    command += [str(config)] if plan.simulator else []
+    log_path = run_dir.root / "simulator.log"
+    with log_path.open("wb") as log:
+        process = subprocess.Popen(  # noqa: S603
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+        )
+    try:
+        yield _ready_url(process, log_path)
+    finally:
+        _stop({"simulator": process}, signal.SIGTERM, 10)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _ready_url(process: subprocess.Popen[bytes], log_path: Path) -> str:
+    assert process.stdout is not None
+    word, _, url = process.stdout.readline().decode().strip().partition(" ")
+    if word == "ready":
+        return url
+    process.wait(timeout=10)
+    said = log_path.read_text(encoding="utf-8").strip().splitlines()
+    first = next((line for line in said if line.startswith("error:")), said[-1] if said else "it said nothing")
+    hint = next((line.removeprefix("hint: ") for line in said if line.startswith("hint:")), f"see {log_path}")
+    raise UsageFault(f"the simulator did not start: {first.removeprefix('error: ')}", hint)

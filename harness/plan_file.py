@@ -1,0 +1,237 @@
+"""Plans as files: YAML text -> checked `Plan`, and back. Every error names file, key, value and rule."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
+
+import msgspec
+import yaml
+
+from harness.errors import UsageFault
+from harness.plan import Plan, Stage, Target, Workload, parse_length, stages_of
+
+SUITE = "suite:"
+_MAX_BYTES = 4_000_000
+
+
+def read_plan(source: str, settings: Iterable[str] = (), targets_file: Path | None = None) -> Plan:
+    """The plan in a YAML file, or `suite:NAME` for one that is shipped.
+
+    `settings` are `KEY=VALUE` texts laid over it (`stages.0.concurrency=20`, `targets.openai.model=x`; a value is
+    YAML), `targets_file` a YAML list of targets that replaces the plan's own. Raises UsageFault.
+    """
+    document = _mapping(read_text(source), source)
+    if targets_file is not None:
+        document["targets"] = _load(read_text(str(targets_file)), str(targets_file))
+    for setting in settings:
+        _apply(document, setting)
+    return plan_of(document, source)
+
+
+def plan_of(document: Mapping[str, Any], place: str) -> Plan:
+    """The plan that a mapping means. `place` names it in errors. Raises UsageFault."""
+    document = dict(document)
+    if "workload" in document:
+        if "workloads" in document:
+            _fail(place, "workload", None, "a plan has either `workload` or `workloads`", "remove one of the two")
+        document["workloads"] = [document.pop("workload")]
+    try:
+        plan = msgspec.convert(document, Plan)
+    except msgspec.ValidationError as error:
+        _fail_conversion(place, document, error)
+    _check_meaning(plan, place)
+    return plan
+
+
+def dump_plan(plan: Plan) -> str:
+    """The resolved plan as YAML: every default written out; `read_plan` gives the same plan back."""
+    return yaml.safe_dump(msgspec.to_builtins(plan), sort_keys=False, allow_unicode=True, width=120)
+
+
+def suites() -> tuple[str, ...]:
+    """The names of the plans that are shipped."""
+    return tuple(sorted(path.name.removesuffix(".yaml") for path in files("harness").joinpath("suites").iterdir()))
+
+
+def plan_schema() -> dict[str, Any]:
+    """JSON Schema of a plan file."""
+    schema = msgspec.json.schema(Plan)
+    properties = schema["$defs"]["Plan"]["properties"]
+    properties["workload"] = {"$ref": "#/$defs/Workload", "description": "One workload; short for `workloads`."}
+    required = schema["$defs"]["Plan"]["required"]
+    required.remove("workloads")
+    schema["$defs"]["Plan"]["oneOf"] = [{"required": ["workload"]}, {"required": ["workloads"]}]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "tokenswarm plan", **schema}
+
+
+def read_text(source: str) -> str:
+    """The text of a plan file or of a shipped suite. Raises UsageFault."""
+    if source.startswith(SUITE):
+        name = source.removeprefix(SUITE)
+        if name not in suites():
+            raise UsageFault(f"{source}: no such suite", f"choose one of: {', '.join(suites())}")
+        return files("harness").joinpath("suites", f"{name}.yaml").read_text(encoding="utf-8")
+    path = Path(source)
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise UsageFault(f"{source}: {path.stat().st_size} bytes: a plan has at most {_MAX_BYTES}", "is it a plan?")
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        hint = "`tokenswarm init` writes a starter plan"
+        raise UsageFault(f"{source}: cannot be read: {error.strerror}", hint) from error
+    except UnicodeDecodeError as error:
+        raise UsageFault(f"{source}: byte {error.start}: not UTF-8 text", "save the plan as UTF-8") from error
+
+
+def _load(text: str, place: str) -> Any:
+    try:
+        events = list(yaml.parse(text, Loader=yaml.SafeLoader))
+        if any(isinstance(event, yaml.AliasEvent) for event in events):
+            raise UsageFault(f"{place}: anchors and aliases (`*name`) are not allowed", "write the value out")
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise UsageFault(f"{place}:{line} not YAML: {problem}", "check indentation, colons and quotes") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageFault(f"{place}: not usable YAML: {error}", "check dates, numbers and nesting") from error
+
+
+def _mapping(text: str, place: str) -> dict[str, Any]:
+    document = _load(text, place)
+    if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
+        found = "an empty file" if document is None else type(document).__name__
+        raise UsageFault(f"{place}: {found}: a plan is a mapping of keys", "`tokenswarm init` writes a starter plan")
+    return document
+
+
+def _apply(document: dict[str, Any], setting: str) -> None:
+    """Lay one `KEY=VALUE` over the document. A list is entered by index or by the `name` of an item."""
+    key, equals, text = setting.partition("=")
+    if not equals or not key:
+        raise UsageFault(f"--set {setting}: must be KEY=VALUE", "for example --set stages.0.concurrency=20")
+    value = _load(text, f"--set {key}")
+    *parents, last = key.split(".")
+    if parents and parents[0] == "workloads" and "workload" in document:
+        document["workloads"] = [document.pop("workload")]
+    place: Any = document
+    for part in parents:
+        place = _enter(place, part, key)
+    if isinstance(place, list):
+        place[_index(place, last, key)] = value
+    elif isinstance(place, dict):
+        place[last] = value
+    else:
+        raise UsageFault(f"--set {key}: `{last}` is below a plain value", "name a key that the plan has")
+
+
+def _enter(place: Any, part: str, key: str) -> Any:
+    if isinstance(place, list):
+        return place[_index(place, part, key)]
+    if isinstance(place, dict):
+        return place.setdefault(part, {})
+    raise UsageFault(f"--set {key}: `{part}` is below a plain value", "name a key that the plan has")
+
+
+def _index(items: list[Any], part: str, key: str) -> int:
+    names = [item.get("name") if isinstance(item, dict) else None for item in items]
+    if part in names:
+        return names.index(part)
+    if part.isdigit() and int(part) < len(items):
+        return int(part)
+    known = ", ".join(str(name) for name in names if name) or f"0 to {len(items) - 1}"
+    raise UsageFault(f"--set {key}: `{part}`: no such item in the list", f"there are: {known}")
+
+
+_AT = re.compile(r"^(?P<rule>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>.*)`$", re.DOTALL)
+_STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]")
+
+
+def _fail_conversion(place: str, document: Mapping[str, Any], error: msgspec.ValidationError) -> NoReturn:
+    match = _AT.match(str(error))
+    rule, path = (match["rule"], match["path"] or "$") if match else (str(error), "$")
+    where = path.removeprefix("$").lstrip(".")
+    unknown = _UNKNOWN.match(rule)
+    if unknown:
+        full = f"{where}.{unknown['key']}".lstrip(".")
+        _fail(place, full, None, "unknown key", "see docs/plan.md for the keys; a plan is checked against them all")
+    value: Any = document
+    for name, index in _STEP.findall(path):
+        value = value[int(index)] if index else value.get(name) if isinstance(value, dict) else None
+    shown = None if isinstance(value, (dict, list)) else value
+    _fail(place, where, shown, rule[:1].lower() + rule[1:], "see docs/plan.md, or `tokenswarm init` for an example")
+
+
+def _fail(place: str, key: str, value: Any, rule: str, hint: str) -> NoReturn:
+    shown = "" if value is None else f" {str(value)[:80]!r}:" if isinstance(value, str) else f" {value}:"
+    raise UsageFault(": ".join(part for part in (place, key) if part) + f":{shown} {rule}", hint)
+
+
+def _check_meaning(plan: Plan, place: str) -> None:
+    _check_unique(place, "targets", [target.name for target in plan.targets])
+    _check_unique(place, "workloads", [workload.name for workload in plan.workloads])
+    for index, target in enumerate(plan.targets):
+        _check_target(plan, target, place, f"targets[{index}]")
+    for index, stage in enumerate(plan.stages):
+        _check_stage(stage, place, f"stages[{index}]")
+    for index, workload in enumerate(plan.workloads):
+        _check_workload(plan, workload, place, f"workloads[{index}]")
+
+
+def _check_unique(place: str, key: str, names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            _fail(place, key, name, "a name is used once", "give each its own `name`")
+
+
+def _check_target(plan: Plan, target: Target, place: str, key: str) -> None:
+    if target.kind not in {workload.kind for workload in plan.workloads}:
+        hint = f"add a workload with `kind: {target.kind}`"
+        _fail(place, f"{key}.dialect", target.dialect, f"no workload of kind `{target.kind}` for it", hint)
+    parts = urlsplit(target.base_url)
+    if parts.scheme not in ("http", "https", "sim") or not parts.hostname:
+        _fail(
+            place,
+            f"{key}.base_url",
+            target.base_url,
+            "must be http://, https:// or sim://NAME",
+            "such as https://api.openai.com/v1",
+        )
+    if parts.username or parts.password or parts.query or parts.fragment:
+        shown = f"{parts.scheme}://{parts.hostname}..."
+        _fail(place, f"{key}.base_url", shown, "no user, password, query or fragment", "a key is named by `key_env`")
+    try:
+        _ = parts.port
+    except ValueError:
+        _fail(
+            place, f"{key}.base_url", target.base_url, "the port must be 1 to 65535", "such as http://127.0.0.1:8080/v1"
+        )
+
+
+def _check_stage(stage: Stage, place: str, key: str) -> None:
+    if (stage.concurrency is None) == (stage.rate_rps is None):
+        rule = "a stage is closed (`concurrency`) or open (`rate_rps`): exactly one of them"
+        _fail(place, key, None, rule, "such as {concurrency: 8, duration_s: 60}")
+
+
+def _check_workload(plan: Plan, workload: Workload, place: str, key: str) -> None:
+    for name in ("input_tokens", "output_tokens"):
+        value = getattr(workload, name)
+        try:
+            parse_length(value)
+        except ValueError as error:
+            _fail(place, f"{key}.{name}", value, str(error), "such as 256, N(480,120) or U(100,400)")
+    if not stages_of(plan, workload):
+        _fail(place, key, None, "has no stages, nor has the plan", "add stages: [{concurrency: 8, duration_s: 60}]")
+    for index, stage in enumerate(workload.stages):
+        _check_stage(stage, place, f"{key}.stages[{index}]")
+    if workload.kind not in {target.kind for target in plan.targets}:
+        hint = "add a target whose dialect fits, or remove the workload"
+        _fail(place, f"{key}.kind", workload.kind, "no target of this kind", hint)

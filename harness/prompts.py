@@ -1,0 +1,83 @@
+"""Prompt sources. A prompt is a pure function of seed, workload and index: every worker can make any of them.
+
+Synthetic text is made of short common English words, which most tokenizers count as one token each; the provider's
+own count is what is reported. Token counts asked for are therefore close, never exact.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from functools import lru_cache
+
+from harness.plan import Length, Workload, parse_length
+
+_WORDS = (
+    "time year people way day man thing woman life child world school state family student group country problem "
+    "hand part place case week company system program question work government number night point home water room "
+    "mother area money story fact month lot right study book eye job word business issue side kind head house "
+    "service friend father power hour game line end member law car city community name president team minute idea "
+    "kid body information back parent face others level office door health person art war history party result "
+    "change morning reason research girl guy moment air teacher force education foot boy age policy music market "
+    "sense nation plan college interest death experience effect use class control care field development role "
+    "effort rate heart drug show leader light voice wife police mind price report decision son view relation town "
+    "road arm difference value building action season society tax director position player record paper space "
+    "ground form event official matter center couple site project base activity star table need court oil half "
+    "situation cost industry figure street image phone data picture practice piece land product doctor wall "
+    "patient worker news test movie north love support technology step baby computer type attention film tree "
+    "source organization hair look century evidence window culture chance brother energy period course summer "
+    "plant opportunity term letter condition choice rule daughter south husband floor campaign material "
+    "population economy hospital church risk fire future bank sound station"
+).split()  # noqa: SIM905  (two hundred quoted words would be harder to read)
+
+_ASK = "Write a long continuation of the following words."
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One request's content. `texts`: the prompt; the batch of an embeddings request; query, then documents, of a
+    rerank request. `max_tokens` caps the reply of a chat."""
+
+    id: str
+    texts: tuple[str, ...]
+    max_tokens: int | None
+
+
+def prompt(seed: int, workload: Workload, index: int) -> Prompt:
+    """The `index`-th prompt of a workload. The same for every target, so that all are asked the same.
+
+    With `unique_prompts` each text begins with words of its own, so that no provider can answer from a cache of
+    an earlier prompt; without it a set of 32 prompts is repeated. `prefix_share` of each text is common to all.
+    """
+    which = index if workload.unique_prompts else index % 32
+    rng = random.Random(f"{seed}/{workload.name}/{which}")  # noqa: S311  (a workload, not a secret)
+    ask, cap = _lengths(workload)
+    length = ask.draw(rng)
+    max_tokens = cap.draw(rng) if workload.kind == "chat" else None
+    count = {"chat": 1, "embeddings": workload.batch, "rerank": workload.batch + 1}[workload.kind]
+    texts = tuple(_text(seed, workload, rng, length) for _ in range(count))
+    return Prompt(f"{workload.name}-{which}", texts, max_tokens)
+
+
+@lru_cache(maxsize=64)
+def _parsed(value: int | str) -> Length:
+    return parse_length(value)
+
+
+def _lengths(workload: Workload) -> tuple[Length, Length]:
+    return _parsed(workload.input_tokens), _parsed(workload.output_tokens)
+
+
+def _text(seed: int, workload: Workload, rng: random.Random, length: int) -> str:
+    shared = round(length * workload.prefix_share)
+    own = rng.choices(_WORDS, k=length - shared)
+    words = list(_shared_words(seed, shared)) + own
+    if workload.kind == "chat":
+        instruction = _ASK.split()
+        words = instruction[: max(0, length - 1)] + words[: length - min(len(instruction), max(0, length - 1))]
+    return " ".join(words)
+
+
+@lru_cache(maxsize=256)
+def _shared_words(seed: int, count: int) -> tuple[str, ...]:
+    return tuple(random.Random(f"{seed}/prefix").choices(_WORDS, k=count))  # noqa: S311

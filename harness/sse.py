@@ -1,0 +1,141 @@
+"""Bytes of a `text/event-stream` -> events. Pure: no clock and no socket, so the caller stamps bytes before it feeds.
+
+Lines end with CR, LF or CRLF as the HTML standard says, and with nothing else: U+2028, U+2029 and U+0085 are text.
+Chunks may be cut anywhere, also between CR and LF or inside a character. Fields other than `event` and `data` are
+ignored, as are comments.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+MAX_EVENT_BYTES = 16 * 1024 * 1024
+MAX_STRAY_BYTES = 4096
+
+_BOM = b"\xef\xbb\xbf"
+_SILENT_FIELDS = (b"id", b"retry")
+
+
+class SseEvent(msgspec.Struct, frozen=True):
+    """One event: its `event` field ("" when it has none), and its `data` lines joined by a newline."""
+
+    event: str
+    data: bytes
+
+
+class EventTooLarge(Exception):  # noqa: N818  (a fact about the stream, named like one)
+    """One event, or one line, is longer than the reader's limit. The reader is of no use afterwards."""
+
+
+class SseReader:
+    """Cuts a byte stream into events. Make one for each response."""
+
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._max = max_event_bytes
+        self._pieces: list[bytes] = []  # of the line that has not ended
+        self._pieces_bytes = 0
+        self._event = ""
+        self._data: list[bytes] = []  # data lines of the event that has not ended
+        self._data_bytes = 0
+        self._after_cr = False
+        self._at_start = True
+        self._stray: list[bytes] = []
+        self._stray_bytes = 0
+
+    @property
+    def pending(self) -> bool:
+        """Whether bytes of a line that has not ended are held: a stream that stops here was cut inside a line."""
+        return self._pieces_bytes > 0
+
+    @property
+    def stray(self) -> bytes:
+        """What is no part of the protocol, up to 4 KiB: lines of unknown fields, and the line that has not ended.
+
+        An HTML page, or a bare JSON error at the end of a stream, is found here.
+        """
+        return b"\n".join([*self._stray, b"".join(self._pieces)])[:MAX_STRAY_BYTES].strip()
+
+    def feed(self, chunk: bytes) -> list[SseEvent]:
+        """The events that `chunk` completes. Raises EventTooLarge."""
+        if chunk.startswith(b"data:") and chunk.endswith(b"\n\n") and self._is_lone_event(chunk):
+            self._at_start = self._after_cr = False
+            return [SseEvent("", chunk[6:-2] if chunk[5] == 0x20 else chunk[5:-2])]
+        chunk = self._with_plain_newlines(chunk)
+        lines = chunk.split(b"\n")
+        rest = lines.pop()
+        events = self._read_lines(lines) if lines else []
+        if rest:
+            self._hold(rest)
+        return events
+
+    def flush(self) -> list[SseEvent]:
+        """At the end of the stream: the event whose data lines ended but whose blank line never came, if any.
+
+        A line that has not ended is not delivered; `pending` tells of it.
+        """
+        return [] if not self._data else [self._take()]
+
+    def _is_lone_event(self, chunk: bytes) -> bool:
+        """Whether `chunk`, known to begin with `data:` and to end with a blank line, is one line and no more."""
+        between_events = not (self._pieces or self._data or self._event)
+        one_line = chunk.find(b"\n") == len(chunk) - 2 and b"\r" not in chunk
+        return between_events and one_line and len(chunk) <= self._max
+
+    def _with_plain_newlines(self, chunk: bytes) -> bytes:
+        """`chunk` with every line end as LF; the LF of a CRLF that was cut in two is dropped."""
+        if self._after_cr and chunk:
+            self._after_cr = False
+            chunk = chunk.removeprefix(b"\n")
+        if b"\r" in chunk:
+            self._after_cr = chunk.endswith(b"\r")
+            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        return chunk
+
+    def _hold(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+        self._pieces_bytes += len(piece)
+        if self._pieces_bytes + self._data_bytes > self._max:
+            raise EventTooLarge(f"an event is longer than {self._max} bytes")
+
+    def _read_lines(self, lines: list[bytes]) -> list[SseEvent]:
+        if self._pieces:
+            self._pieces.append(lines[0])
+            lines[0] = b"".join(self._pieces)
+            self._pieces = []
+            self._pieces_bytes = 0
+        if self._at_start:
+            self._at_start = False
+            lines[0] = lines[0].removeprefix(_BOM)
+        events: list[SseEvent] = []
+        for line in lines:
+            if line:
+                self._read_line(line)
+            elif self._data:
+                events.append(self._take())
+            else:
+                self._event = ""
+        return events
+
+    def _read_line(self, line: bytes) -> None:
+        if len(line) + self._data_bytes > self._max:
+            raise EventTooLarge(f"an event is longer than {self._max} bytes")
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if name == b"data":
+            self._data.append(value)
+            self._data_bytes += len(line)
+        elif name == b"event":
+            self._event = value.decode("utf-8", "replace")
+        elif name and name not in _SILENT_FIELDS:
+            self._keep_stray(line)
+
+    def _keep_stray(self, line: bytes) -> None:
+        if self._stray_bytes < MAX_STRAY_BYTES:
+            self._stray.append(line[:MAX_STRAY_BYTES])
+            self._stray_bytes += len(line) + 1
+
+    def _take(self) -> SseEvent:
+        data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+        event = SseEvent(self._event, data)
+        self._event, self._data, self._data_bytes = "", [], 0
+        return event

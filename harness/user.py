@@ -1,0 +1,268 @@
+"""Locust users: each asks one target, journals every attempt and tells Locust of it once.
+
+With a plan (`locustfiles/planned.py`) a user belongs to one cell. Without one (`locust -f locustfiles/openai.py`) the
+same things are Locust command-line options, and so fields of its web UI. Nothing is opened before the test
+starts, so that `--processes` forks no socket, journal or random state.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from argparse import _ArgumentGroup
+from pathlib import Path
+from typing import Any, ClassVar
+
+import gevent
+import locust.stats
+from locust import User, constant, events, task
+from locust.argument_parser import LocustArgumentParser
+from locust.env import Environment
+
+from harness.dialects import DIALECTS
+from harness.errors import ErrorClass, UsageFault
+from harness.exchange import Origin, describe, perform
+from harness.journal import Journal
+from harness.loopback import is_loopback
+from harness.plan import Cell, Stage, Target, Timeouts, Workload
+from harness.plan_file import plan_of
+from harness.prompts import Prompt, prompt
+from harness.sample import Outcome, Sample
+from harness.transport import Connection, TransportFault, endpoint_of
+
+SIMULATOR_KEY = "sim-key"
+_PAUSE_AFTER_NO_CONTACT_S = 0.1
+_IDLE_S = 0.05
+
+
+def bucket_of_three_digits(response_time: float) -> float:
+    """Locust's own buckets are up to 5 % wide; these keep three significant digits (in ms)."""
+    if response_time >= 100:
+        magnitude = 10 ** (len(str(int(response_time))) - 3)
+        return int(round(response_time / magnitude) * magnitude)
+    return round(response_time, 1 if response_time >= 10 else 2)
+
+
+locust.stats.bucket_response_time = bucket_of_three_digits  # type: ignore[assignment]  # floats below 100 ms
+
+
+class Recorder:
+    """One process's journal and counters. `share` (k, n): this process sends every n-th prompt, beginning at k."""
+
+    def __init__(
+        self, run: str, worker: str, repeat: int, share: tuple[int, int], seed: int, journal: Journal | None
+    ) -> None:
+        self.run = run
+        self.worker = worker
+        self.repeat = repeat
+        self.share = share
+        self.seed = seed
+        self.journal = journal
+        self.anchor_ns = journal.header.mono_ns if journal else time.monotonic_ns()
+        self._sent = 0
+        self._prompts: dict[tuple[str, str, int], int] = {}
+
+    def origin(self, stage: int) -> Origin:
+        """The identity of the next attempt."""
+        seq = self._sent
+        self._sent += 1
+        return Origin(self.run, stage, self.repeat, self.worker, seq, self.anchor_ns)
+
+    def next_prompt(self, target: str, workload: Workload, stage: int) -> Prompt:
+        """The next prompt of a cell: those of all workers together are 0, 1, 2 ... of that repeat and stage, and every
+        target is asked the same ones. Repeats and stages differ, so that no cache of an earlier one helps."""
+        k, n = self.share
+        count = self._prompts.get((target, workload.name, stage), 0)
+        self._prompts[target, workload.name, stage] = count + 1
+        block = (self.repeat * 1000 + stage) * 10_000_000
+        return prompt(self.seed, workload, block + k + n * count)
+
+    def record(self, sample: Sample, environment: Environment) -> None:
+        """Journal an attempt, then fire its one `request` event. A journal that cannot be written stops the run."""
+        if self.journal is not None:
+            try:
+                self.journal.append(sample)
+            except OSError as error:
+                stop_loudly(environment, f"{self.journal.path}: cannot be written: {error.strerror}")
+        environment.events.request.fire(
+            request_type=sample.dialect,
+            name=f"{sample.target} {sample.workload}",
+            context={},
+            **describe(sample),
+        )
+
+    def close(self) -> None:
+        """Write the journal's footer."""
+        if self.journal is not None:
+            self.journal.close()
+
+
+def stop_loudly(environment: Environment, message: str) -> None:
+    """End the test because the harness itself failed: exit code 1 and the reason on stderr."""
+    os.write(2, f"error: {message}\nhint: free some space or choose another --out; what was written is kept\n".encode())
+    environment.process_exit_code = 1
+    if environment.runner is not None:
+        gevent.spawn(environment.runner.quit)
+
+
+class AskingUser(User):
+    """Sends one request after another to one target and keeps its connection alive."""
+
+    abstract = True
+    wait_time = constant(0)
+
+    def setting(self) -> tuple[Cell, Recorder, str | None]:
+        """The cell this user works for, its recorder, and the key."""
+        raise NotImplementedError
+
+    def more(self) -> bool:
+        """Whether to send another request."""
+        return True
+
+    def on_start(self) -> None:
+        """Connect before the first request, so that no handshake lies within a latency."""
+        self.cell, self.recorder, self.key = self.setting()
+        self.connection = Connection(endpoint_of(self.cell.target.base_url), self.timeouts())
+        try:
+            self.connection.connect()
+        except TransportFault:
+            self.connection.close()  # the first request meets the same fault, and records it
+
+    def timeouts(self) -> Timeouts:
+        """When an attempt is given up."""
+        return Timeouts()
+
+    def on_stop(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
+    @task
+    def ask(self) -> None:
+        """One attempt."""
+        if not self.more():
+            gevent.sleep(_IDLE_S)
+            return
+        cell, recorder = self.cell, self.recorder
+        chosen = recorder.next_prompt(cell.target.name, cell.workload, cell.stage_index)
+        origin = recorder.origin(cell.stage_index)
+        sample = perform(self.connection, cell.target, cell.workload, chosen, origin, self.key)
+        recorder.record(sample, self.environment)
+        if sample.outcome is Outcome.CANCELLED:
+            raise gevent.GreenletExit
+        if sample.headers_ns is None and sample.error_class is ErrorClass.TRANSPORT:
+            gevent.sleep(_PAUSE_AFTER_NO_CONTACT_S)  # a host that refuses must not be hammered in a tight loop
+
+
+class ProviderUser(AskingUser):
+    """A user whose target and workload are Locust options. A locustfile gives dialect, model and base URL."""
+
+    abstract = True
+    dialect: ClassVar[str]
+    model: ClassVar[str]
+    base_url: ClassVar[str | None] = None
+
+    def setting(self) -> tuple[Cell, Recorder, str | None]:
+        """From the options; one recorder for the whole process."""
+        cell = cell_of_options(type(self), self.environment.parsed_options, self.host)
+        return cell, _recorder_of_options(self.environment), key_of(cell.target)
+
+
+def cell_of_options(user: type[ProviderUser], options: Any, host: str | None) -> Cell:
+    """The cell that Locust's options describe. Raises UsageFault."""
+    target = {
+        "name": options.target_name or user.dialect,
+        "dialect": user.dialect,
+        "base_url": host or user.base_url or "",
+        "model": options.model or user.model,
+        "key_env": options.key_env or DIALECTS[user.dialect].key_env,
+    }
+    workload = {
+        "kind": DIALECTS[user.dialect].kind,
+        "name": options.workload_name,
+        "input_tokens": options.input_tokens,
+        "output_tokens": options.output_tokens,
+        "stream": options.stream == "on",
+        "temperature": float(options.temperature) if options.temperature not in ("", None) else None,
+        "batch": int(options.batch),
+    }
+    stage = {"concurrency": 1, "duration_s": 1}
+    document = {"name": "options", "targets": [target], "workload": workload, "stages": [stage]}
+    plan = plan_of(document, "options")
+    return Cell(plan.targets[0], plan.workloads[0], 0, Stage(duration_s=1, concurrency=1), 0.0)
+
+
+def key_of(target: Target) -> str | None:
+    """The target's key from the environment. The simulator's key stands in where the host is this machine and the
+    variable is not set. Raises UsageFault."""
+    if target.key_env is None:
+        return None
+    key = os.environ.get(target.key_env)
+    if key:
+        return key
+    if is_loopback(target.base_url):
+        return SIMULATOR_KEY
+    message = f"target {target.name}: environment variable {target.key_env} is not set"
+    raise UsageFault(message, f"export {target.key_env}=... in the shell that starts the run")
+
+
+_recorders: dict[int, Recorder] = {}
+
+
+def _recorder_of_options(environment: Environment) -> Recorder:
+    """This process's recorder, made when its first user starts: after any fork."""
+    pid = os.getpid()
+    if pid not in _recorders:
+        options: Any = environment.parsed_options
+        index = getattr(environment.runner, "worker_index", 0)
+        worker = f"w{index}-{secrets.token_hex(3)}"
+        folder = options.run_dir
+        journal = Journal(Path(folder) / "journal" / f"{worker}.jsonl", "locust", worker, 1, (0, 1)) if folder else None
+        seed = int(options.workload_seed)
+        _recorders[pid] = Recorder("locust", worker, 1, (index, max(1, 64 if index else 1)), seed, journal)
+    return _recorders[pid]
+
+
+@events.init_command_line_parser.add_listener
+def _add_options(parser: LocustArgumentParser) -> None:
+    group = parser.add_argument_group("tokenswarm", "What each request asks for")
+    _option(group, "--model", "", "model to ask (default: the locustfile's)")
+    _option(group, "--key-env", "", "environment variable that holds the key (default: the provider's usual one)")
+    _option(group, "--target-name", "", "name of the target in statistics (default: the dialect)")
+    _option(group, "--workload-name", "default", "name of the workload in statistics")
+    _option(group, "--input-tokens", "256", "prompt length in tokens: 256, N(480,120) or U(100,400)")
+    _option(group, "--output-tokens", "256", "cap of the reply in tokens: 256, N(480,120) or U(100,400)")
+    _option(group, "--stream", "on", "stream the replies", choices=["on", "off"])
+    _option(group, "--temperature", "0", "sampling temperature; empty: leave it to the provider")
+    _option(group, "--batch", "1", "texts in an embeddings request, documents in a rerank request")
+    _option(group, "--workload-seed", "0", "seed of the prompts")
+    _option(group, "--run-dir", "", "also journal every request into this folder, for `tokenswarm analyze`")
+
+
+def _option(group: _ArgumentGroup, name: str, default: str, text: str, choices: list[str] | None = None) -> None:
+    group.add_argument(name, default=default, help=text, choices=choices, env_var=_variable(name))
+
+
+def _variable(name: str) -> str:
+    return "TOKENSWARM" + name.upper().replace("-", "_").replace("__", "_")
+
+
+@events.init.add_listener
+def _check_options(environment: Environment, **_: Any) -> None:
+    """Refuse bad options before any user starts."""
+    providers = [user for user in environment.user_classes if issubclass(user, ProviderUser)]
+    try:
+        for user in providers:
+            key_of(cell_of_options(user, environment.parsed_options, environment.host or user.host).target)
+    except (UsageFault, ValueError) as fault:
+        message = fault.message if isinstance(fault, UsageFault) else str(fault)
+        hint = fault.hint if isinstance(fault, UsageFault) else "see `locust --help`, group tokenswarm"
+        os.write(2, f"error: {message}\nhint: {hint}\n".encode())
+        raise SystemExit(2) from None
+
+
+@events.quitting.add_listener
+def _close(environment: Environment, **_: Any) -> None:  # noqa: ARG001
+    recorder = _recorders.pop(os.getpid(), None)
+    if recorder is not None:
+        recorder.close()
