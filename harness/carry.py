@@ -6,6 +6,7 @@ merged afterwards.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +58,14 @@ def _state(entry: StatsEntry) -> dict[str, Any]:
 
 
 def _entry(environment: Environment, state: Any) -> StatsEntry:
-    for name in ("response_times", "num_reqs_per_sec", "num_fail_per_sec"):  # JSON made their keys into text
-        state[name] = {float(key) if name == "response_times" else int(key): n for key, n in state[name].items()}
     entry = StatsEntry.unserialize(state, environment.stats)
+    # JSON made the keys of Locust's three counters into text, and the counters into plain dicts.
+    entry.response_times = _counter(state["response_times"], float)
+    entry.num_reqs_per_sec = _counter(state["num_reqs_per_sec"], int)
+    entry.num_fail_per_sec = _counter(state["num_fail_per_sec"], int)
     entry.use_response_times_cache = True
     return entry
+
+
+def _counter(counts: dict[str, int], number: type[int] | type[float]) -> Any:
+    return defaultdict(int, {number(key): count for key, count in counts.items()})

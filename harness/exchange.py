@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -147,7 +146,7 @@ def _reply_of(attempt: _Attempt, dialect: Dialect, stream: bool) -> _Reply:  # n
     if response.status is not None and not 200 <= response.status < 300:
         _read_failure(reply, attempt, dialect)
     elif stream:
-        _read_stream(reply, attempt.pieces, dialect)
+        _read_stream(reply, attempt, dialect)
     elif response.complete:
         _add(reply, dialect.read_whole(b"".join(piece.data for piece in attempt.pieces)), None)
     if attempt.error is not None and reply.error is None:
@@ -165,11 +164,11 @@ def _read_failure(reply: _Reply, attempt: _Attempt, dialect: Dialect) -> None:
         attempt.response.headers.setdefault("retry-after", f"{said.retry_after_s}")
 
 
-def _read_stream(reply: _Reply, pieces: Iterable[Piece], dialect: Dialect) -> None:
+def _read_stream(reply: _Reply, attempt: _Attempt, dialect: Dialect) -> None:
     reader = SseReader()
     t_ns = 0
     try:
-        for piece in pieces:
+        for piece in attempt.pieces:
             t_ns = piece.t_ns
             for event in reader.feed(piece.data):
                 _add(reply, dialect.read(event.event, event.data), t_ns)
@@ -177,7 +176,8 @@ def _read_stream(reply: _Reply, pieces: Iterable[Piece], dialect: Dialect) -> No
             _add(reply, dialect.read(event.event, event.data), t_ns)
     except EventTooLarge as error:
         reply.error, reply.detail = ErrorKind.MALFORMED, str(error)
-    if reader.stray and not reply.content and reply.error is None and not reply.ended:
+    whole = attempt.response.complete and reply.error is None
+    if whole and reader.stray and not reply.content and not reply.ended:
         reply.error = ErrorKind.MALFORMED
         reply.detail = f"not an event stream: {reader.stray[:120].decode('utf-8', 'replace')}"
 

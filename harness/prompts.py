@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from harness.plan import Length, Workload, parse_length
 
-_WORDS = (
+_WORDS = (  # noqa: SIM905  (two hundred quoted words would be harder to read)
     "time year people way day man thing woman life child world school state family student group country problem "
     "hand part place case week company system program question work government number night point home water room "
     "mother area money story fact month lot right study book eye job word business issue side kind head house "
@@ -28,7 +28,7 @@ _WORDS = (
     "source organization hair look century evidence window culture chance brother energy period course summer "
     "plant opportunity term letter condition choice rule daughter south husband floor campaign material "
     "population economy hospital church risk fire future bank sound station"
-).split()  # noqa: SIM905  (two hundred quoted words would be harder to read)
+).split()
 
 _ASK = "Write a long continuation of the following words."
 

@@ -19,6 +19,7 @@ import locust.stats
 from locust import User, constant, events, task
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
+from locust.runners import WorkerRunner
 
 from harness.dialects import DIALECTS
 from harness.errors import ErrorClass, UsageFault
@@ -32,6 +33,7 @@ from harness.sample import Outcome, Sample
 from harness.transport import Connection, TransportFault, endpoint_of
 
 SIMULATOR_KEY = "sim-key"
+DRAIN_S = 30.0  # Locust would cut requests at the stop and never report them; `--stop-timeout` sets another limit
 _PAUSE_AFTER_NO_CONTACT_S = 0.1
 _IDLE_S = 0.05
 
@@ -248,9 +250,12 @@ def _variable(name: str) -> str:
 
 
 @events.init.add_listener
-def _check_options(environment: Environment, **_: Any) -> None:
-    """Refuse bad options before any user starts."""
+def _prepare(environment: Environment, **_: Any) -> None:
+    """Refuse bad options before any user starts; drain at the end; complete the CSV."""
     providers = [user for user in environment.user_classes if issubclass(user, ProviderUser)]
+    if providers and not environment.stop_timeout:
+        environment.stop_timeout = DRAIN_S
+    environment.events.quit.add_listener(lambda **_: finish_csv(environment))
     try:
         for user in providers:
             key_of(cell_of_options(user, environment.parsed_options, environment.host or user.host).target)
@@ -261,8 +266,16 @@ def _check_options(environment: Environment, **_: Any) -> None:
         raise SystemExit(2) from None
 
 
-@events.quitting.add_listener
-def _close(environment: Environment, **_: Any) -> None:  # noqa: ARG001
+@events.quit.add_listener
+def _close(**_: Any) -> None:
+    """`quit` comes after the users have drained; `quitting` comes before."""
     recorder = _recorders.pop(os.getpid(), None)
     if recorder is not None:
         recorder.close()
+
+
+def finish_csv(environment: Environment) -> None:
+    """Let Locust write its CSV once more: it writes each second, and would leave out what ended in the last one."""
+    options = environment.parsed_options
+    if options is not None and options.csv_prefix and not isinstance(environment.runner, WorkerRunner):
+        gevent.sleep(locust.stats.CSV_STATS_INTERVAL_SEC + 0.2)

@@ -64,8 +64,7 @@ STEPS = [
     (cell, type(f"Cell{index}", (CellUser,), {"planned_cell": cell, "abstract": False}))
     for index, cell in enumerate(cells(plan, assignment.repeat))
 ]
-for _, user in STEPS:
-    globals()[user.__name__] = user
+globals().update({user.__name__: user for _, user in STEPS})  # where Locust looks for user classes
 
 
 class Shape(PlannedShape):
@@ -79,8 +78,12 @@ def _carry_in(environment: Environment, **_: Any) -> None:
     carry_in(environment, assignment.run_dir, assignment.repeat)
 
 
-@events.quitting.add_listener
-def _finish(environment: Environment, **_: Any) -> None:
+@events.init.add_listener
+def _finish_at_the_end(environment: Environment, **_: Any) -> None:
+    environment.events.quit.add_listener(lambda **_: _finish(environment))
+
+
+def _finish(environment: Environment) -> None:
     carry_out(environment, assignment.run_dir, assignment.repeat)
     for each in recorders:
         each.close()

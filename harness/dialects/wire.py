@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from harness.plan import Kind
 from harness.sample import Usage
@@ -102,12 +104,15 @@ class Dialect:
 
 
 def merge_usage(earlier: Usage | None, later: Usage | None) -> Usage | None:
-    """Field by field the later value where there is one: some protocols send the counts in parts."""
+    """Field by field the later value where there is one: some protocols send the counts in parts.
+
+    Of two counts of the input the larger stands: an event may repeat the input without the part that was cached.
+    """
     if earlier is None or later is None:
         return later or earlier
     return Usage(
         source=later.source,
-        input_tokens=_latest(earlier.input_tokens, later.input_tokens),
+        input_tokens=_larger(earlier.input_tokens, later.input_tokens),
         output_tokens=_latest(earlier.output_tokens, later.output_tokens),
         reasoning_tokens=_latest(earlier.reasoning_tokens, later.reasoning_tokens),
         cached_tokens=_latest(earlier.cached_tokens, later.cached_tokens),
@@ -116,3 +121,27 @@ def merge_usage(earlier: Usage | None, later: Usage | None) -> Usage | None:
 
 def _latest(earlier: int | None, later: int | None) -> int | None:
     return earlier if later is None else later
+
+
+def _larger(earlier: int | None, later: int | None) -> int | None:
+    return max(earlier, later) if earlier is not None and later is not None else _latest(earlier, later)
+
+
+_VERSION = re.compile(r"v\d+(?:(?:alpha|beta)\d*)?")
+
+
+def join_url(base_url: str, path: str) -> str:
+    """The URL of a request: `path` of an `HttpRequest` appended to the target's base URL.
+
+    A version segment that would stand twice stands once, so that `https://host` and `https://host/v1` both reach
+    `/v1/messages`. Queries of both are kept; a fragment is dropped.
+    """
+    base = urlsplit(base_url)
+    below, _, query = path.partition("?")
+    prefix = base.path.rstrip("/")
+    below = "/" + below.lstrip("/")
+    version = prefix.rpartition("/")[2]
+    if _VERSION.fullmatch(version) and below.split("/")[1] == version:
+        prefix = prefix.removesuffix("/" + version)
+    queries = "&".join(part for part in (base.query, query) if part)
+    return urlunsplit((base.scheme, base.netloc, prefix + below, queries, ""))

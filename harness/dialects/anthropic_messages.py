@@ -1,0 +1,172 @@
+"""Anthropic Messages: `POST {base}/v1/messages`.
+
+A stream is `message_start` (usage of the input), blocks of content, `message_delta` (stop reason, usage of the
+output) and `message_stop`, with any number of pings between. Counts in `message_delta` are cumulative. The
+provider's `input_tokens` leaves out what was read from or written to a cache; ours does not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from harness.dialects.json_fields import UNDECODABLE, error_event, post, read_error, undecodable
+from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest
+from harness.sample import Usage
+
+API_VERSION = "2023-06-01"
+DEFAULT_MAX_TOKENS = 1024  # the protocol wants a limit in every request
+
+
+class _OutputDetails(msgspec.Struct):
+    thinking_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    output_tokens: int | None = None
+    output_tokens_details: _OutputDetails | None = None
+
+
+class _Block(msgspec.Struct):
+    type: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    input: msgspec.Raw = msgspec.Raw()
+
+
+class _Message(msgspec.Struct):
+    type: str = ""
+    content: list[_Block] | None = None
+    stop_reason: str | None = None
+    usage: _Usage | None = None
+    error: Any = None
+
+
+class _Piece(msgspec.Struct):
+    type: str = ""
+    text: str | None = None
+    thinking: str | None = None
+    partial_json: str | None = None
+    stop_reason: str | None = None
+
+
+class _Event(msgspec.Struct):
+    type: str = ""
+    delta: _Piece | None = None
+    content_block: _Block | None = None
+    message: _Message | None = None
+    usage: _Usage | None = None
+    error: Any = None
+
+
+_event_decoder = msgspec.json.Decoder(_Event)
+_whole_decoder = msgspec.json.Decoder(_Message)
+_NOTHING = Delta()
+_END = Delta(end=True)
+
+
+def build(ask: Ask) -> HttpRequest:
+    """The request: one user message."""
+    fields: dict[str, Any] = {
+        "model": ask.model,
+        "max_tokens": DEFAULT_MAX_TOKENS if ask.max_tokens is None else ask.max_tokens,
+        "messages": [{"role": "user", "content": ask.texts[0]}],
+    }
+    if ask.temperature is not None:
+        fields["temperature"] = ask.temperature
+    if ask.stream:
+        fields["stream"] = True
+    key = {} if ask.key is None else {"x-api-key": ask.key.strip()}
+    return post("/v1/messages", ask, fields, {"anthropic-version": API_VERSION, **key}, streamed=ask.stream)
+
+
+def read(event: str, data: bytes) -> Delta:
+    """What one event says."""
+    try:
+        said = _event_decoder.decode(data)
+    except UNDECODABLE as fault:
+        return undecodable(data, fault)
+    kind = said.type or event
+    if kind == "content_block_delta":
+        return _content(said.delta)
+    if kind == "error" or said.error:
+        return error_event(data)
+    if kind == "content_block_start":
+        block = said.content_block or _Block()
+        return Delta(text=block.text or "", reasoning=block.thinking or "")
+    if kind == "message_start":
+        return _started(said.message)
+    if kind == "message_delta":
+        finish = None if said.delta is None else said.delta.stop_reason
+        return Delta(finish=finish, usage=_usage(said.usage), refused=finish == "refusal")
+    if kind == "message_stop":
+        return _END
+    return _NOTHING if kind else Delta(malformed="unexpected JSON: an event without type")
+
+
+def _content(piece: _Piece | None) -> Delta:
+    """The content of a block's delta; a signature or a citation is none."""
+    if piece is None:
+        return Delta(malformed="unexpected JSON: content_block_delta without delta")
+    return Delta(text=piece.text or "", reasoning=piece.thinking or "", tool_arguments=piece.partial_json or "")
+
+
+def _started(message: _Message | None) -> Delta:
+    """The usage at the start: its output tokens are a place-holder, so they are not measured."""
+    if message is None:
+        return Delta(malformed="unexpected JSON: message_start without message")
+    if message.usage is not None:
+        message.usage.output_tokens = None
+    return Delta(usage=_usage(message.usage))
+
+
+def read_whole(body: bytes) -> Delta:
+    """What a reply says that was not streamed."""
+    try:
+        reply = _whole_decoder.decode(body)
+    except UNDECODABLE as fault:
+        return undecodable(body, fault)
+    if reply.type == "error" or reply.error:
+        return error_event(body)
+    if reply.content is None:
+        return Delta(malformed="unexpected JSON: no content")
+    return Delta(
+        text="".join(block.text or "" for block in reply.content),
+        reasoning="".join(block.thinking or "" for block in reply.content),
+        tool_arguments="".join(bytes(block.input).decode("utf-8", "replace") for block in reply.content),
+        finish=reply.stop_reason,
+        usage=_usage(reply.usage),
+        end=True,
+        refused=reply.stop_reason == "refusal",
+        items=1,
+    )
+
+
+def _usage(usage: _Usage | None) -> Usage | None:
+    if usage is None:
+        return None
+    parts = (usage.input_tokens, usage.cache_creation_input_tokens, usage.cache_read_input_tokens)
+    counted = [part for part in parts if part is not None]
+    details = usage.output_tokens_details
+    return Usage(
+        source="provider",
+        input_tokens=sum(counted) if counted else None,
+        output_tokens=usage.output_tokens,
+        reasoning_tokens=None if details is None else details.thinking_tokens,
+        cached_tokens=usage.cache_read_input_tokens,
+    )
+
+
+DIALECT = Dialect(
+    name="anthropic-messages",
+    kind="chat",
+    build=build,
+    read=read,
+    read_whole=read_whole,
+    read_error=read_error,
+    key_env="ANTHROPIC_API_KEY",
+)

@@ -1,0 +1,191 @@
+"""OpenAI Chat Completions, and the many servers that speak it: `POST {base}/chat/completions`.
+
+A stream is one `data:` object for each chunk and ends with `data: [DONE]`. The first chunk carries the role and no
+content; with `include_usage` an extra last chunk carries the usage and no choices. Reasoning is not in OpenAI's
+schema: other servers send `reasoning_content`, or `reasoning`, or both with the same text, or parts of content.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from harness.dialects.json_fields import UNDECODABLE, bearer, error_event, post, read_error, undecodable
+from harness.dialects.openai_fields import token_limit, without_obfuscation
+from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest
+from harness.sample import Usage
+
+
+class _PromptDetails(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class _CompletionDetails(msgspec.Struct):
+    reasoning_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+
+
+class _Function(msgspec.Struct):
+    arguments: str | None = None
+
+
+class _ToolCall(msgspec.Struct):
+    function: _Function | None = None
+
+
+class _Message(msgspec.Struct):
+    content: str | list[Any] | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[_ToolCall] | None = None
+    function_call: _Function | None = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Message | None = None  # in a stream
+    message: _Message | None = None  # in a whole reply
+    finish_reason: str | None = None
+
+
+class _Reply(msgspec.Struct):
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
+    error: Any = None
+    object: str | None = None
+    system_fingerprint: str | None = None
+
+
+_decoder = msgspec.json.Decoder(_Reply)
+_NOTHING = Delta()
+_END = Delta(end=True)
+
+
+def build(ask: Ask) -> HttpRequest:
+    """The request: one user message, the usage asked for, and the cap of the reply in the field that fits."""
+    fields: dict[str, Any] = {"model": ask.model, "messages": [{"role": "user", "content": ask.texts[0]}]}
+    fields |= token_limit(ask)
+    if ask.temperature is not None:
+        fields["temperature"] = ask.temperature
+    if ask.stream:
+        fields |= {"stream": True, "stream_options": {"include_usage": True, **without_obfuscation(ask.model)}}
+    return post("/chat/completions", ask, fields, bearer(ask.key), streamed=ask.stream)
+
+
+def read(event: str, data: bytes) -> Delta:
+    """What one event says."""
+    if data[:6] == b"[DONE]" and data.strip() == b"[DONE]":
+        return _END
+    if event == "error":
+        return error_event(data)
+    try:
+        reply = _decoder.decode(data)
+    except UNDECODABLE as fault:
+        return undecodable(data, fault)
+    if reply.error or reply.object == "error":
+        return error_event(data)
+    if reply.choices is None and reply.usage is None:
+        # An event of a name of its own, such as a ping, is none of ours; a chunk without choices is no chunk.
+        return _NOTHING if event not in ("", "message") else Delta(malformed="unexpected JSON: no choices")
+    return _delta(reply)
+
+
+def read_whole(body: bytes) -> Delta:
+    """What a reply says that was not streamed."""
+    try:
+        reply = _decoder.decode(body)
+    except UNDECODABLE as fault:
+        return undecodable(body, fault)
+    if reply.error or reply.object == "error":
+        return error_event(body)
+    if not reply.choices:
+        return Delta(malformed="unexpected JSON: no choices")
+    return _delta(reply, whole=True)
+
+
+def _delta(reply: _Reply, *, whole: bool = False) -> Delta:
+    choices = reply.choices or []
+    text = reasoning = refusal = arguments = ""
+    finish = None
+    for choice in choices:
+        finish = choice.finish_reason or finish
+        message = choice.message if whole else choice.delta
+        if message is not None:
+            said, thought = _text_and_reasoning(message)
+            text += said
+            reasoning += thought
+            refusal += message.refusal or ""
+            arguments += _tool_arguments(message)
+    return Delta(
+        text=text,
+        reasoning=reasoning,
+        refusal=refusal,
+        tool_arguments=arguments,
+        finish=finish,
+        usage=None if reply.usage is None else _usage(reply.usage),
+        end=whole,
+        refused=bool(refusal) or finish == "content_filter",
+        items=1 if whole else 0,
+        fingerprint=reply.system_fingerprint,
+    )
+
+
+def _text_and_reasoning(message: _Message) -> tuple[str, str]:
+    """Visible text and reasoning. The two fields of reasoning hold the same text: it counts once."""
+    reasoning = message.reasoning_content or message.reasoning or ""
+    content = message.content
+    if content is None or isinstance(content, str):
+        return content or "", reasoning
+    parts = [part for part in content if isinstance(part, dict)]
+    text = "".join(_text_of(part.get("text")) for part in parts)
+    return text, reasoning or "".join(_text_of(part.get("thinking")) for part in parts)
+
+
+def _text_of(value: Any) -> str:
+    """The text of a part of content: a string, or a list of parts."""
+    if isinstance(value, list):
+        return "".join(_text_of(part.get("text")) for part in value if isinstance(part, dict))
+    return value if isinstance(value, str) else ""
+
+
+def _tool_arguments(message: _Message) -> str:
+    if not message.tool_calls and message.function_call is None:
+        return ""
+    calls = [call.function for call in message.tool_calls or []]
+    return "".join(function.arguments or "" for function in [*calls, message.function_call] if function is not None)
+
+
+def _usage(usage: _Usage) -> Usage:
+    prompt, completion = usage.prompt_tokens, usage.completion_tokens
+    details = usage.completion_tokens_details
+    reasoning = None if details is None else details.reasoning_tokens
+    if prompt is not None and completion is not None and reasoning and usage.total_tokens is not None:
+        # Some servers leave reasoning out of completion_tokens; the total tells.
+        apart = usage.total_tokens == prompt + completion + reasoning
+        completion += reasoning if apart else 0
+    return Usage(
+        source="provider",
+        input_tokens=prompt,
+        output_tokens=completion,
+        reasoning_tokens=reasoning,
+        cached_tokens=None if usage.prompt_tokens_details is None else usage.prompt_tokens_details.cached_tokens,
+    )
+
+
+DIALECT = Dialect(
+    name="openai-chat",
+    kind="chat",
+    build=build,
+    read=read,
+    read_whole=read_whole,
+    read_error=read_error,
+    key_env="OPENAI_API_KEY",
+)

@@ -1,0 +1,258 @@
+"""What the simulator can be told: frozen records, the built-in providers, and YAML or a mapping -> `Config`.
+
+```yaml
+seed: 7
+keys: [sim-key]
+providers:
+  openai-sim: {capacity: 16}                       # a built-in one: only what is named changes
+  slow-sim:                                        # one of your own, reached at http://HOST:PORT/slow-sim/...
+    dialects: [openai-chat]
+    ttft: {kind: lognormal, median_s: 0.9, sigma: 0.3}
+    itl: 0.02                                      # a bare number is a constant
+    limits: {rpm: 60}
+    faults:
+      - {kind: status_503, start_s: 30, duration_s: 10}   # an outage
+      - {kind: truncate, probability: 0.01}
+```
+Times are in seconds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+import yaml
+
+from harness.errors import UsageFault
+from harness.plan import Count, DialectName, Name, NotNegative, Positive, Record, Share, parse_length
+
+
+class Constant(Record, frozen=True, kw_only=True, tag_field="kind", tag="constant"):
+    """Always `value_s`. A bare number means the same."""
+
+    value_s: NotNegative
+
+
+class Lognormal(Record, frozen=True, kw_only=True, tag_field="kind", tag="lognormal"):
+    """exp(N(ln `median_s`, `sigma`)): half of the draws lie below `median_s`."""
+
+    median_s: Positive
+    sigma: NotNegative
+
+
+class Normal(Record, frozen=True, kw_only=True, tag_field="kind", tag="normal"):
+    """N(`mean_s`, `sd_s`), negative draws taken as 0."""
+
+    mean_s: NotNegative
+    sd_s: NotNegative
+
+
+Distribution = NotNegative | Constant | Lognormal | Normal
+
+FaultKind = Literal[
+    "status_500",
+    "status_503",
+    "status_529",
+    "rate_limit",
+    "auth_failure",
+    "reset",
+    "refuse",
+    "truncate",
+    "truncate_chunked",
+    "error_event",
+    "stall",
+    "slow",
+    "malformed_json",
+    "html",
+    "empty",
+    "wrong_content_length",
+]
+
+
+class Fault(Record, frozen=True, kw_only=True):
+    """Something that goes wrong with a share of the requests, always or for a time.
+
+    status_500/503/529, rate_limit (429), auth_failure (401): an error reply. refuse: the request is read, the
+    connection closed. reset: TCP RST. truncate: the stream ends in order as HTTP, without its own end marker.
+    truncate_chunked: it stops without the terminating chunk. error_event: an error inside a stream of status 200.
+    stall: nothing for `stall_s` (None: ever after). slow: every wait is `factor` times as long.
+    malformed_json: one event, or the body, is broken. html: a web page with status 200. empty: an orderly reply
+    without content. wrong_content_length: more bytes promised than sent.
+
+    Faults within a stream strike after `after_chunks` content events, or earlier in a short reply.
+    With `start_s` and `duration_s` it is an outage: active from `start_s` after the server began, again
+    `every_s` where that is given.
+    """
+
+    kind: FaultKind
+    probability: Share = 1.0
+    after_chunks: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 3
+    stall_s: Positive | None = None
+    factor: Positive = 10.0
+    start_s: NotNegative = 0.0
+    duration_s: Positive | None = None
+    every_s: Positive | None = None
+
+
+class Limits(Record, frozen=True, kw_only=True):
+    """What one key may use: requests and tokens per minute (input and wanted output), requests at a time."""
+
+    rpm: Count | None = None
+    tpm: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] | None = None
+    concurrency: Count | None = None
+
+
+class Provider(Record, frozen=True, kw_only=True):
+    """One simulated provider.
+
+    `ttft` is the time from the whole request read to the first content event; `itl` the time of each further
+    output token (a chunk of k tokens comes after k times one draw). Response headers and events before the
+    content are sent at `headers_share` of the time to first content. Replies that are not streamed come at
+    once, when the stream would have ended; embeddings and rankings after `ttft` and `per_item_s` for each item.
+
+    Beyond `capacity` requests in flight all waits grow by (in flight / capacity) ** `overload_exponent`; more than
+    `queue_limit` requests over capacity are turned away (503, Anthropic 529).
+
+    `reasoning_tokens` are the part of the output that is thought before the answer, sent as reasoning events, or
+    in silence when `show_reasoning` is false. Replies run to the request's cap (`default_output_tokens` without
+    one) unless `reply_tokens` gives a length of their own: `80`, `N(80,20)` or `U(10,200)`.
+    `keys` replace the server's; an empty list lets everybody in.
+    """
+
+    name: Name
+    dialects: Annotated[tuple[DialectName, ...], msgspec.Meta(min_length=1)]
+    keys: tuple[str, ...] | None = None
+    ttft: Distribution = 0.1
+    itl: Distribution = 0.01
+    headers_share: Share = 0.5
+    prefill_s_per_input_token: NotNegative = 0.0
+    per_item_s: NotNegative = 0.0
+    capacity: Count | None = None
+    overload_exponent: NotNegative = 1.0
+    queue_limit: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | None = None
+    tokens_per_chunk: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    reasoning_tokens: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
+    show_reasoning: bool = True
+    cached_share: Share = 0.0
+    default_output_tokens: Count = 128
+    reply_tokens: int | str | None = None
+    limits: Limits = Limits()
+    faults: tuple[Fault, ...] = ()
+
+
+BUILT_IN = (
+    Provider(
+        name="openai-sim",
+        dialects=("openai-chat", "openai-responses", "openai-embeddings"),
+        ttft=Lognormal(median_s=0.120, sigma=0.15),
+        itl=Lognormal(median_s=0.008, sigma=0.15),
+        prefill_s_per_input_token=0.00002,
+        per_item_s=0.001,
+        capacity=64,
+    ),
+    Provider(
+        name="anthropic-sim",
+        dialects=("anthropic-messages",),
+        ttft=Lognormal(median_s=0.180, sigma=0.12),
+        itl=Lognormal(median_s=0.012, sigma=0.12),
+        prefill_s_per_input_token=0.00003,
+        capacity=48,
+    ),
+    Provider(
+        name="google-sim",
+        dialects=("google-generate",),
+        ttft=Lognormal(median_s=0.090, sigma=0.20),
+        itl=Lognormal(median_s=0.006, sigma=0.20),
+        prefill_s_per_input_token=0.00001,
+        tokens_per_chunk=4,
+        capacity=96,
+    ),
+    Provider(
+        name="jina-sim",
+        dialects=("jina-embeddings", "jina-rerank"),
+        ttft=Lognormal(median_s=0.040, sigma=0.10),
+        per_item_s=0.002,
+        capacity=32,
+    ),
+)
+
+
+class Config(Record, frozen=True, kw_only=True):
+    """A whole simulator. Requests without a provider's name in their path go to the first that speaks the dialect."""
+
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
+    keys: tuple[str, ...] = ("sim-key",)
+    providers: tuple[Provider, ...] = BUILT_IN
+    max_body_bytes: Annotated[int, msgspec.Meta(ge=1, le=2**30)] = 32 * 2**20
+
+
+_RESERVED = ("v1", "v1beta", "healthz")
+T = TypeVar("T")
+_HINT = "the keys a simulator may have are described in harness/simulator/config.py"
+
+
+def load_config(path: Path | None) -> Config:
+    """Read a YAML file; None gives the built-in providers. Raises UsageFault."""
+    if path is None:
+        return Config()
+    try:
+        mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as fault:
+        raise UsageFault(f"{path}: cannot be read: {fault}", "name a readable YAML file") from fault
+    except yaml.YAMLError as fault:
+        raise UsageFault(f"{path}: not YAML: {' '.join(str(fault).split())}", "check its indentation") from fault
+    return config_from({} if mapping is None else mapping, str(path))
+
+
+def config_from(mapping: Any, place: str = "simulator") -> Config:
+    """The configuration in a mapping, such as a plan's `simulator`; `place` begins error messages.
+
+    Built-in providers stay, changed by what is given under their names. Raises UsageFault.
+    """
+    if not isinstance(mapping, dict):
+        raise UsageFault(f"{place}: {mapping!r}: a simulator's configuration is a mapping", _HINT)
+    own = _providers(mapping.get("providers"), place)
+    base = {provider.name: msgspec.to_builtins(provider) for provider in BUILT_IN}
+    merged = {name: {**base.get(name, {}), **fields} for name, fields in (base | own).items()}
+    providers = tuple(_provider(fields, f"{place}: providers.{name}") for name, fields in merged.items())
+    config = _convert({**mapping, "providers": []}, Config, place)
+    return msgspec.structs.replace(config, providers=providers)
+
+
+def _providers(given: Any, place: str) -> dict[str, dict[str, Any]]:
+    """The providers' raw fields by name, from a mapping or a list."""
+    if given is None:
+        return {}
+    if isinstance(given, dict):
+        given = [{**(fields or {}), "name": name} if isinstance(fields, dict | None) else fields
+                 for name, fields in given.items()]  # fmt: skip
+    if not isinstance(given, list) or not all(isinstance(one, dict) and "name" in one for one in given):
+        raise UsageFault(f"{place}: providers: {given!r}: a mapping by name, or a list with names", _HINT)
+    named = {str(one["name"]): one for one in given}
+    if len(named) < len(given):
+        raise UsageFault(f"{place}: providers: {sorted(named)}: a name stands twice", "give each its own name")
+    return named
+
+
+def _provider(fields: dict[str, Any], place: str) -> Provider:
+    provider = _convert(fields, Provider, place)
+    if provider.name in _RESERVED:
+        raise UsageFault(f"{place}: {provider.name}: is a path of the server itself", "choose another name")
+    if provider.reply_tokens is not None:
+        try:
+            parse_length(provider.reply_tokens)
+        except ValueError as fault:
+            raise UsageFault(
+                f"{place}.reply_tokens: {provider.reply_tokens!r}: {fault}", "write 80 or N(80,20)"
+            ) from fault
+    return provider
+
+
+def _convert(value: Any, wanted: type[T], place: str) -> T:
+    try:
+        return msgspec.convert(value, wanted)
+    except msgspec.ValidationError as fault:
+        rule, _, where = str(fault).partition(" - at `$")
+        raise UsageFault(f"{place}{where.rstrip('`')}: {rule}", _HINT) from fault

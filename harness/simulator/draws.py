@@ -1,0 +1,50 @@
+"""The seeded draws of one request: how long it takes, how long it is, whether it goes wrong.
+
+The draws of a provider's n-th request (counted from 0: every request with a right key and a right body) depend on
+nothing but the seed, the provider's name and n: `random.Random(f"{seed}/{name}/{n}")` gives, in this order, one
+uniform number for the faults, the time to first content, the reply's length (where `reply_tokens` is set), then
+one gap for each chunk after the first.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import exp, log
+
+from harness.plan import parse_length
+from harness.simulator.config import Constant, Distribution, Lognormal, Normal, Provider
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """What was drawn for one request; `gap_s` draws on: the seconds that one token takes."""
+
+    fault: float
+    ttft_s: float
+    reply_tokens: int | None
+    gap_s: Callable[[], float]
+
+
+def draws_of(provider: Provider, seed: int, number: int) -> Draws:
+    """The draws of request `number` of `provider`."""
+    rng = random.Random(f"{seed}/{provider.name}/{number}")
+    fault = rng.random()
+    ttft_s = sampler(provider.ttft, rng)()
+    length = None if provider.reply_tokens is None else parse_length(provider.reply_tokens).draw(rng)
+    return Draws(fault, ttft_s, length, sampler(provider.itl, rng))
+
+
+def sampler(distribution: Distribution, rng: random.Random) -> Callable[[], float]:
+    """A function that draws seconds, never negative."""
+    match distribution:
+        case Constant(value_s=value_s):
+            return lambda: value_s
+        case Lognormal(median_s=median_s, sigma=sigma):
+            mu = log(median_s)
+            return lambda: exp(rng.gauss(mu, sigma))
+        case Normal(mean_s=mean_s, sd_s=sd_s):
+            return lambda: max(0.0, rng.gauss(mean_s, sd_s))
+        case number:
+            return lambda: number

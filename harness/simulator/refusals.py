@@ -1,0 +1,168 @@
+"""How each provider says no: status, headers and body; and the rate-limit headers of every reply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from math import ceil
+from typing import Any, Literal
+
+from harness.simulator.limits import Meter
+from harness.simulator.speech import Family, encode
+
+Headers = list[tuple[str, str]]
+Cause = Literal[
+    "bad_request", "auth", "not_found", "method", "too_large", "rate_limit", "server_error", "unavailable", "overloaded"
+]
+
+STATUS: dict[Cause, int] = {
+    "bad_request": 400,
+    "auth": 401,
+    "not_found": 404,
+    "method": 405,
+    "too_large": 413,
+    "rate_limit": 429,
+    "server_error": 500,
+    "unavailable": 503,
+    "overloaded": 529,
+}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An error reply."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+def refusal(
+    family: Family, cause: Cause, message: str, request_id: str, wait_s: float = 1.0, limit: str = "requests"
+) -> Refusal:
+    """What `family` answers for `cause`. Rate limits also say which `limit` it was, and to wait `wait_s`."""
+    status = STATUS[cause]
+    headers = _retry_headers(family, wait_s) if cause == "rate_limit" else []
+    body = _BODIES[family](cause, status, message, request_id, wait_s, limit)
+    return Refusal(status, headers, encode(body))
+
+
+def _retry_headers(family: Family, wait_s: float) -> Headers:
+    if family == "google":  # Gemini says it in the body
+        return []
+    exact = [("retry-after-ms", str(ceil(wait_s * 1000)))] if family == "openai" else []
+    return [("retry-after", str(max(1, ceil(wait_s)))), *exact]
+
+
+def _openai(cause: Cause, _status: int, message: str, _id: str, _wait_s: float, limit: str) -> dict[str, Any]:
+    kinds: dict[Cause, tuple[str, str | None]] = {
+        "auth": ("invalid_request_error", "invalid_api_key"),
+        "not_found": ("invalid_request_error", "unknown_url"),
+        "rate_limit": (limit, "rate_limit_exceeded"),
+        "server_error": ("server_error", None),
+        "unavailable": ("service_unavailable_error", "server_is_overloaded"),
+        "overloaded": ("service_unavailable_error", "server_is_overloaded"),
+    }
+    kind, code = kinds.get(cause, ("invalid_request_error", None))
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+def _anthropic(
+    cause: Cause, _status: int, message: str, request_id: str, _wait_s: float, _limit: str
+) -> dict[str, Any]:
+    kinds: dict[Cause, str] = {
+        "auth": "authentication_error",
+        "not_found": "not_found_error",
+        "too_large": "request_too_large",
+        "rate_limit": "rate_limit_error",
+        "server_error": "api_error",
+        "unavailable": "api_error",
+        "overloaded": "overloaded_error",
+    }
+    error = {"type": kinds.get(cause, "invalid_request_error"), "message": message}
+    return {"type": "error", "error": error, "request_id": request_id}
+
+
+def _google(cause: Cause, status: int, message: str, _id: str, wait_s: float, _limit: str) -> dict[str, Any]:
+    kinds: dict[Cause, str] = {
+        "auth": "UNAUTHENTICATED",
+        "not_found": "NOT_FOUND",
+        "rate_limit": "RESOURCE_EXHAUSTED",
+        "server_error": "INTERNAL",
+        "unavailable": "UNAVAILABLE",
+        "overloaded": "UNAVAILABLE",
+    }
+    error: dict[str, Any] = {"code": status, "message": message, "status": kinds.get(cause, "INVALID_ARGUMENT")}
+    if cause == "rate_limit":
+        retry = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": f"{max(1, ceil(wait_s))}s"}
+        error["details"] = [retry]
+    if cause == "auth":
+        reason = {"reason": "API_KEY_INVALID", "domain": "googleapis.com"}
+        error["details"] = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", **reason}]
+    return {"error": error}
+
+
+def _jina(cause: Cause, _status: int, message: str, _id: str, _wait_s: float, _limit: str) -> dict[str, Any]:
+    codes: dict[Cause, str] = {
+        "auth": "AUTH_INVALID_API_KEY",
+        "not_found": "RESOURCE_NOT_FOUND",
+        "rate_limit": "RATE_LIMIT_EXCEEDED",
+        "server_error": "INTERNAL_ERROR",
+        "unavailable": "SERVICE_UNAVAILABLE",
+        "overloaded": "SERVICE_UNAVAILABLE",
+    }
+    return {"detail": f"[{codes.get(cause, 'VALIDATION_ERROR')}] {message}"}
+
+
+_BODIES: dict[Family, Callable[[Cause, int, str, str, float, str], dict[str, Any]]] = {
+    "openai": _openai,
+    "anthropic": _anthropic,
+    "google": _google,
+    "jina": _jina,
+}
+
+
+def limit_headers(family: Family, meters: Iterable[Meter], wall: datetime | None = None) -> Headers:
+    """The state of the rate limits in the provider's own headers; Gemini has none. `wall` is now, in UTC."""
+    if family == "openai":
+        return [pair for meter in meters for pair in _openai_limits(meter)]
+    if family == "anthropic":
+        now = wall or datetime.now(UTC)
+        return [pair for meter in meters for pair in _anthropic_limits(meter, now)]
+    if family == "jina":
+        return [(f"X-RateLimit-Remaining-{meter.name.title()}", str(meter.remaining)) for meter in meters]
+    return []
+
+
+def _openai_limits(meter: Meter) -> Headers:
+    return [
+        (f"x-ratelimit-limit-{meter.name}", str(meter.limit)),
+        (f"x-ratelimit-remaining-{meter.name}", str(meter.remaining)),
+        (f"x-ratelimit-reset-{meter.name}", duration(meter.reset_s)),
+    ]
+
+
+def _anthropic_limits(meter: Meter, now: datetime) -> Headers:
+    reset = (now + timedelta(seconds=ceil(meter.reset_s))).strftime("%Y-%m-%dT%H:%M:%SZ")
+    head = f"anthropic-ratelimit-{meter.name}"
+    return [(f"{head}-limit", str(meter.limit)), (f"{head}-remaining", str(meter.remaining)), (f"{head}-reset", reset)]
+
+
+def duration(seconds: float) -> str:
+    """A duration as OpenAI writes it: `12ms`, `1.5s`, `6m0s`, `1h0m0s`."""
+    total_ms = ceil(seconds * 1000)
+    if total_ms < 1000:
+        return f"{total_ms}ms"
+    minutes, ms = divmod(total_ms, 60_000)
+    hours, minutes = divmod(minutes, 60)
+    hour_part = f"{hours}h" if hours else ""
+    minute_part = f"{minutes}m" if hours or minutes else ""
+    return f"{hour_part}{minute_part}{ms / 1000:g}s"
+
+
+def service_headers(family: Family, request_id: str, busy_ms: int) -> Headers:
+    """The request's id, and how long the server worked on it, where the provider says so."""
+    name = "request-id" if family == "anthropic" else "x-request-id"
+    timing = {"openai": "openai-processing-ms", "anthropic": "x-envoy-upstream-service-time"}.get(family)
+    return [(name, request_id), *([(timing, str(busy_ms))] if timing else [])]

@@ -1,0 +1,187 @@
+"""Requests and responses without their sockets: what is to be written, when, and what a fault makes of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import chain
+
+from harness.simulator.config import Fault, Provider
+from harness.simulator.draws import Draws
+from harness.simulator.faults import PAGE, strike_stream, strike_whole
+from harness.simulator.refusals import Headers, refusal
+from harness.simulator.speech import Asked, Event, Family, Reply, Speaker
+from harness.simulator.truth import Truth
+
+JSON = "application/json"
+_WORDS_APART = 7
+_OVERPROMISED_BYTES = 64
+_STREAM_PROMISED_BYTES = 2**30
+_ERROR = "Simulated fault: error_event."
+_UNENDED = ("truncate", "truncate_chunked", "wrong_content_length")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request, read to its end at `received_ns`. Header names are lower case."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+    body: bytes
+    received_ns: int
+    too_large: bool = False
+
+
+class Load:
+    """How busy a provider is: `factor` is by how much it slows all waits."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+        self.in_flight = 0
+        self.factor = 1.0
+
+    def enter(self) -> None:
+        """One request more."""
+        self._change(1)
+
+    def leave(self) -> None:
+        """One request less."""
+        self._change(-1)
+
+    def _change(self, by: int) -> None:
+        self.in_flight += by
+        capacity = self._provider.capacity
+        if capacity is not None:
+            self.factor = max(1.0, (self.in_flight / capacity) ** self._provider.overload_exponent)
+
+
+@dataclass(slots=True, kw_only=True)
+class Response:
+    """What to write, and when. Times are seconds after the request was received.
+
+    `length` is the promised Content-Length, None for chunked transfer. A `whole` response is written in one
+    piece with its head. `outcome` is what the truth will say if all of it is written. `gap_s` draws the time of
+    one more token, which `load` and `pace` stretch.
+    """
+
+    truth: Truth
+    family: Family
+    status: int
+    events: Iterator[Event]
+    outcome: str
+    content_type: str = JSON
+    headers: Headers = field(default_factory=list)
+    length: int | None = None
+    whole: bool = True
+    close: bool = False
+    head_s: float = 0.0
+    first_s: float = 0.0
+    gap_s: Callable[[], float] = lambda: 0.0
+    pace: float = 1.0
+    stall_s: float | None = None
+    load: Load | None = None
+    reply: Reply | None = None
+    recorded: bool = True
+
+
+def reply_to(asked: Asked, request_id: str, provider: Provider, draws: Draws, number: int) -> Reply:
+    """The reply without its fault: how long, how much of it thought."""
+    cap = asked.max_tokens or provider.default_output_tokens
+    if asked.texts is not None:
+        return Reply(id=request_id, created=0, asked=asked, text_tokens=_items(asked))
+    tokens = cap if draws.reply_tokens is None else min(cap, draws.reply_tokens)
+    reasoning = min(provider.reasoning_tokens, tokens)
+    return Reply(
+        id=request_id,
+        created=int(time.time()),
+        asked=asked,
+        first_word=number * _WORDS_APART,
+        reasoning_tokens=reasoning,
+        text_tokens=tokens - reasoning,
+        cached_tokens=int(asked.input_tokens * provider.cached_share),
+        tokens_per_chunk=provider.tokens_per_chunk,
+        show_reasoning=provider.show_reasoning,
+        cut=asked.max_tokens is not None and tokens == asked.max_tokens,
+    )
+
+
+def _items(asked: Asked) -> int:
+    """How many vectors or ranked documents are wanted."""
+    if asked.ranked:
+        return min(len(asked.texts or ()) - 1, asked.top or 2**31)
+    return len(asked.texts or ())
+
+
+def spoken(
+    reply: Reply, speaker: Speaker, truth: Truth, provider: Provider, draws: Draws, fault: Fault | None, load: Load
+) -> Response:
+    """The response that speaks `reply` under `fault`. It has entered `load`; whoever ends it leaves."""
+    load.enter()
+    if fault is not None and fault.kind == "empty":
+        reply = replace(reply, reasoning_tokens=0, text_tokens=0, cut=False)
+    pace = fault.factor if fault is not None and fault.kind == "slow" else 1.0
+    response = Response(
+        truth=truth,
+        family=speaker.family,
+        status=200,
+        events=iter(()),
+        outcome="complete" if fault is None else f"fault:{fault.kind}",
+        close=fault is not None and fault.kind in _UNENDED,
+        first_s=_first_s(reply, provider, draws) * load.factor * pace,
+        gap_s=draws.gap_s,
+        pace=pace,
+        stall_s=fault.stall_s if fault else None,
+        load=load,
+        reply=reply,
+    )
+    if speaker.stream is not None and reply.asked.stream:
+        _stream_into(response, speaker, reply, provider.headers_share, fault)
+    else:
+        _whole_into(response, speaker, reply, fault)
+    if fault is not None and fault.kind in ("refuse", "html"):
+        _no_reply_into(response, fault)
+    return response
+
+
+def _first_s(reply: Reply, provider: Provider, draws: Draws) -> float:
+    """The time to first content of an idle provider."""
+    prefill_s = provider.prefill_s_per_input_token * (reply.asked.input_tokens - reply.cached_tokens)
+    items = 0 if reply.asked.texts is None else len(reply.asked.texts)
+    return draws.ttft_s + prefill_s + provider.per_item_s * items
+
+
+def _stream_into(response: Response, speaker: Speaker, reply: Reply, headers_share: float, fault: Fault | None) -> None:
+    assert speaker.stream is not None
+    response.whole = False
+    response.head_s = response.first_s * headers_share
+    response.content_type = "text/event-stream; charset=utf-8" if reply.asked.framed else JSON
+    response.events = speaker.stream(reply)
+    if fault is not None:
+        error = speaker.error_event(reply, _ERROR)
+        response.events = strike_stream(response.events, fault, reply.content_events, error)
+        response.length = _STREAM_PROMISED_BYTES if fault.kind == "wrong_content_length" else None
+
+
+def _whole_into(response: Response, speaker: Speaker, reply: Reply, fault: Fault | None) -> None:
+    body = Event(speaker.whole(reply), reply.output_tokens)
+    if reply.asked.texts is None:
+        sizes = [tokens for _, tokens in chain(reply.reasoning(), reply.text())]
+        slowness = response.pace * (response.load.factor if response.load else 1.0)
+        response.first_s += slowness * sum(response.gap_s() * tokens for tokens in sizes[1:])
+    response.head_s = response.first_s
+    events, promised = [body], len(body.data)
+    if fault is not None:
+        events = strike_whole(body, fault, refusal(speaker.family, "server_error", _ERROR, reply.id).body)
+        promised = promised if fault.kind == "truncate" else sum(len(event.data) for event in events)
+        promised += _OVERPROMISED_BYTES if fault.kind == "wrong_content_length" else 0
+    response.events = iter(events)
+    response.length = None if fault is not None and fault.kind == "truncate_chunked" else promised
+
+
+def _no_reply_into(response: Response, fault: Fault) -> None:
+    """A web page, or the connection closed, where the reply should be."""
+    event = Event(PAGE) if fault.kind == "html" else Event(b"", act="close")
+    response.content_type = "text/html; charset=utf-8"
+    response.events, response.whole, response.length = iter([event]), True, len(event.data)

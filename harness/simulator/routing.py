@@ -1,0 +1,86 @@
+"""Path -> dialect, and the provider where the path names one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, unquote
+
+from harness.plan import DialectName
+from harness.simulator.config import Provider
+
+_PATHS: dict[str, tuple[DialectName, ...]] = {
+    "/chat/completions": ("openai-chat",),
+    "/responses": ("openai-responses",),
+    "/messages": ("anthropic-messages",),
+    "/embeddings": ("jina-embeddings", "openai-embeddings"),
+    "/rerank": ("jina-rerank",),
+}
+_VERSION = re.compile(r"^/v\d+(?:alpha|beta)?\d*(?=/)")
+_GEMINI = re.compile(r"^/(?:.+/)?models/(?P<model>[^:]+):(?P<method>generateContent|streamGenerateContent)$")
+_OPENAI_MODEL = re.compile(rb'"model"\s*:\s*"text-embedding')
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where a request goes. `query` holds the path's query, and for Gemini its `model` and `method`.
+
+    Without a provider nothing speaks there; `dialect` is then the one whose way of saying so fits best.
+    """
+
+    provider: Provider | None
+    dialect: DialectName
+    query: dict[str, str]
+    path: str  # without the provider's name and the query
+
+
+def route_of(target: str, body: bytes, providers: Mapping[str, Provider]) -> Route:
+    """The route of a request's target (path and query).
+
+    `/NAME/...` goes to that provider. Other paths go to the first provider that speaks the path's dialect;
+    `/v1/embeddings` is Jina's there, unless the model's name begins with `text-embedding`, as OpenAI's do.
+    The version segment may be left out.
+    """
+    path, _, query_text = target.partition("?")
+    query = dict(parse_qsl(query_text))
+    named, path = _provider_in(path, providers)
+    dialects, own = _dialects(path)
+    candidates = [named] if named else list(providers.values())
+    if not named and _OPENAI_MODEL.search(body):
+        dialects = dialects[::-1]
+    for dialect in dialects:
+        for provider in candidates:
+            if dialect in provider.dialects:
+                return Route(provider, dialect, query | own, path)
+    fallback = named.dialects[0] if named else "openai-chat"
+    return Route(None, dialects[0] if dialects else fallback, query | own, path)
+
+
+def _provider_in(path: str, providers: Mapping[str, Provider]) -> tuple[Provider | None, str]:
+    name, slash, rest = path[1:].partition("/")
+    provider = providers.get(name)
+    return (None, path) if provider is None else (provider, slash + rest)
+
+
+def _dialects(path: str) -> tuple[tuple[DialectName, ...], dict[str, str]]:
+    bare = _VERSION.sub("", path)
+    match = _GEMINI.match(bare)
+    if match is not None:
+        return ("google-generate",), {"model": unquote(match["model"]), "method": match["method"]}
+    return _PATHS.get(bare, ()), {}
+
+
+def key_in(headers: Mapping[str, str], route: Route) -> str | None:
+    """The key a request carries where its dialect wants it."""
+    if route.dialect == "anthropic-messages":
+        return headers.get("x-api-key")
+    if route.dialect == "google-generate":
+        return headers.get("x-goog-api-key") or route.query.get("key")
+    return bearer_in(headers)
+
+
+def bearer_in(headers: Mapping[str, str]) -> str | None:
+    """The key in `Authorization: Bearer ...`."""
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" and key else None

@@ -1,0 +1,88 @@
+"""Running the simulator: sockets, signals, and an event loop whose timers keep to the microsecond."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import resource
+import select
+import selectors
+import signal
+from pathlib import Path
+
+from harness.errors import UsageFault
+from harness.simulator.config import Config, load_config
+from harness.simulator.connection import connections
+from harness.simulator.service import Service
+from harness.simulator.truth import TruthWriter
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8089
+_BACKLOG = 4096
+
+
+def serve(
+    config_path: Path | None, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT, truth: Path | None = None
+) -> None:
+    """Serve simulated providers until SIGTERM or SIGINT, then return with all truth written.
+
+    Prints `ready http://HOST:PORT` on stdout once it listens; port 0 takes a free one. Requests in flight at the
+    end are cut off and their truth says `stopped`. Raises UsageFault for a configuration, a truth file or a port
+    that will not do.
+    """
+    config = load_config(config_path)
+    writer = TruthWriter(truth)
+    _allow_many_sockets()
+    try:
+        with asyncio.Runner(loop_factory=_punctual_loop) as runner:
+            runner.run(_serve(config, host, port, writer))
+    finally:
+        writer.close()
+
+
+async def _serve(config: Config, host: str, port: int, writer: TruthWriter) -> None:
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    make_connection, open_connections = connections(Service(config, writer.write))
+    try:
+        server = await loop.create_server(make_connection, host, port, backlog=_BACKLOG)
+    except (OSError, OverflowError) as fault:
+        raise UsageFault(
+            f"--port: {host}:{port}: cannot listen: {fault}", "choose a free port, or 0 for any"
+        ) from fault
+    gc.collect()
+    gc.freeze()  # what lives as long as the server is not looked at again
+    shown = f"[{host}]" if ":" in host else host
+    print(f"ready http://{shown}:{server.sockets[0].getsockname()[1]}", flush=True)  # noqa: T201  (the contract)
+    await stop.wait()
+    server.close()
+    for connection in list(open_connections):
+        connection.stop()
+
+
+def _allow_many_sockets() -> None:
+    """Raise the limit of open files to what this process may have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _punctual_loop() -> asyncio.AbstractEventLoop:
+    """An event loop with precise timers; uvloop is no choice, since it puts writes off to the end of a turn."""
+    fine = _FineEpoll() if hasattr(selectors, "EpollSelector") else selectors.DefaultSelector()
+    return asyncio.SelectorEventLoop(fine)
+
+
+class _FineEpoll(selectors.EpollSelector):
+    """epoll whose time-outs keep to the microsecond: Python rounds them up to whole milliseconds.
+
+    An epoll descriptor can itself be waited for, and `select` takes microseconds.
+    """
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        """As `EpollSelector.select`."""
+        if timeout is not None and timeout > 0:
+            select.select([self.fileno()], [], [], timeout)
+            timeout = 0
+        return super().select(timeout)

@@ -1,0 +1,229 @@
+"""Request -> response: routes, keys, limits, draws and faults, for all providers of one server. No sockets here."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from typing import get_args
+
+import msgspec
+
+from harness.plan import KIND_OF_DIALECT, DialectName
+from harness.simulator import (
+    speak_anthropic,
+    speak_google,
+    speak_openai_chat,
+    speak_openai_responses,
+    speak_vectors,
+)
+from harness.simulator.config import Config, Fault, FaultKind, Provider
+from harness.simulator.draws import draws_of
+from harness.simulator.faults import REFUSALS, chosen
+from harness.simulator.limits import Limiter
+from harness.simulator.refusals import Cause, limit_headers, refusal
+from harness.simulator.response import Load, Request, Response, reply_to, spoken
+from harness.simulator.routing import Route, bearer_in, key_in, route_of
+from harness.simulator.speech import Event, Refused, Speaker, encode
+from harness.simulator.truth import Truth
+
+SPEAKERS: dict[DialectName, Speaker] = {
+    "openai-chat": speak_openai_chat.SPEAKER,
+    "openai-responses": speak_openai_responses.SPEAKER,
+    "anthropic-messages": speak_anthropic.SPEAKER,
+    "google-generate": speak_google.SPEAKER,
+    "openai-embeddings": speak_vectors.OPENAI_EMBEDDINGS,
+    "jina-embeddings": speak_vectors.JINA_EMBEDDINGS,
+    "jina-rerank": speak_vectors.JINA_RERANK,
+}
+FAULT_HEADER = "x-sim-fault"
+
+
+class _Denied(Exception):  # noqa: N818  (an answer, not an error)
+    """The request is turned away."""
+
+    def __init__(self, cause: Cause, message: str, wait_s: float = 1.0, limit: str = "requests") -> None:
+        super().__init__(message)
+        self.cause, self.message, self.wait_s, self.limit = cause, message, wait_s, limit
+
+
+class _State:
+    """What changes about one provider."""
+
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
+        self.load = Load(provider)
+        self.limiter = Limiter(provider.limits)
+        self.count = 0
+
+    def next_number(self) -> int:
+        self.count += 1
+        return self.count - 1
+
+
+class Service:
+    """All providers of one server. `answer` says what to write; `ended` is told when that was done."""
+
+    def __init__(self, config: Config, write: Callable[[Truth], None]) -> None:
+        self.config = config
+        self._write = write
+        self._providers = {provider.name: provider for provider in config.providers}
+        self._states = {provider.name: _State(provider) for provider in config.providers}
+        self._begin_ns = time.monotonic_ns()
+        self._instance = secrets.token_hex(3)
+        self._requests = 0
+
+    def answer(self, request: Request) -> Response:
+        """What to write for `request`."""
+        if request.method == "GET":
+            page = self._page(request)
+            if page is not None:
+                return page
+        route = route_of(request.target, request.body, self._providers)
+        truth = self._truth(request, route)
+        try:
+            return self._admitted(request, route, truth)
+        except _Denied as denied:
+            return self._refused(route, truth, denied)
+        except Refused as refused:
+            return self._refused(route, truth, _Denied("bad_request", str(refused)))
+
+    def ended(self, response: Response, generated: int, outcome: str) -> None:
+        """The response is over, `generated` tokens or items of it written or spent."""
+        if response.load is not None:
+            response.load.leave()
+        truth, reply = response.truth, response.reply
+        truth.outcome, truth.end_ns = outcome, time.monotonic_ns()
+        if reply is not None and truth.dialect and KIND_OF_DIALECT[truth.dialect] == "chat":
+            truth.output_tokens = generated
+            truth.reasoning_tokens = min(generated, reply.reasoning_tokens)
+            truth.items = int(outcome == "complete")
+        elif reply is not None:
+            truth.items = generated
+        if response.recorded:
+            self._write(truth)
+
+    def _next_id(self) -> str:
+        self._requests += 1
+        return f"req_{self._instance}{self._requests:08d}"
+
+    def _truth(self, request: Request, route: Route) -> Truth:
+        return Truth(
+            id=self._next_id(),
+            provider=route.provider.name if route.provider else "",
+            dialect=route.dialect if route.provider else "",
+            path=request.target.partition("?")[0],
+            received_ns=request.received_ns,
+        )
+
+    def _admitted(self, request: Request, route: Route, truth: Truth) -> Response:
+        provider = _checked(request, route, self.config)
+        state, speaker = self._states[provider.name], SPEAKERS[route.dialect]
+        asked = speaker.read(request.body, route.query)
+        truth.model, truth.input_tokens = asked.model, asked.input_tokens
+        number = state.next_number()
+        draws = draws_of(provider, self.config.seed, number)
+        fault = _forced(request, provider) or chosen(provider.faults, draws.fault, self._elapsed_s(request))
+        truth.fault = fault.kind if fault else None
+        if fault is not None and fault.kind in REFUSALS:
+            raise _Denied(REFUSALS[fault.kind], f"Simulated fault: {fault.kind}.")
+        reply = reply_to(asked, truth.id, provider, draws, number)
+        truth.cached_tokens = reply.cached_tokens if speaker.stream else None
+        _limit(state, asked.input_tokens + (reply.output_tokens if speaker.stream else 0), request)
+        response = spoken(reply, speaker, truth, provider, draws, fault, state.load)
+        response.headers += limit_headers(speaker.family, state.limiter.meters(request.received_ns * 1e-9))
+        return response
+
+    def _elapsed_s(self, request: Request) -> float:
+        return (request.received_ns - self._begin_ns) * 1e-9
+
+    def _refused(self, route: Route, truth: Truth, denied: _Denied) -> Response:
+        family = SPEAKERS[route.dialect].family
+        no = refusal(family, denied.cause, denied.message, truth.id, denied.wait_s, denied.limit)
+        meters = [] if route.provider is None else self._states[route.provider.name].limiter.meters(
+            truth.received_ns * 1e-9
+        )  # fmt: skip
+        return Response(
+            truth=truth,
+            family=family,
+            status=no.status,
+            events=iter([Event(no.body)]),
+            outcome=f"fault:{truth.fault}" if truth.fault else "rejected",
+            headers=no.headers + limit_headers(family, meters),
+            length=len(no.body),
+            close=denied.cause == "too_large",
+        )
+
+    def _page(self, request: Request) -> Response | None:
+        """`/healthz` and the list of models, which no truth is written about; None for any other path."""
+        path = request.target.partition("?")[0]
+        if path == "/healthz":
+            status, body = 200, encode({"status": "ok"})
+        elif path.endswith("/models"):
+            route = route_of(request.target, b"", self._providers)
+            keys = {bearer_in(request.headers), request.headers.get("x-api-key"), key_in(request.headers, route)}
+            keys |= {request.headers.get("x-goog-api-key"), route.query.get("key")}
+            if self.config.keys and not keys & set(self.config.keys):
+                no = refusal("openai", "auth", _WRONG_KEY, "")
+                status, body = no.status, no.body
+            else:
+                status, body = 200, self._models()
+        else:
+            return None
+        truth = Truth(id=self._next_id(), provider="", dialect="", path=path, received_ns=request.received_ns)
+        return Response(
+            truth=truth,
+            family="openai",
+            status=status,
+            events=iter([Event(body)]),
+            outcome="complete",
+            length=len(body),
+            recorded=False,
+        )
+
+    def _models(self) -> bytes:
+        models = [{"id": name, "object": "model", "created": 0, "owned_by": name} for name in self._providers]
+        return encode({"object": "list", "data": models})
+
+
+_WRONG_KEY = "Incorrect API key provided. The simulator accepts the keys of its configuration, by default sim-key."
+
+
+def _checked(request: Request, route: Route, config: Config) -> Provider:
+    """The provider, when path, method, size, key and version will do. Raises _Denied."""
+    if route.provider is None:
+        raise _Denied("not_found", f"Nothing is served at {request.method} {route.path}")
+    if request.method != "POST":
+        raise _Denied("method", f"{request.method} is not allowed here; use POST")
+    keys = config.keys if route.provider.keys is None else route.provider.keys
+    if keys and key_in(request.headers, route) not in keys:
+        raise _Denied("auth", _WRONG_KEY)
+    if request.too_large:
+        raise _Denied("too_large", f"The request body exceeds {config.max_body_bytes} bytes")
+    if route.dialect == "anthropic-messages" and "anthropic-version" not in request.headers:
+        raise _Denied("bad_request", "anthropic-version: header is required")
+    return route.provider
+
+
+def _forced(request: Request, provider: Provider) -> Fault | None:
+    """The fault that the request asks for itself, as the provider's own fault of that kind is configured."""
+    kind = request.headers.get(FAULT_HEADER)
+    if kind is None:
+        return None
+    if kind not in get_args(FaultKind):
+        raise Refused(f"{FAULT_HEADER}: {kind}: one of {', '.join(get_args(FaultKind))}")
+    own = [fault for fault in provider.faults if fault.kind == kind]
+    return own[0] if own else msgspec.convert({"kind": kind}, Fault)
+
+
+def _limit(state: _State, tokens: int, request: Request) -> None:
+    """Count the request in, or raise _Denied."""
+    provider, load = state.provider, state.load
+    limited = provider.capacity is not None and provider.queue_limit is not None
+    if limited and load.in_flight >= (provider.capacity or 0) + (provider.queue_limit or 0):
+        anthropic = "anthropic-messages" in provider.dialects
+        raise _Denied("overloaded" if anthropic else "unavailable", "The provider is overloaded; try again later.")
+    throttled = state.limiter.admit(tokens, load.in_flight, request.received_ns * 1e-9)
+    if throttled is not None:
+        message = f"Rate limit reached: {throttled.limit} {throttled.name}. Try again in {throttled.wait_s:.3f}s."
+        raise _Denied("rate_limit", message, throttled.wait_s, throttled.name)

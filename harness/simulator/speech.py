@@ -1,0 +1,168 @@
+"""What passes between the service and the speakers of the wire protocols: what was asked, the reply, its events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+Family = Literal["openai", "anthropic", "google", "jina"]
+Act = Literal["reset", "close", "stall"]
+
+
+class Refused(Exception):  # noqa: N818  (it is the request that is at fault)
+    """The request is not what the dialect wants; the message says why."""
+
+
+class Event(NamedTuple):
+    """One step of a reply: bytes to write, and how many tokens (or items) of generated content they carry.
+
+    No bytes with tokens: time passes in silence. An act is done instead of writing.
+    """
+
+    data: bytes
+    tokens: int = 0
+    act: Act | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A request, read. `input_tokens` counts words of all texts. `texts` is kept for embeddings (the batch) and
+    rankings (the query, then the documents) only."""
+
+    model: str
+    input_tokens: int
+    stream: bool = False
+    max_tokens: int | None = None
+    texts: tuple[str, ...] | None = None
+    ranked: bool = False
+    include_usage: bool = False
+    framed: bool = True  # Gemini: server-sent events rather than one JSON array
+    dimensions: int = 0
+    base64: bool = False
+    top: int | None = None
+    return_documents: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """A reply to be spoken: `reasoning_tokens` of thought, then `text_tokens` of answer.
+
+    `cut` says that it ended because the cap was reached; `first_word` is where in the word list it begins.
+    """
+
+    id: str
+    created: int
+    asked: Asked
+    first_word: int = 0
+    reasoning_tokens: int = 0
+    text_tokens: int = 0
+    cached_tokens: int = 0
+    tokens_per_chunk: int = 1
+    show_reasoning: bool = True
+    cut: bool = False
+
+    @property
+    def model(self) -> str:
+        """The model that was asked for."""
+        return self.asked.model
+
+    @property
+    def output_tokens(self) -> int:
+        """What is billed."""
+        return self.reasoning_tokens + self.text_tokens
+
+    @property
+    def content_events(self) -> int:
+        """How many events will carry content or pass in silence."""
+        return -(-self.reasoning_tokens // self.tokens_per_chunk) - (-self.text_tokens // self.tokens_per_chunk)
+
+    def reasoning(self) -> Iterator[tuple[bytes, int]]:
+        """The thought, chunk by chunk, each with its number of tokens; plain letters and spaces."""
+        return _pieces(self.first_word + 1, self.reasoning_tokens, self.tokens_per_chunk)
+
+    def text(self) -> Iterator[tuple[bytes, int]]:
+        """The answer, in the same way."""
+        return _pieces(self.first_word, self.text_tokens, self.tokens_per_chunk)
+
+    def whole_reasoning(self) -> str:
+        """The thought that is shown."""
+        return b"".join(text for text, _ in self.reasoning()).decode() if self.show_reasoning else ""
+
+    def whole_text(self) -> str:
+        """The answer."""
+        return b"".join(text for text, _ in self.text()).decode()
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """How one dialect reads requests and speaks replies.
+
+    read: body and query of the path -> Asked; raises Refused. whole: the body of a reply that is not streamed.
+    stream: the events of one that is, or None when the dialect has none. error_event: an error in a stream.
+    """
+
+    family: Family
+    read: Callable[[bytes, dict[str, str]], Asked]
+    whole: Callable[[Reply], bytes]
+    stream: Callable[[Reply], Iterator[Event]] | None = None
+    error_event: Callable[[Reply, str], bytes] = lambda _reply, _message: b""
+
+
+WORDS = (  # noqa: SIM905  (easier to read than a hundred literals)
+    "the a of and to in is that it for was on are as with his they at be this from have or by one had not but "
+    "what all were when we there can an your which their said if do will each about how up out them then she "
+    "many some so these would other into has more her two like him see time could no make than first been its who "
+    "now people my made over did down only way find use may water long little very after words called just most"
+).split()
+_FIRST = [word.encode() for word in WORDS]
+_LATER = [b" " + word for word in _FIRST]
+_COUNT = len(WORDS)
+
+
+def _pieces(first: int, tokens: int, per_chunk: int) -> Iterator[tuple[bytes, int]]:
+    for start in range(0, tokens, per_chunk):
+        count = min(per_chunk, tokens - start)
+        words = [_LATER[(first + index) % _COUNT] for index in range(start, start + count)]
+        if start == 0:
+            words[0] = _FIRST[first % _COUNT]
+        yield (words[0] if count == 1 else b"".join(words)), count
+
+
+def count_words(texts: list[str]) -> int:
+    """The tokens of a prompt: its words between white space."""
+    return sum(len(text.split()) for text in texts)
+
+
+encode = msgspec.json.encode
+
+
+def quoted(text: str) -> bytes:
+    """`text` as a JSON string."""
+    return encode(text)
+
+
+def read_json(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
+    """The decoded body. Raises Refused."""
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        raise Refused(f"Invalid request body: {fault}") from fault
+
+
+class Part(msgspec.Struct):
+    """One part of a message; parts without text count no tokens."""
+
+    text: str | None = None
+
+
+Content = str | list[Part] | None
+
+
+def texts_of(content: Content) -> list[str]:
+    """The texts in a message's content."""
+    if content is None:
+        return []
+    return [content] if isinstance(content, str) else [part.text for part in content if part.text is not None]

@@ -1,0 +1,107 @@
+"""The house rules that a machine can check: layers, no import cycle, names that say nothing."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LAYERS = {
+    **dict.fromkeys(("plan", "sample", "errors", "plan_file", "loopback"), 0),
+    **dict.fromkeys(("prompts", "sse", "dialects"), 1),
+    **dict.fromkeys(("rundir", "environment", "transport", "exchange", "journal", "simulator", "planned"), 2),
+    **dict.fromkeys(("user", "shape", "carry"), 3),
+    **dict.fromkeys(("launch", "estimate"), 4),
+    **dict.fromkeys(("cli", "__main__"), 5),
+}
+MAY_IMPORT_LOCUST = {"harness.user", "harness.shape", "harness.carry"}
+ANALYSIS_MAY_IMPORT = {"plan", "plan_file", "sample", "errors", "rundir", "loopback"}
+HARNESS_MAY_IMPORT_ANALYSIS = {"harness.cli"}
+FORBIDDEN_NAMES = {"utils", "util", "base", "common", "helpers", "manager", "misc"}
+
+
+def _modules() -> dict[str, Path]:
+    paths = [path for package in ("harness", "analysis", "locustfiles") for path in (ROOT / package).rglob("*.py")]
+    return {_name(path): path for path in paths}
+
+
+def _name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _imports(path: Path) -> set[str]:
+    """Every module that a file names in an import, wherever it stands."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def _own(path: Path) -> set[str]:
+    return _imports(path) & set(_modules())
+
+
+def _layer(module: str) -> int | None:
+    part = module.split(".")[1] if module.startswith("harness.") else None
+    return None if part is None else LAYERS[part]
+
+
+@pytest.mark.parametrize("module", sorted(_modules()))
+def test_a_module_imports_its_own_layer_or_lower(module: str) -> None:
+    layer = _layer(module)
+    for imported in _own(_modules()[module]):
+        below = _layer(imported)
+        if layer is not None and below is not None:
+            assert below <= layer, f"{module} (layer {layer}) imports {imported} (layer {below})"
+
+
+@pytest.mark.parametrize("module", sorted(_modules()))
+def test_only_the_named_modules_cross_between_the_packages_or_import_locust(module: str) -> None:
+    imports = _imports(_modules()[module])
+    if module.startswith("analysis"):
+        crossing = {name.split(".")[1] for name in imports if name.startswith("harness.")}
+        assert crossing <= ANALYSIS_MAY_IMPORT
+        assert not any(name.split(".")[0] in ("gevent", "locust", "geventhttpclient") for name in imports)
+    if module.startswith("harness") and module not in HARNESS_MAY_IMPORT_ANALYSIS:
+        assert not any(name.split(".")[0] == "analysis" for name in imports)
+    if any(name.split(".")[0] == "locust" for name in imports):
+        assert module in MAY_IMPORT_LOCUST or module.startswith("locustfiles")
+
+
+def test_there_is_no_import_cycle() -> None:
+    graph = {module: _own(path) - {module} for module, path in _modules().items()}
+    done: set[str] = set()
+
+    def visit(module: str, above: tuple[str, ...]) -> None:
+        assert module not in above, f"cycle: {' -> '.join([*above, module])}"
+        if module not in done:
+            for imported in graph[module]:
+                visit(imported, (*above, module))
+            done.add(module)
+
+    for module in graph:
+        visit(module, ())
+
+
+def test_no_file_has_a_name_that_says_nothing() -> None:
+    assert not {module for module in _modules() if FORBIDDEN_NAMES & set(module.split("."))}
+
+
+def test_analysis_loads_no_gevent() -> None:
+    modules = [module for module in _modules() if module.startswith("analysis")]
+    code = f"import sys, {', '.join(modules)}; assert 'gevent' not in sys.modules and 'locust' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_every_file_stands_on_the_map() -> None:
+    text = (ROOT / "docs" / "map.md").read_text(encoding="utf-8")
+    missing = [str(path.relative_to(ROOT)) for path in _modules().values() if f"`{path.relative_to(ROOT)}`" not in text]
+    assert not missing

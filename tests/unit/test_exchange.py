@@ -1,0 +1,199 @@
+"""An attempt against a real socket that answers with given bytes: what becomes of each way to fail."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import gevent
+import pytest
+
+from harness.errors import ErrorKind
+from harness.exchange import Origin, describe, perform
+from harness.plan import Target, Timeouts, Workload
+from harness.prompts import prompt
+from harness.sample import Outcome, Sample, decode, encode
+from harness.transport import Connection, endpoint_of
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: r-1\r\ntransfer-encoding: chunked\r\n\r\n"
+WORD = b'data: {"choices":[{"index":0,"delta":{"content":"hello "}}]}\n\n'
+ROLE = b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}\n\n'
+USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":2}}\n\n'
+DONE = b"data: [DONE]\n\n"
+KEY = "key-0123456789abcdefghij"
+
+
+def chunk(data: bytes) -> bytes:
+    return f"{len(data):x}\r\n".encode() + data + b"\r\n"
+
+
+END = b"0\r\n\r\n"
+Script = list[bytes | float | str]
+
+
+def _serve(listener: socket.socket, scripts: list[Script]) -> None:
+    """Answer each connection by its script: bytes are sent, a number is a pause, `read` waits for a request,
+    `reset` closes hard."""
+    for script in scripts:
+        peer, _ = listener.accept()
+        with peer, suppress(BrokenPipeError, ConnectionResetError):  # the client may give up first
+            for step in script:
+                if isinstance(step, bytes):
+                    peer.sendall(step)
+                elif isinstance(step, float):
+                    time.sleep(step)
+                elif step == "read":
+                    _read_request(peer)
+                else:
+                    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def _read_request(peer: socket.socket) -> None:
+    data = b""
+    while b"\r\n\r\n" not in data:
+        data += peer.recv(65536)
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    while len(body) < length:
+        body += peer.recv(65536)
+
+
+@contextmanager
+def server(*scripts: Script) -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=_serve, args=(listener, list(scripts)), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        thread.join(5)
+
+
+def attempt(url: str, *, stream: bool = True, timeouts: Timeouts | None = None) -> Sample:
+    target = Target(name="t", dialect="openai-chat", base_url=url, model="m")
+    workload = Workload(input_tokens=5, stream=stream)
+    connection = Connection(endpoint_of(url), timeouts or Timeouts(connect_s=2, read_s=0.3, total_s=1))
+    origin = Origin(run="r", stage=0, repeat=1, worker="w", seq=0, anchor_ns=time.monotonic_ns())
+    try:
+        return perform(connection, target, workload, prompt(1, workload, 0), origin, KEY)
+    finally:
+        connection.close()
+
+
+def test_a_whole_stream_is_ok_and_its_times_are_in_order() -> None:
+    pieces: Script = ["read", OK, chunk(ROLE), 0.02, chunk(WORD), 0.02, chunk(WORD), chunk(USAGE), chunk(DONE), END]
+    with server(pieces) as url:
+        sample = attempt(url)
+    assert sample.outcome is Outcome.OK
+    assert sample.usage is not None
+    assert (sample.usage.output_tokens, sample.text_chars, sample.request_id) == (2, 12, "r-1")
+    assert len(sample.event_ns) == 2, "the role chunk is not content"
+    assert sample.start_ns is not None
+    assert sample.connect_ns is not None
+    assert sample.headers_ns is not None
+    order = [sample.start_ns, sample.connect_ns, sample.headers_ns, *sample.event_ns, sample.end_ns]
+    assert order == sorted(order)
+    assert sample.event_ns[0] - sample.headers_ns >= 15_000_000, "the first content came after a pause"
+    assert decode(encode(sample)) == sample
+
+
+def test_events_are_stamped_when_they_arrive_however_the_bytes_are_cut() -> None:
+    body = chunk(WORD) + chunk(DONE) + END
+    cut = len(chunk(WORD)) // 2
+    with server(["read", OK + body[:cut], 0.05, body[cut:]]) as url:
+        sample = attempt(url)
+    assert sample.outcome is Outcome.OK
+    assert sample.headers_ns is not None
+    assert sample.event_ns[0] - sample.headers_ns >= 40_000_000
+
+
+LENGTH_10 = b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n"
+HTML = b"<html><body>Bad gateway</body></html>"
+HTML_200 = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: %d\r\n\r\n" % len(HTML) + HTML
+UNAUTHORISED = b'{"error":{"message":"Incorrect API key: %s","type":"x","code":"invalid_api_key"}}' % KEY.encode()
+STATUS_401 = b"HTTP/1.1 401 No\r\ncontent-length: %d\r\n\r\n" % len(UNAUTHORISED) + UNAUTHORISED
+STATUS_429 = b"HTTP/1.1 429 Slow\r\nretry-after: 7\r\ncontent-length: 2\r\n\r\n{}"
+ERROR_EVENT = b'data: {"error":{"message":"boom","type":"server_error"}}\n\n'
+FAILURES: list[tuple[str, Script, ErrorKind, Outcome]] = [
+    ("no end marker", ["read", OK, chunk(WORD), END], ErrorKind.TRUNCATED, Outcome.TRUNCATED),
+    ("cut inside the body", ["read", OK, chunk(WORD)], ErrorKind.TRUNCATED, Outcome.TRUNCATED),
+    ("reset inside the body", ["read", OK, chunk(WORD), 0.05, "reset"], ErrorKind.TRUNCATED, Outcome.TRUNCATED),
+    ("empty stream", ["read", OK, chunk(ROLE), chunk(DONE), END], ErrorKind.EMPTY, Outcome.FAILED),
+    ("error after 200", ["read", OK, chunk(WORD), chunk(ERROR_EVENT), END], ErrorKind.STREAM_ERROR, Outcome.FAILED),
+    ("stalls", ["read", OK, chunk(WORD), 0.6], ErrorKind.STALLED, Outcome.TIMED_OUT),
+    ("never answers", ["read", 0.6], ErrorKind.READ_TIMEOUT, Outcome.TIMED_OUT),
+    ("closes unanswered", ["read"], ErrorKind.RESET, Outcome.FAILED),
+    ("resets unanswered", ["read", "reset"], ErrorKind.RESET, Outcome.FAILED),
+    ("is not HTTP", ["read", b"SSH-2.0-OpenSSH\r\n"], ErrorKind.PROTOCOL, Outcome.FAILED),
+    ("HTML and 200", ["read", HTML_200], ErrorKind.MALFORMED, Outcome.FAILED),
+    ("short body", ["read", LENGTH_10 + b"data"], ErrorKind.TRUNCATED, Outcome.TRUNCATED),
+    ("wrong key", ["read", STATUS_401], ErrorKind.AUTH, Outcome.FAILED),
+    ("throttled", ["read", STATUS_429], ErrorKind.RATE_LIMIT, Outcome.THROTTLED),
+    ("drips", ["read", OK] + [chunk(WORD), 0.2] * 8, ErrorKind.TOTAL_TIMEOUT, Outcome.TIMED_OUT),
+]
+
+
+@pytest.mark.parametrize(("script", "kind", "outcome"), [case[1:] for case in FAILURES], ids=[c[0] for c in FAILURES])
+def test_each_failure_has_its_class_and_never_counts_as_success(
+    script: Script, kind: ErrorKind, outcome: Outcome
+) -> None:
+    with server(script) as url:
+        sample = attempt(url)
+    assert (sample.error, sample.outcome) == (kind, outcome), sample.error_detail
+    assert describe(sample)["exception"] is not None
+    for begin in range(len(KEY) - 7):
+        assert KEY[begin : begin + 8] not in encode(sample).decode()
+
+
+def test_retry_after_is_kept() -> None:
+    with server(["read", STATUS_429]) as url:
+        assert attempt(url).retry_after_s == 7
+
+
+def test_a_refused_connection_an_unknown_host_and_a_plain_port_spoken_to_in_tls_are_told_apart() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert attempt(f"http://127.0.0.1:{port}/v1").error is ErrorKind.CONNECT
+    assert attempt("http://no-such-host.invalid/v1").error is ErrorKind.DNS
+    with server([b"not tls at all", 0.05]) as url:
+        assert attempt(url.replace("http:", "https:")).error is ErrorKind.TLS
+
+
+def test_a_connection_that_the_server_closed_while_idle_is_opened_again() -> None:
+    reply: Script = ["read", OK, chunk(WORD), chunk(DONE), END]
+    with server(list(reply), list(reply)) as url:
+        target = Target(name="t", dialect="openai-chat", base_url=url, model="m")
+        workload = Workload(input_tokens=5)
+        connection = Connection(endpoint_of(url), Timeouts(read_s=1))
+        samples = []
+        for seq in range(2):
+            origin = Origin(run="r", stage=0, repeat=1, worker="w", seq=seq, anchor_ns=0)
+            samples.append(perform(connection, target, workload, prompt(1, workload, seq), origin, None))
+            gevent.sleep(0.1)
+        connection.close()
+    assert [sample.outcome for sample in samples] == [Outcome.OK, Outcome.OK]
+    assert [sample.reused for sample in samples] == [False, False]
+
+
+def test_a_kill_while_a_request_is_under_way_gives_a_cancelled_sample() -> None:
+    with server(["read", OK, chunk(WORD), 0.5]) as url:
+        samples: list[Sample] = []
+        worker = gevent.spawn(lambda: samples.append(attempt(url, timeouts=Timeouts(read_s=5, total_s=5))))
+        gevent.sleep(0.2)
+        worker.kill()
+    assert [sample.outcome for sample in samples] == [Outcome.CANCELLED]
+    assert len(samples[0].event_ns) == 1
+
+
+def test_a_reply_that_is_not_streamed_has_no_ttft() -> None:
+    body = b'{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}],"usage":{"completion_tokens":1}}'
+    with server(["read", b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body]) as url:
+        sample = attempt(url, stream=False)
+    assert (sample.outcome, sample.event_ns, sample.items) == (Outcome.OK, (), 1)
+
+
+def test_tls_certificates_are_verified() -> None:
+    assert ssl.create_default_context().verify_mode is ssl.CERT_REQUIRED
