@@ -228,3 +228,9 @@ class Summary(Part, frozen=True, kw_only=True):
     reconciliation: tuple[Reconciliation, ...] = ()
     slo: dict[str, float | None] = {}
     environment: dict[str, Any] = {}
+
+
+def summary_schema() -> dict[str, Any]:
+    """JSON Schema of summary.json."""
+    schema = msgspec.json.schema(Summary)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "tokenswarm summary", **schema}

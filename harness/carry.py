@@ -67,5 +67,5 @@ def _entry(environment: Environment, state: Any) -> StatsEntry:
     return entry
 
 
-def _counter(counts: dict[str, int], number: type[int] | type[float]) -> Any:
+def _counter(counts: dict[str, int], number: type[int | float]) -> Any:
     return defaultdict(int, {number(key): count for key, count in counts.items()})

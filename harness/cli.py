@@ -156,24 +156,79 @@ def _check_keys(plan: Plan) -> None:
 
 
 def _finish(run_dir: RunDir) -> int:
-    """Numbers, report, and the tables on stderr; 3 when the run is invalid."""
+    """Numbers, samples as a table, report, and the tables on stderr; 3 when the run is invalid."""
+    from analysis.report import write_report  # noqa: PLC0415
+    from analysis.samples import write_parquet  # noqa: PLC0415
     from analysis.summarise import summarise, write_summary  # noqa: PLC0415
+    from analysis.tables import print_summary  # noqa: PLC0415
 
-    summary = summarise(run_dir)
+    summary, samples = summarise(run_dir)
+    write_parquet(samples, run_dir.samples)
     write_summary(run_dir, summary)
-    _show(summary)
-    _report([run_dir], run_dir.report)
+    print_summary(summary, _err)
+    write_report([(summary, samples)], run_dir.report)
+    _err.print(f"report: {run_dir.report}", markup=False, highlight=False, soft_wrap=True)
     return 3 if summary.validity.verdict == "invalid" else 0
 
 
-def _show(summary: Any) -> None:
+@tokenswarm.command()
+@click.argument("source", metavar="RUN_DIR|LOCUST_CSV_PREFIX", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print summary.json and nothing else.")
+def analyze(source: Path, as_json: bool) -> int:  # noqa: FBT001
+    """Recompute summary.json of a run, or read the plain Locust CSV of anybody's run.
+
+    Example: tokenswarm analyze runs/demo/20260101T000000Z-ab12 --json
+    """
+    from analysis.locust_csv import summarise_csv  # noqa: PLC0415
+    from analysis.summarise import summarise, summary_json, write_summary  # noqa: PLC0415
     from analysis.tables import print_summary  # noqa: PLC0415
 
-    print_summary(summary, _err)
+    if source.is_dir():
+        summary, _ = summarise(RunDir(source))
+        write_summary(RunDir(source), summary)
+    else:
+        summary = summarise_csv(source)
+    if as_json:
+        click.echo(summary_json(summary).decode(), nl=False)
+    else:
+        print_summary(summary, Console())
+    return 3 if summary.validity.verdict == "invalid" else 0
 
 
-def _report(run_dirs: list[RunDir], out: Path) -> None:
-    raise NotImplementedError
+@tokenswarm.command()
+@click.argument("run_dirs", metavar="RUN_DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="File to write (report.html in the first RUN_DIR).")
+def report(run_dirs: tuple[Path, ...], out: Path | None) -> None:
+    """One self-contained HTML file; it needs no network to open. Prints its path.
+
+    Example: tokenswarm report runs/demo/* --out demo.html
+    """
+    from analysis.report import write_report  # noqa: PLC0415
+    from analysis.summarise import summarise  # noqa: PLC0415
+
+    target = out or RunDir(run_dirs[0]).report
+    write_report([summarise(RunDir(root)) for root in run_dirs], target)
+    click.echo(target)
+
+
+@tokenswarm.command()
+@click.argument("run_dir", metavar="RUN_DIR", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def compare(run_dir: Path, as_json: bool) -> int:  # noqa: FBT001
+    """The targets of a run against one another, metric by metric.
+
+    Example: tokenswarm compare runs/demo/20260101T000000Z-ab12
+    """
+    from analysis.summarise import summarise  # noqa: PLC0415
+    from analysis.wording import sentence  # noqa: PLC0415
+
+    summary, _ = summarise(RunDir(run_dir))
+    if as_json:
+        click.echo(_json([msgspec.to_builtins(found) for found in summary.comparisons]))
+    else:
+        for found in summary.comparisons:
+            click.echo(f"{found.workload}, stage {found.stage}: {sentence(found)}")
+    return 3 if summary.validity.verdict == "invalid" else 0
 
 
 @tokenswarm.command()

@@ -19,6 +19,7 @@ Times are in seconds.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -97,7 +98,7 @@ class Fault(Record, frozen=True, kw_only=True):
 
 
 class Limits(Record, frozen=True, kw_only=True):
-    """What one key may use: requests and tokens per minute (input and wanted output), requests at a time."""
+    """What all clients together may use: requests and tokens (input and output) a minute, requests at a time."""
 
     rpm: Count | None = None
     tpm: Annotated[int, msgspec.Meta(ge=1, le=1_000_000_000)] | None = None
@@ -189,6 +190,7 @@ class Config(Record, frozen=True, kw_only=True):
 
 
 _RESERVED = ("v1", "v1beta", "healthz")
+_STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]")
 T = TypeVar("T")
 _HINT = "the keys a simulator may have are described in harness/simulator/config.py"
 
@@ -254,5 +256,10 @@ def _convert(value: Any, wanted: type[T], place: str) -> T:
     try:
         return msgspec.convert(value, wanted)
     except msgspec.ValidationError as fault:
-        rule, _, where = str(fault).partition(" - at `$")
-        raise UsageFault(f"{place}{where.rstrip('`')}: {rule}", _HINT) from fault
+        rule, _, path = str(fault).partition(" - at `$")
+        for name, index in _STEP.findall(path):
+            value = value[int(index)] if index else value.get(name)
+        where = path.rstrip("`").lstrip(".")
+        shown = "" if isinstance(value, dict | list) else f"{value!r}: "
+        joint = "." if ": " in place else ": "
+        raise UsageFault(f"{place}{where and joint + where}: {shown}{rule}", _HINT) from fault

@@ -102,7 +102,6 @@ class Connection(asyncio.Protocol):
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._in_head = True
-        self._head_bytes = 0
         if self._play is not None:
             self._play.response.close = True
 

@@ -61,7 +61,7 @@ class Throttled:
 
 
 class Limiter:
-    """The limits of one key at one provider."""
+    """The limits of one provider."""
 
     def __init__(self, limits: Limits) -> None:
         self._concurrency = limits.concurrency

@@ -114,6 +114,12 @@ def _items(asked: Asked) -> int:
     return len(asked.texts or ())
 
 
+def plain(truth: Truth, family: Family, status: int, body: bytes) -> Response:
+    """A response that is written at once."""
+    events = iter([Event(body)])
+    return Response(truth=truth, family=family, status=status, events=events, outcome="complete", length=len(body))
+
+
 def spoken(
     reply: Reply, speaker: Speaker, truth: Truth, provider: Provider, draws: Draws, fault: Fault | None, load: Load
 ) -> Response:

@@ -77,10 +77,17 @@ def key_in(headers: Mapping[str, str], route: Route) -> str | None:
         return headers.get("x-api-key")
     if route.dialect == "google-generate":
         return headers.get("x-goog-api-key") or route.query.get("key")
-    return bearer_in(headers)
+    return _bearer(headers)
 
 
-def bearer_in(headers: Mapping[str, str]) -> str | None:
+def any_keys(headers: Mapping[str, str], target: str) -> set[str]:
+    """The keys a request carries wherever a dialect may want one."""
+    query = dict(parse_qsl(target.partition("?")[2]))
+    carried = (_bearer(headers), headers.get("x-api-key"), headers.get("x-goog-api-key"), query.get("key"))
+    return {key for key in carried if key}
+
+
+def _bearer(headers: Mapping[str, str]) -> str | None:
     """The key in `Authorization: Bearer ...`."""
     scheme, _, key = headers.get("authorization", "").partition(" ")
     return key.strip() if scheme.lower() == "bearer" and key else None

@@ -22,9 +22,9 @@ from harness.simulator.draws import draws_of
 from harness.simulator.faults import REFUSALS, chosen
 from harness.simulator.limits import Limiter
 from harness.simulator.refusals import Cause, limit_headers, refusal
-from harness.simulator.response import Load, Request, Response, reply_to, spoken
-from harness.simulator.routing import Route, bearer_in, key_in, route_of
-from harness.simulator.speech import Event, Refused, Speaker, encode
+from harness.simulator.response import Load, Request, Response, plain, reply_to, spoken
+from harness.simulator.routing import Route, any_keys, key_in, route_of
+from harness.simulator.speech import Refused, Speaker, encode
 from harness.simulator.truth import Truth
 
 SPEAKERS: dict[DialectName, Speaker] = {
@@ -140,46 +140,29 @@ class Service:
     def _refused(self, route: Route, truth: Truth, denied: _Denied) -> Response:
         family = SPEAKERS[route.dialect].family
         no = refusal(family, denied.cause, denied.message, truth.id, denied.wait_s, denied.limit)
-        meters = [] if route.provider is None else self._states[route.provider.name].limiter.meters(
-            truth.received_ns * 1e-9
-        )  # fmt: skip
-        return Response(
-            truth=truth,
-            family=family,
-            status=no.status,
-            events=iter([Event(no.body)]),
-            outcome=f"fault:{truth.fault}" if truth.fault else "rejected",
-            headers=no.headers + limit_headers(family, meters),
-            length=len(no.body),
-            close=denied.cause == "too_large",
-        )
+        response = plain(truth, family, no.status, no.body)
+        response.outcome = f"fault:{truth.fault}" if truth.fault in REFUSALS else "rejected"
+        response.headers = no.headers
+        response.close = denied.cause == "too_large"
+        if route.provider is not None:
+            meters = self._states[route.provider.name].limiter.meters(truth.received_ns * 1e-9)
+            response.headers += limit_headers(family, meters)
+        return response
 
     def _page(self, request: Request) -> Response | None:
         """`/healthz` and the list of models, which no truth is written about; None for any other path."""
         path = request.target.partition("?")[0]
-        if path == "/healthz":
-            status, body = 200, encode({"status": "ok"})
-        elif path.endswith("/models"):
-            route = route_of(request.target, b"", self._providers)
-            keys = {bearer_in(request.headers), request.headers.get("x-api-key"), key_in(request.headers, route)}
-            keys |= {request.headers.get("x-goog-api-key"), route.query.get("key")}
-            if self.config.keys and not keys & set(self.config.keys):
-                no = refusal("openai", "auth", _WRONG_KEY, "")
-                status, body = no.status, no.body
-            else:
-                status, body = 200, self._models()
-        else:
+        if path != "/healthz" and not path.endswith("/models"):
             return None
         truth = Truth(id=self._next_id(), provider="", dialect="", path=path, received_ns=request.received_ns)
-        return Response(
-            truth=truth,
-            family="openai",
-            status=status,
-            events=iter([Event(body)]),
-            outcome="complete",
-            length=len(body),
-            recorded=False,
-        )
+        if path == "/healthz":
+            page = plain(truth, "openai", 200, encode({"status": "ok"}))
+        elif self.config.keys and not any_keys(request.headers, request.target) & set(self.config.keys):
+            page = plain(truth, "openai", 401, refusal("openai", "auth", _WRONG_KEY, truth.id).body)
+        else:
+            page = plain(truth, "openai", 200, self._models())
+        page.recorded = False
+        return page
 
     def _models(self) -> bytes:
         models = [{"id": name, "object": "model", "created": 0, "owned_by": name} for name in self._providers]

@@ -1,0 +1,64 @@
+"""One definition of a quantile, and the interval of a statistic over repeats.
+
+Quantiles are Hyndman and Fan's type 7 (linear between order statistics; numpy's default). A quantile q is given when at
+least one sample is expected above it, n (1 - q) >= 1: p90 from 10, p95 from 20, p99 from 100 samples. The unit of
+replication is the repeat: an interval is Student's t over the repeats' own values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from analysis.summary import Dist, Interval
+
+QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
+Floats = npt.NDArray[np.float64]
+
+
+def needed(quantile: float) -> int:
+    """The samples from which on a quantile is given."""
+    return max(1, math.ceil(round(1 / (1 - quantile), 9))) if quantile > 0.5 else 1
+
+
+def statistics(values: Floats) -> dict[str, float | None]:
+    """mean, p50 ... p99 and max; None where there are too few values."""
+    n = len(values)
+    if n == 0:
+        return dict.fromkeys(("mean", *QUANTILES, "max"))
+    found: dict[str, float | None] = {"mean": float(np.mean(values))}
+    for name, quantile in QUANTILES.items():
+        found[name] = float(np.quantile(values, quantile)) if n >= needed(quantile) else None
+    return found | {"max": float(np.max(values))}
+
+
+def interval(values: Sequence[float | None]) -> Interval | None:
+    """Student's t interval (95 %) of the mean of the repeats' values; None with fewer than two, or with a gap."""
+    whole = [value for value in values if value is not None]
+    if len(whole) < 2 or len(whole) < len(values):
+        return None
+    half = float(stats.t.ppf(0.975, len(whole) - 1)) * float(np.std(whole, ddof=1)) / math.sqrt(len(whole))
+    mean = float(np.mean(whole))
+    return (mean - half, mean + half)
+
+
+def dist(per_repeat: Sequence[Floats]) -> Dist | None:
+    """The distribution over all repeats, with intervals over them; None when nothing was measured."""
+    pooled = np.concatenate(list(per_repeat)) if per_repeat else np.empty(0)
+    if len(pooled) == 0:
+        return None
+    own = [statistics(values) for values in per_repeat]
+    ci95: dict[str, Interval] = {}
+    cv: dict[str, float] = {}
+    for name in ("mean", *QUANTILES):
+        values = [each[name] for each in own]
+        found = interval(values)
+        if found is not None:
+            ci95[name] = found
+            whole = [value for value in values if value is not None]
+            cv[name] = float(np.std(whole, ddof=1) / np.mean(whole)) if np.mean(whole) > 0 else 0.0
+    return Dist(n=len(pooled), **statistics(pooled), ci95=ci95, cv=cv)

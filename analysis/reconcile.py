@@ -1,0 +1,55 @@
+"""Do Locust's CSV and the samples tell the same story? Counts must be equal; medians within Locust's buckets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.locust_csv import read_stats
+from analysis.summary import Reconciliation
+from harness.plan import entry_name
+from harness.rundir import RunDir
+
+_TOLERANCE = 0.01  # buckets have three significant digits; the median of an even count lies between two values
+
+
+def reconcile(run_dir: RunDir, table: pd.DataFrame) -> tuple[Reconciliation, ...]:
+    """One row for each Name that either side knows. Empty when Locust wrote no CSV."""
+    path = run_dir.locust_csv("stats")
+    if not path.exists():
+        return ()
+    stats = read_stats(path).set_index("Name")
+    fired = table[table["outcome"] != "dropped"]
+    names = [entry_name(target, workload) for target, workload in zip(fired["target"], fired["workload"], strict=True)]
+    groups = dict(iter(fired.groupby(np.array(names, dtype=object)))) if len(fired) else {}
+    every = sorted({*stats.index, *groups})
+    return tuple(_row(str(name), stats, groups.get(name)) for name in every)
+
+
+def _row(name: str, stats: pd.DataFrame, rows: pd.DataFrame | None) -> Reconciliation:
+    csv: Any = stats.loc[name] if name in stats.index else None
+    samples_median = None
+    if rows is not None:
+        answered = rows[rows["headers_ns"].notna()]
+        spans_ms = (answered["end_ns"] - answered["start_ns"]).astype(float) / 1e6
+        samples_median = float(spans_ms.median()) if len(spans_ms) else None
+    csv_requests = None if csv is None else int(csv["Request Count"])
+    csv_failures = None if csv is None else int(csv["Failure Count"])
+    csv_median = None if csv is None or pd.isna(csv["Median Response Time"]) else float(csv["Median Response Time"])
+    n = 0 if rows is None else len(rows)
+    failures = 0 if rows is None else int((rows["outcome"] != "ok").sum())
+    close = (
+        csv_median is None or samples_median is None or np.isclose(csv_median, samples_median, rtol=_TOLERANCE, atol=1)
+    )
+    return Reconciliation(
+        entry=name,
+        csv_requests=csv_requests,
+        samples_requests=n,
+        csv_failures=csv_failures,
+        samples_failures=failures,
+        csv_median_ms=csv_median,
+        samples_median_ms=samples_median,
+        agree=csv_requests == n and csv_failures == failures and bool(close),
+    )

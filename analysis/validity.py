@@ -1,0 +1,111 @@
+"""Doubts about a run, each as saw / why / hint, and the verdict they amount to: the worst wins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from analysis.samples import Samples
+from analysis.summary import Finding, Reconciliation, Result, Validity, Verdict
+
+
+def judge_run(
+    samples: Samples, run: dict[str, Any], results: Sequence[Result], rows: Sequence[Reconciliation], repeats: int
+) -> Validity:
+    """Every finding about a run of this project. `run`: run.json, empty when it is missing."""
+    ended = str(run.get("ended", "died"))
+    findings = [
+        *_ending(ended, run),
+        *_journals(samples),
+        *_nothing_worked(results),
+        *_reconciled(rows, whole=ended == "complete"),
+        *_few_repeats(results, repeats),
+        *_thin_p99(results),
+        *_no_usage(results),
+    ]
+    return Validity(verdict=verdict_of(findings), findings=tuple(findings))
+
+
+def verdict_of(findings: Iterable[Finding]) -> Verdict:
+    """The worst severity; a note harms nothing."""
+    severities = {finding.severity for finding in findings}
+    return "invalid" if "invalid" in severities else "suspect" if "suspect" in severities else "valid"
+
+
+def _ending(ended: str, run: dict[str, Any]) -> list[Finding]:
+    if ended == "complete":
+        return []
+    missing = "; ".join(str(each) for each in run.get("missing", [])) or "nothing further is known"
+    saw = {"running": "the run died before it ended", "died": "no run.json"}.get(ended, f"the run ended {ended}")
+    why = "some of the planned requests were never sent or are lost; what is here was measured all the same"
+    return [Finding(code="not-complete", severity="suspect", saw=f"{saw}: {missing}", why=why, hint="run it again")]
+
+
+def _journals(samples: Samples) -> list[Finding]:
+    found = []
+    cut = [state.worker for state in samples.journals if not state.closed]
+    if cut:
+        saw = f"journal without its last line: {', '.join(cut)}"
+        why = "the worker was ended before it could finish; requests then in flight are missing"
+        found.append(Finding(code="worker-lost", severity="suspect", saw=saw, why=why, hint="see locust/*.log"))
+    bad = sum(state.bad_lines for state in samples.journals)
+    if bad or samples.duplicates:
+        saw = f"{bad} unreadable lines, {samples.duplicates} samples written twice"
+        why = "a journal was damaged or copied together; these lines are left out"
+        found.append(Finding(code="journal-damaged", severity="suspect", saw=saw, why=why, hint="check the disk"))
+    return found
+
+
+def _nothing_worked(results: Sequence[Result]) -> list[Finding]:
+    found = []
+    for result in results:
+        if not result.outcomes.get("ok"):
+            errors = ", ".join(f"{kind} x {n}" for kind, n in sorted(result.errors.items())) or "none was sent"
+            saw = f"{result.target} {result.workload}: no success in {result.attempted} requests ({errors})"
+            why = "a target that never answered well cannot be compared"
+            hint = "check base_url, model, key and the provider's status"
+            found.append(Finding(code="no-success", severity="invalid", saw=saw, why=why, hint=hint))
+    return found
+
+
+def _reconciled(rows: Sequence[Reconciliation], *, whole: bool) -> list[Finding]:
+    apart = [row for row in rows if not row.agree]
+    if not apart:
+        return []
+    saw = "; ".join(
+        f"{row.entry}: {row.csv_requests} requests in Locust's CSV, {row.samples_requests} samples" for row in apart[:3]
+    )
+    why = "two records of the same requests must agree"
+    hint = "see reconciliation in summary.json; a worker that was killed takes up to 3 s of Locust's counts along"
+    severity = "invalid" if whole else "suspect"
+    return [Finding(code="counts-disagree", severity=severity, saw=saw, why=why, hint=hint)]  # type: ignore[arg-type]
+
+
+def _few_repeats(results: Sequence[Result], repeats: int) -> list[Finding]:
+    if repeats >= 3 or not results:
+        return []
+    saw = f"{repeats} repeat{'s' if repeats > 1 else ''}"
+    why = "intervals and comparisons rest on repeats; requests within one are correlated"
+    return [Finding(code="few-repeats", severity="note", saw=saw, why=why, hint="set repeats: 3, better 5")]
+
+
+def _thin_p99(results: Sequence[Result]) -> list[Finding]:
+    thin = [result for result in results if result.e2e_s is not None and 100 <= result.e2e_s.n < 459]
+    if not thin:
+        return []
+    fewest = min(result.e2e_s.n for result in thin if result.e2e_s is not None)
+    saw = f"{len(thin)} results have fewer than 459 good requests (fewest {fewest})"
+    why = "below 459 the largest value need not lie above the true p99 (at 99 % confidence)"
+    return [Finding(code="thin-p99", severity="note", saw=saw, why=why, hint="longer stages or more repeats")]
+
+
+def _no_usage(results: Sequence[Result]) -> list[Finding]:
+    silent = [result for result in results if result.kind == "chat" and result.outcomes.get("ok")]
+    names = sorted({result.target for result in silent if result.output_tokens is None})
+    if not names:
+        return []
+    why = "without the provider's count there is no TPOT, no tokens/s and no cost"
+    saw = f"no usage in the replies of {', '.join(names)}"
+    return [
+        Finding(code="no-usage", severity="note", saw=saw, why=why, hint="does the server report usage in streams?")
+    ]
