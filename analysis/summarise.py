@@ -56,8 +56,8 @@ def write_summary(run_dir: RunDir, summary: Summary) -> None:
 
 
 def summary_json(summary: Summary) -> bytes:
-    """The summary as indented JSON."""
-    return msgspec.json.format(msgspec.json.encode(summary), indent=2) + b"\n"
+    """The summary as indented JSON; numbers of numpy become plain ones."""
+    return msgspec.json.format(msgspec.json.encode(summary, enc_hook=float), indent=2) + b"\n"
 
 
 def _run_json(run_dir: RunDir) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -19,42 +21,41 @@ def print_summary(summary: Summary, console: Console) -> None:
     for finding in summary.validity.findings:
         console.print(Text(f"  {finding.severity}: {finding.saw}: {finding.why}", style="yellow"))
         console.print(Text(f"    hint: {finding.hint}"))
-    console.print(_figures(summary.results))
+    console.print(_figures(summary.results, console.width))
     _print_goals(summary, console)
     for answer in answers(summary):
         console.print(Text(answer))
 
 
-def _figures(results: tuple[Result, ...]) -> Table:
-    table = Table(title=None, pad_edge=False)
-    table.add_column("target", overflow="fold")
-    table.add_column("load", overflow="fold")
-    for name in ("requests", "ok", "TTFT p50", "TTFT p95", "ITL p50", "TPOT p50", "E2E p50", "E2E p95", "req/s"):
-        table.add_column(name, justify="right")
-    table.add_column("tok/s", justify="right")
-    table.add_column("USD/1k", justify="right")
+def _figures(results: tuple[Result, ...], width: int) -> Table:
+    """One row a result. A narrow terminal gets fewer columns, never cut numbers."""
+    columns = {name: cell for name, cell in _COLUMNS.items() if width >= _WIDE or name in _ESSENTIAL}
+    table = Table(pad_edge=False)
+    table.add_column("target", overflow="fold", min_width=12)
+    table.add_column("load", overflow="fold", min_width=8)
+    for name in columns:
+        table.add_column(name, justify="right", no_wrap=True)
     for result in results:
-        table.add_row(*(Text(cell) for cell in _row(result)))
+        cells = (result.target, place(result) or NOTHING, *(cell(result) for cell in columns.values()))
+        table.add_row(*(Text(cell) for cell in cells))
     return table
 
 
-def _row(result: Result) -> tuple[str, ...]:
-    ratio = result.reliability.success_ratio.value if result.reliability else None
-    return (
-        result.target,
-        place(result) or NOTHING,
-        str(result.attempted),
-        percent(ratio),
-        statistic(result.ttft_s, "p50"),
-        statistic(result.ttft_s, "p95"),
-        statistic(result.itl_s, "p50"),
-        statistic(result.tpot_s, "p50"),
-        statistic(result.e2e_s, "p50"),
-        statistic(result.e2e_s, "p95"),
-        number(result.achieved_rps),
-        number(result.output_tokens_per_s),
-        usd(result.cost.usd_per_1k_good) if result.cost else NOTHING,
-    )
+_WIDE = 125
+_ESSENTIAL = ("requests", "ok", "TTFT p50", "E2E p50", "req/s")
+_COLUMNS: dict[str, Callable[[Result], str]] = {
+    "requests": lambda result: str(result.attempted),
+    "ok": lambda result: percent(result.reliability.success_ratio.value if result.reliability else None),
+    "TTFT p50": lambda result: statistic(result.ttft_s, "p50"),
+    "p95": lambda result: statistic(result.ttft_s, "p95"),
+    "ITL p50": lambda result: statistic(result.itl_s, "p50"),
+    "TPOT p50": lambda result: statistic(result.tpot_s, "p50"),
+    "E2E p50": lambda result: statistic(result.e2e_s, "p50"),
+    "p95 ": lambda result: statistic(result.e2e_s, "p95"),
+    "req/s": lambda result: number(result.achieved_rps),
+    "tok/s": lambda result: number(result.output_tokens_per_s),
+    "USD/1k": lambda result: usd(result.cost.usd_per_1k_good) if result.cost else NOTHING,
+}
 
 
 def _print_goals(summary: Summary, console: Console) -> None:

@@ -25,7 +25,14 @@ from harness.plan import Plan
 from harness.plan_file import dump_plan, plan_schema, read_plan, read_text, suites
 from harness.rundir import RunDir, new_run_dir
 
-_err = Console(stderr=True)
+
+def _console(*, stderr: bool) -> Console:
+    """A console that is wide enough where nobody's terminal limits it."""
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(stderr=stderr, width=140)
+
+
+_err = _console(stderr=True)
 
 
 def main() -> NoReturn:
@@ -191,7 +198,7 @@ def analyze(source: Path, as_json: bool) -> int:  # noqa: FBT001
     if as_json:
         click.echo(summary_json(summary).decode(), nl=False)
     else:
-        print_summary(summary, Console())
+        print_summary(summary, _console(stderr=False))
     return 3 if summary.validity.verdict == "invalid" else 0
 
 

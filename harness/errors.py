@@ -81,7 +81,7 @@ _QUOTA_WORDS = ("insufficient_quota", "quota_exceeded", "billing_hard_limit")
 _BILLING_WORDS = ("insufficient_balance", "billing", "balance")
 _THROTTLE_WORDS = ("rate_limit", "resource_exhausted", "too_many_requests")
 _OVERLOAD_WORDS = ("overloaded", "unavailable", "server_is_busy")
-_AUTH_WORDS = ("authentication", "permission", "unauthenticated", "invalid_api_key", "auth_")
+_AUTH_WORDS = ("authentication", "permission", "unauthenticated", "invalid_api_key", "api_key_invalid", "auth_")
 
 
 def classify(status: int | None, error_type: str = "") -> ErrorKind | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from harness.dialects.json_fields import UNDECODABLE, error_event, post, read_error, undecodable
+from harness.dialects.json_fields import UNDECODABLE, error_event, post, read_error, undecodable, unread
 from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest
 from harness.sample import Usage
 
@@ -89,7 +89,7 @@ def read(event: str, data: bytes) -> Delta:
     try:
         said = _event_decoder.decode(data)
     except UNDECODABLE as fault:
-        return undecodable(data, fault)
+        return unread(data, fault)
     kind = said.type or event
     if kind == "content_block_delta":
         return _content(said.delta)
@@ -105,7 +105,7 @@ def read(event: str, data: bytes) -> Delta:
         return Delta(finish=finish, usage=_usage(said.usage), refused=finish == "refusal")
     if kind == "message_stop":
         return _END
-    return _NOTHING if kind else Delta(malformed="unexpected JSON: an event without type")
+    return _NOTHING if kind else undecodable(data, ValueError("an event without type"))
 
 
 def _content(piece: _Piece | None) -> Delta:
@@ -133,7 +133,7 @@ def read_whole(body: bytes) -> Delta:
     if reply.type == "error" or reply.error:
         return error_event(body)
     if reply.content is None:
-        return Delta(malformed="unexpected JSON: no content")
+        return undecodable(body, ValueError("no content"))
     return Delta(
         text="".join(block.text or "" for block in reply.content),
         reasoning="".join(block.thinking or "" for block in reply.content),

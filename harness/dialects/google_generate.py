@@ -13,7 +13,7 @@ from urllib.parse import quote
 import msgspec
 
 from harness.dialects import json_fields
-from harness.dialects.json_fields import UNDECODABLE, error_event, post, undecodable
+from harness.dialects.json_fields import UNDECODABLE, error_event, post, undecodable, unread
 from harness.dialects.wire import Ask, Delta, Dialect, ErrorReply, HttpRequest
 from harness.sample import Usage
 
@@ -110,13 +110,12 @@ def _read(data: bytes, *, whole: bool) -> Delta:
     try:
         reply = _decoder.decode(data)
     except UNDECODABLE as fault:
-        return undecodable(data, fault)
+        return undecodable(data, fault) if whole else unread(data, fault)
     if reply.error:
         return error_event(data)
-    said = (reply.candidates, reply.prompt_feedback, reply.usage_metadata)
-    if all(part is None for part in said if whole or not (reply.model_version or reply.response_id)):
-        known = not whole and (reply.model_version or reply.response_id)
-        return Delta() if known else Delta(malformed="unexpected JSON: no candidates")
+    if reply.candidates is None and reply.prompt_feedback is None and reply.usage_metadata is None:
+        named = reply.model_version or reply.response_id
+        return Delta() if named and not whole else undecodable(data, ValueError("no candidates"))
     return _delta(reply, whole=whole)
 
 

@@ -19,6 +19,7 @@ UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _MESSAGE_CHARS = 500
 _QUOTED_CHARS = 200
+_READ_CHARS = 4096  # of a message of any length
 
 # Types and codes that only say that there was an error: another field of the same error says more.
 _VAGUE = frozenset(
@@ -31,7 +32,7 @@ _KEYS = re.compile(
     r"(?P<said>\bbearer\s+|\bapi[ _-]?key(?: provided)?\s*[:=]\s*)\S+"
     r"|\b(?:sk|pk|rk|jina|gsk|xai)[-_][\w*-]{4,}"
     r"|\bAIza[\w*-]{4,}"
-    r"|\S*\*{3}\S*",
+    r"|[^\s*]{0,64}\*{3}\S*",
     re.IGNORECASE,
 )
 
@@ -70,6 +71,11 @@ def undecodable(data: bytes, fault: Exception) -> Delta:
         return Delta(malformed=f"not JSON: {quoted(data)!r}")
     error = error_in(value)
     return Delta(malformed=f"unexpected JSON: {fault}") if error is None else Delta(error=error)
+
+
+def unread(data: bytes, fault: Exception) -> Delta:
+    """`undecodable` for an event of a stream, where no data at all is a sign of life and says nothing."""
+    return undecodable(data, fault) if data.strip() else Delta()
 
 
 def error_event(data: bytes) -> Delta:
@@ -137,7 +143,7 @@ def _type_of(error: dict[str, Json]) -> str:
     fields = [error.get(name) for name in ("code", "type", "error_type", "status")]
     words = [word for word in [*fields, *reasons] if isinstance(word, str) and not word.isdigit()]
     telling = [word for word in words if word.lower() not in _VAGUE]
-    return scrubbed((telling or words or [""])[0])[:_QUOTED_CHARS]
+    return quoted((telling or words or [""])[0].encode("utf-8", "replace"))
 
 
 def _objects(value: Json) -> list[dict[str, Json]]:
@@ -148,12 +154,12 @@ def _text(value: Json) -> str:
     if value is None or value == "":
         return ""
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    return scrubbed(_printable(text))[:_MESSAGE_CHARS]
+    return scrubbed(_printable(text[:_READ_CHARS]))[:_MESSAGE_CHARS]
 
 
 def quoted(data: bytes) -> str:
     """The first 200 printable characters of bytes of any kind, white space folded, keys removed."""
-    return scrubbed(_printable(data[:4096].decode("utf-8", "replace")))[:_QUOTED_CHARS]
+    return scrubbed(_printable(data[:_READ_CHARS].decode("utf-8", "replace")))[:_QUOTED_CHARS]
 
 
 def _printable(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from harness.dialects.json_fields import UNDECODABLE, bearer, error_event, post, read_error, undecodable
+from harness.dialects.json_fields import UNDECODABLE, bearer, error_event, post, read_error, undecodable, unread
 from harness.dialects.openai_fields import token_limit, without_obfuscation
 from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest
 from harness.sample import Usage
@@ -89,12 +89,12 @@ def read(event: str, data: bytes) -> Delta:
     try:
         reply = _decoder.decode(data)
     except UNDECODABLE as fault:
-        return undecodable(data, fault)
+        return unread(data, fault)
     if reply.error or reply.object == "error":
         return error_event(data)
     if reply.choices is None and reply.usage is None:
-        # An event of a name of its own, such as a ping, is none of ours; a chunk without choices is no chunk.
-        return _NOTHING if event not in ("", "message") else Delta(malformed="unexpected JSON: no choices")
+        # An event with a name of its own, such as a ping, is none of ours; a chunk without choices is no chunk.
+        return _NOTHING if event not in ("", "message") else undecodable(data, ValueError("no choices"))
     return _delta(reply)
 
 
@@ -107,7 +107,7 @@ def read_whole(body: bytes) -> Delta:
     if reply.error or reply.object == "error":
         return error_event(body)
     if not reply.choices:
-        return Delta(malformed="unexpected JSON: no choices")
+        return undecodable(body, ValueError("no choices"))
     return _delta(reply, whole=True)
 
 

@@ -10,7 +10,16 @@ from typing import Any
 
 import msgspec
 
-from harness.dialects.json_fields import UNDECODABLE, bearer, error_event, error_in, post, read_error, undecodable
+from harness.dialects.json_fields import (
+    UNDECODABLE,
+    bearer,
+    error_event,
+    error_in,
+    post,
+    read_error,
+    undecodable,
+    unread,
+)
 from harness.dialects.openai_fields import without_obfuscation
 from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest, WireError
 from harness.sample import Usage
@@ -99,14 +108,14 @@ def read(event: str, data: bytes) -> Delta:
     try:
         said = _event_decoder.decode(data)
     except UNDECODABLE as fault:
-        return undecodable(data, fault)
+        return unread(data, fault)
     kind = said.type or event
     if kind == "error" or said.error:
         return error_event(data)
     if kind in _TERMINAL:
         return Delta(malformed=f"unexpected JSON: {kind} without response") if said.response is None else _ended(said)
     if not kind:
-        return Delta(malformed="unexpected JSON: an event without type")
+        return undecodable(data, ValueError("an event without type"))
     return _content(kind, said.delta)
 
 

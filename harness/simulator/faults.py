@@ -55,7 +55,7 @@ def strike_stream(events: Iterator[Event], fault: Fault, content_events: int, er
         case "stall":
             return _pierced(events, after, lambda event: [Event(b"", act="stall"), event])
         case "malformed_json":
-            return _pierced(events, after, lambda event: [Event(_broken(event.data), event.tokens)])
+            return _pierced(events, after, lambda event: [Event(b"", event.tokens), Event(_broken(event.data))])
         case _:
             return events
 

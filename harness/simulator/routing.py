@@ -74,7 +74,7 @@ def _dialects(path: str) -> tuple[tuple[DialectName, ...], dict[str, str]]:
 def key_in(headers: Mapping[str, str], route: Route) -> str | None:
     """The key a request carries where its dialect wants it."""
     if route.dialect == "anthropic-messages":
-        return headers.get("x-api-key")
+        return headers.get("x-api-key") or _bearer(headers)  # its SDKs use one or the other
     if route.dialect == "google-generate":
         return headers.get("x-goog-api-key") or route.query.get("key")
     return _bearer(headers)

@@ -8,6 +8,7 @@ import resource
 import select
 import selectors
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 from harness.errors import UsageFault
@@ -65,7 +66,8 @@ async def _serve(config: Config, host: str, port: int, writer: TruthWriter) -> N
 def _allow_many_sockets() -> None:
     """Raise the limit of open files to what this process may have."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with suppress(ValueError, OSError):  # some systems call it unlimited and then refuse that
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _punctual_loop() -> asyncio.AbstractEventLoop:

@@ -1,0 +1,123 @@
+"""One self-contained HTML page for people: doubts first, answers, tables, plots, methods last. Needs no network.
+
+Whatever comes from a plan or a provider is hostile text: Jinja2 escapes it, and figures are embedded as JSON in which
+`<` cannot appear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import msgspec
+import plotly.graph_objects as go
+import plotly.offline
+
+from analysis import charts, wording
+from analysis.compare import ALPHA, POWER
+from analysis.reliability import RULE
+from analysis.samples import Samples
+from analysis.summary import Result, Summary
+
+_PAGE = jinja2.Environment(
+    loader=jinja2.PackageLoader("analysis"), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+)
+
+
+def write_report(runs: Sequence[tuple[Summary, Samples]], out: Path) -> None:
+    """Write the page of one or several runs, whole or not at all."""
+    part = out.with_suffix(".tmp")
+    part.write_text(render(runs), encoding="utf-8")
+    part.replace(out)
+
+
+def render(runs: Sequence[tuple[Summary, Samples]]) -> str:
+    """The page as text."""
+    figures: dict[str, str] = {}
+    pages = [_page(index, summary, samples, figures) for index, (summary, samples) in enumerate(runs)]
+    return _PAGE.get_template("report.html").render(
+        pages=pages,
+        figures=figures,
+        plotly=plotly.offline.get_plotlyjs(),
+        words=wording,
+        rule=RULE,
+        alpha=ALPHA,
+        power=POWER,
+    )
+
+
+def _page(index: int, summary: Summary, samples: Samples, figures: dict[str, str]) -> dict[str, Any]:
+    made: list[dict[str, str]] = []
+    for number, (title, note, figure) in enumerate(_figures(summary, samples)):
+        if figure is not None:
+            name = f"figure-{index}-{number}"
+            figures[name] = _embeddable(figure)
+            made.append({"name": name, "title": title, "note": note})
+    return {
+        "summary": summary,
+        "answers": wording.answers(summary),
+        "figures": made,
+        "goals": [(result, goal) for result in summary.results for goal in result.goals],
+        "leaders": _leaders(summary),
+        "environment": msgspec.json.format(msgspec.json.encode(summary.environment), indent=2).decode(),
+    }
+
+
+def _embeddable(figure: go.Figure) -> str:
+    """A figure's JSON that cannot end a script element nor begin a comment."""
+    text: str = figure.to_json()
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _figures(summary: Summary, samples: Samples) -> list[tuple[str, str, go.Figure | None]]:
+    results, colours = summary.results, charts.colours_of(summary)
+    found: list[tuple[str, str, go.Figure | None]] = [
+        (
+            "Time to first token",
+            "Cumulative; all repeats, good requests.",
+            charts.distribution(summary, samples, "ttft_s"),
+        ),
+        ("Inter-token latency", "Gaps between content events.", charts.distribution(summary, samples, "itl_s")),
+        (
+            "End-to-end latency",
+            "Cumulative; all repeats, good requests.",
+            charts.distribution(summary, samples, "e2e_s"),
+        ),
+        ("Over time", "One mark a request; warm-up included; repeats shaded.", charts.over_time(summary, samples)),
+        ("Throughput", "Mean over the repeats.", charts.throughput(results, colours)),
+        ("Errors by class", "", charts.errors(results)),
+    ]
+    for title, group in _groups(results):
+        note = f"{title}. 100 is the best measured: best / own (p50) for latencies, own / best for rates."
+        found.append(("Scores", note, charts.heatmap(group)))
+        found.append(("Radar", note, charts.radar(group, colours)))
+    return found
+
+
+def _groups(results: Sequence[Result]) -> list[tuple[str, list[Result]]]:
+    """The results of each workload and stage that at least two targets ran; the last stage of each workload."""
+    groups: dict[str | None, dict[int | None, list[Result]]] = {}
+    for result in results:
+        groups.setdefault(result.workload, {}).setdefault(result.stage, []).append(result)
+    lasts = [list(stages.values())[-1] for stages in groups.values()]
+    return [(wording.place(group[0]), group) for group in lasts if len(group) >= 2]
+
+
+def _leaders(summary: Summary) -> set[tuple[str, str | None, int | None, str]]:
+    """(target, workload, stage, metric) that is shown to be better than every other target: set in bold."""
+    wins: dict[tuple[str, str, int, str], int] = {}
+    for found in summary.comparisons:
+        winner = {"better": found.a, "worse": found.b}.get(found.verdict)
+        if winner is not None:
+            key = (winner, found.workload, found.stage, found.metric)
+            wins[key] = wins.get(key, 0) + 1
+    rivals = {
+        (result.workload, result.stage): sum(
+            (other.workload, other.stage) == (result.workload, result.stage) for other in summary.results
+        )
+        - 1
+        for result in summary.results
+    }
+    return {key for key, count in wins.items() if count == rivals.get((key[1], key[2]))}

@@ -1,0 +1,42 @@
+"""What the end-to-end tests share: the real commands, and a simulator in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def tokenswarm(tmp_path: Path) -> Command:
+    """Run the real `tokenswarm` in an empty folder."""
+
+    def run(*arguments: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        command = [str(BIN / "tokenswarm"), *map(str, arguments)]
+        variables = os.environ | (env or {})
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=100, cwd=tmp_path, env=variables, check=False
+        )
+
+    return run
+
+
+@pytest.fixture
+def simulator(tmp_path: Path) -> Iterator[str]:
+    """The URL of a simulator that lives for one test."""
+    command = [str(BIN / "tokenswarm"), "simulate", "--truth", str(tmp_path / "truth.jsonl")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        word, _, url = process.stdout.readline().strip().partition(" ")
+        assert word == "ready"
+        yield url
+        process.terminate()
+        assert process.wait(10) == 0

@@ -1,0 +1,164 @@
+"""The request that each dialect makes of an Ask."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from harness.dialects import DIALECTS
+from harness.dialects.wire import Ask, HttpRequest
+from harness.plan import KIND_OF_DIALECT
+
+KEY = "k-123"
+
+
+def request(dialect: str, **fields: Any) -> HttpRequest:
+    ask = {"model": "m", "texts": ("Hello", "a", "b"), **fields}
+    return DIALECTS[dialect].build(Ask(**ask))
+
+
+def body(dialect: str, **fields: Any) -> dict[str, Any]:
+    sent: dict[str, Any] = json.loads(request(dialect, **fields).body)
+    return sent
+
+
+def test_there_is_a_dialect_for_every_name_of_a_plan() -> None:
+    assert {name: dialect.kind for name, dialect in DIALECTS.items()} == KIND_OF_DIALECT
+    assert all(dialect.name == name for name, dialect in DIALECTS.items())
+
+
+@pytest.mark.parametrize(
+    ("dialect", "path"),
+    [
+        ("openai-chat", "/chat/completions"),
+        ("openai-responses", "/responses"),
+        ("anthropic-messages", "/v1/messages"),
+        ("google-generate", "/v1beta/models/m:streamGenerateContent?alt=sse"),
+        ("openai-embeddings", "/embeddings"),
+        ("jina-embeddings", "/embeddings"),
+        ("jina-rerank", "/rerank"),
+    ],
+)
+def test_path(dialect: str, path: str) -> None:
+    assert request(dialect).path == path
+
+
+@pytest.mark.parametrize(
+    ("model", "segment"),
+    [("models/gemini-2.5-flash", "gemini-2.5-flash"), ("a b/../c?d#é", "a%20b%2F..%2Fc%3Fd%23%C3%A9")],
+)
+def test_a_google_model_is_one_segment_of_the_path(model: str, segment: str) -> None:
+    assert request("google-generate", model=model, stream=False).path == f"/v1beta/models/{segment}:generateContent"
+
+
+KEY_HEADER = {
+    "openai-chat": ("authorization", f"Bearer {KEY}"),
+    "openai-responses": ("authorization", f"Bearer {KEY}"),
+    "anthropic-messages": ("x-api-key", KEY),
+    "google-generate": ("x-goog-api-key", KEY),
+    "openai-embeddings": ("authorization", f"Bearer {KEY}"),
+    "jina-embeddings": ("authorization", f"Bearer {KEY}"),
+    "jina-rerank": ("authorization", f"Bearer {KEY}"),
+}
+
+
+@pytest.mark.parametrize("dialect", sorted(DIALECTS))
+def test_the_key_goes_into_the_providers_header_and_nowhere_else(dialect: str) -> None:
+    sent, without = request(dialect, key=f"{KEY}\n"), request(dialect, key=None)
+    name, value = KEY_HEADER[dialect]
+    assert sent.headers == {**without.headers, name: value}
+    assert KEY not in repr(sent) + sent.path + sent.body.decode()
+    assert name not in without.headers
+
+
+@pytest.mark.parametrize("dialect", sorted(DIALECTS))
+def test_headers_say_what_is_sent_and_what_is_wanted(dialect: str) -> None:
+    streamed, whole = request(dialect, stream=True).headers, request(dialect, stream=False).headers
+    assert streamed["content-type"] == whole["content-type"] == "application/json"
+    assert whole["accept"] == "application/json"
+    chat = DIALECTS[dialect].kind == "chat"
+    assert streamed["accept"] == ("text/event-stream" if chat else "application/json")
+
+
+def test_anthropic_version_is_sent() -> None:
+    assert request("anthropic-messages").headers["anthropic-version"] == "2023-06-01"
+
+
+def test_openai_chat_body() -> None:
+    assert body("openai-chat", max_tokens=7, temperature=0.0) == {
+        "model": "m",
+        "messages": [{"role": "user", "content": "Hello"}],
+        "max_tokens": 7,
+        "temperature": 0.0,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    assert body("openai-chat", stream=False) == {"model": "m", "messages": [{"role": "user", "content": "Hello"}]}
+
+
+@pytest.mark.parametrize("model", ["gpt-5-mini", "gpt-4o", "o3", "o4-mini", "chatgpt-4o-latest", "ft:gpt-4o:org::1"])
+def test_openais_own_models_get_the_fields_that_openai_wants(model: str) -> None:
+    sent = body("openai-chat", model=model, max_tokens=7)
+    assert sent["max_completion_tokens"] == 7 and "max_tokens" not in sent
+    assert sent["stream_options"] == {"include_usage": True, "include_obfuscation": False}
+    assert body("openai-responses", model=model)["stream_options"] == {"include_obfuscation": False}
+
+
+@pytest.mark.parametrize("model", ["gpt-oss-20b", "openai/gpt-4o", "gpt2", "olmo-2", "llama-3", "deepseek-chat"])
+def test_other_servers_get_only_what_all_of_them_know(model: str) -> None:
+    sent = body("openai-chat", model=model, max_tokens=7)
+    assert sent["max_tokens"] == 7 and "max_completion_tokens" not in sent
+    assert sent["stream_options"] == {"include_usage": True}
+    assert "stream_options" not in body("openai-responses", model=model)
+
+
+def test_the_user_can_choose_the_field_that_caps_the_reply() -> None:
+    for chosen in ({"max_completion_tokens": 9}, {"max_tokens": 9}):
+        for model in ("gpt-5", "m"):
+            sent = body("openai-chat", model=model, max_tokens=7, body=chosen)
+            assert {name: sent[name] for name in sent if name.startswith("max")} == chosen
+    sent = body("openai-chat", model="gpt-5", max_tokens=7, body={"max_completion_tokens": None})
+    assert not [name for name in sent if name.startswith("max")]
+
+
+def test_openai_responses_body() -> None:
+    sent = body("openai-responses", max_tokens=16, temperature=1.0)
+    assert sent == {"model": "m", "input": "Hello", "max_output_tokens": 16, "temperature": 1.0, "stream": True}
+    assert body("openai-responses", stream=False) == {"model": "m", "input": "Hello"}
+
+
+def test_anthropic_messages_body() -> None:
+    messages = [{"role": "user", "content": "Hello"}]
+    sent = body("anthropic-messages", max_tokens=7, temperature=0.5)
+    assert sent == {"model": "m", "max_tokens": 7, "messages": messages, "temperature": 0.5, "stream": True}
+    assert body("anthropic-messages", stream=False) == {"model": "m", "max_tokens": 1024, "messages": messages}
+
+
+def test_google_generate_body() -> None:
+    contents = [{"role": "user", "parts": [{"text": "Hello"}]}]
+    sent = body("google-generate", max_tokens=7, temperature=0.0)
+    assert sent == {"contents": contents, "generationConfig": {"maxOutputTokens": 7, "temperature": 0.0}}
+    assert body("google-generate") == {"contents": contents}
+
+
+def test_embeddings_and_rerank_bodies() -> None:
+    for dialect in ("openai-embeddings", "jina-embeddings"):
+        assert body(dialect) == {"model": "m", "input": ["Hello", "a", "b"]}
+    assert body("jina-rerank") == {"model": "m", "query": "Hello", "documents": ["a", "b"]}
+
+
+@pytest.mark.parametrize("dialect", sorted(DIALECTS))
+def test_the_users_body_is_laid_over_the_defaults_and_null_deletes(dialect: str) -> None:
+    plain = body(dialect)
+    own = {"model": None, "seed": 7, "deep": {"kept": 1, "gone": None}}
+    changed = {name: value for name, value in plain.items() if name != "model"} | {"seed": 7, "deep": {"kept": 1}}
+    assert body(dialect, body=own) == changed
+    assert own == {"model": None, "seed": 7, "deep": {"kept": 1, "gone": None}}
+
+
+def test_objects_in_the_users_body_are_merged() -> None:
+    sent = body("google-generate", max_tokens=7, body={"generationConfig": {"thinkingConfig": {"thinkingBudget": 0}}})
+    assert sent["generationConfig"] == {"maxOutputTokens": 7, "thinkingConfig": {"thinkingBudget": 0}}
+    assert "stream_options" not in body("openai-chat", body={"stream_options": None})

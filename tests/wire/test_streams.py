@@ -1,0 +1,120 @@
+"""Recorded streams of every chat dialect, read whole, cut at every byte, and cut short at every byte.
+
+Each folder holds its streams as `*.sse`, and in `streams.json` what each of them says.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from harness.dialects import DIALECTS
+from harness.dialects.wire import Delta, merge_usage
+from harness.sse import SseReader
+
+HERE = Path(__file__).parent
+STREAMS = sorted(HERE.glob("*/*.sse"))
+CHAT = ("openai-chat", "openai-responses", "anthropic-messages", "google-generate")
+
+# The line that ends a stream in order, wherever it stands.
+END_LINE = {
+    "openai-chat": rb"data: ?\[DONE\]",
+    "openai-responses": rb'data: \{"type":"response\.(?:completed|incomplete|failed)"[^\r\n]*',
+    "anthropic-messages": rb'data: \{"type":"message_stop"[^\r\n]*',
+    "google-generate": rb'data: [^\r\n]*"(?:finishReason|blockReason)"[^\r\n]*',
+}
+
+every_stream = pytest.mark.parametrize("path", STREAMS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+
+
+@lru_cache(maxsize=4096)
+def read(dialect: str, event: str, data: bytes) -> Delta:
+    return DIALECTS[dialect].read(event, data)
+
+
+def deltas(dialect: str, pieces: list[bytes]) -> tuple[list[Delta], SseReader]:
+    reader = SseReader()
+    events = [event for piece in pieces for event in reader.feed(piece)]
+    events += reader.flush()
+    return [read(dialect, event.event, event.data) for event in events], reader
+
+
+def summary(said: list[Delta]) -> dict[str, Any]:
+    """What the deltas of a stream amount to, without what they do not say."""
+    usage = None
+    for delta in said:
+        usage = merge_usage(usage, delta.usage)
+    found: dict[str, Any] = {
+        name: "".join(getattr(delta, name) for delta in said)
+        for name in ("text", "reasoning", "refusal", "tool_arguments")
+    }
+    for name in ("finish", "fingerprint", "malformed"):
+        found[name] = next((value for delta in reversed(said) if (value := getattr(delta, name)) is not None), None)
+    found["malformed"] = found["malformed"] and found["malformed"].partition(" - at ")[0]
+    found["usage"] = usage and {name: value for name, value in msgspec.to_builtins(usage).items() if name != "source"}
+    found["error"] = next(([delta.error.type, delta.error.message] for delta in said if delta.error), None)
+    found["end"] = any(delta.end for delta in said)
+    found["refused"] = any(delta.refused for delta in said)
+    found["content_events"] = sum(delta.content for delta in said)
+    return {name: value for name, value in found.items() if value not in ("", None, False, 0)}
+
+
+def expectation(path: Path) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((path.parent / "streams.json").read_text())[path.name]
+    return told
+
+
+@pytest.mark.parametrize("dialect", CHAT)
+def test_every_stream_file_has_an_expectation_and_the_other_way_round(dialect: str) -> None:
+    told = json.loads((HERE / dialect / "streams.json").read_text())
+    assert sorted(told) == sorted(path.name for path in (HERE / dialect).glob("*.sse"))
+    assert len(told) >= 12
+
+
+@every_stream
+def test_a_stream_says_what_was_recorded(path: Path) -> None:
+    told = expectation(path)
+    told.pop("stray_error", None)
+    said, _ = deltas(path.parent.name, [path.read_bytes()])
+    assert summary(said) == told
+
+
+@every_stream
+def test_a_stream_cut_anywhere_says_the_same(path: Path) -> None:
+    dialect, raw = path.parent.name, path.read_bytes()
+    whole, _ = deltas(dialect, [raw])
+    for cut in range(len(raw) + 1):
+        assert deltas(dialect, [raw[:cut], raw[cut:]])[0] == whole, f"cut at byte {cut}"
+    assert deltas(dialect, [raw[i : i + 1] for i in range(len(raw))])[0] == whole
+
+
+@every_stream
+def test_a_stream_that_stops_early_ends_only_when_its_end_marker_came(path: Path) -> None:
+    dialect, raw = path.parent.name, path.read_bytes()
+    marker = re.search(END_LINE[dialect], raw)
+    whole, _ = deltas(dialect, [raw])
+    assert any(delta.end for delta in whole) == (marker is not None)
+    for length in range(len(raw)):
+        said, _ = deltas(dialect, [raw[:length]])
+        came = marker is not None and length > marker.end()
+        assert any(delta.end for delta in said) == came, f"after {length} bytes"
+        assert said == whole[: len(said)], f"after {length} bytes"
+
+
+def test_an_error_page_instead_of_a_stream_is_left_as_stray_bytes() -> None:
+    page = b"<!DOCTYPE html>\n<html><body>502 Bad Gateway</body></html>"
+    said, reader = deltas("openai-chat", [page])
+    assert (said, reader.pending, reader.stray) == ([], True, page)
+
+
+def test_a_bare_error_at_the_end_of_a_stream_can_be_read_from_the_stray_bytes() -> None:
+    path = HERE / "google-generate" / "bare_error_at_end.sse"
+    _, reader = deltas("google-generate", [path.read_bytes()])
+    error = DIALECTS["google-generate"].read_error(reader.stray).error
+    assert [error.type, error.message] == expectation(path)["stray_error"]
