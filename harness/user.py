@@ -33,6 +33,7 @@ from harness.sample import Outcome, Sample
 from harness.transport import Connection, TransportFault, endpoint_of
 
 SIMULATOR_KEY = "sim-key"
+MOST_WORKERS = 1024  # stock Locust does not tell a worker how many there are: prompts are striped for this many
 DRAIN_S = 30.0  # Locust would cut requests at the stop and never report them; `--stop-timeout` sets another limit
 _PAUSE_AFTER_NO_CONTACT_S = 0.1
 _IDLE_S = 0.05
@@ -217,11 +218,12 @@ def _recorder_of_options(environment: Environment) -> Recorder:
     if pid not in _recorders:
         options: Any = environment.parsed_options
         index = getattr(environment.runner, "worker_index", 0)
+        share = (index, MOST_WORKERS) if isinstance(environment.runner, WorkerRunner) else (0, 1)
         worker = f"w{index}-{secrets.token_hex(3)}"
         folder = options.run_dir
-        journal = Journal(Path(folder) / "journal" / f"{worker}.jsonl", "locust", worker, 1, (0, 1)) if folder else None
+        journal = Journal(Path(folder) / "journal" / f"{worker}.jsonl", "locust", worker, 1, share) if folder else None
         seed = int(options.workload_seed)
-        _recorders[pid] = Recorder("locust", worker, 1, (index, max(1, 64 if index else 1)), seed, journal)
+        _recorders[pid] = Recorder("locust", worker, 1, share, seed, journal)
     return _recorders[pid]
 
 

@@ -89,7 +89,7 @@ def read(event: str, data: bytes) -> Delta:
     try:
         said = _event_decoder.decode(data)
     except UNDECODABLE as fault:
-        return unread(data, fault)
+        return unread(event, data, fault)
     kind = said.type or event
     if kind == "content_block_delta":
         return _content(said.delta)

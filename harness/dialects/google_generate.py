@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from harness.dialects import json_fields
 from harness.dialects.json_fields import UNDECODABLE, error_event, post, undecodable, unread
+from harness.dialects.json_fields import read_error as read_any_error
 from harness.dialects.wire import Ask, Delta, Dialect, ErrorReply, HttpRequest
 from harness.sample import Usage
 
@@ -64,6 +64,7 @@ class _Reply(msgspec.Struct, rename="camel"):
 
 
 _decoder = msgspec.json.Decoder(_Reply)
+_NOTHING = Delta()
 _NOT_FINISHED = ("", "FINISH_REASON_UNSPECIFIED")
 _REFUSALS = frozenset(
     {
@@ -98,25 +99,33 @@ def build(ask: Ask) -> HttpRequest:
 
 def read(event: str, data: bytes) -> Delta:
     """What one event says."""
-    return error_event(data) if event == "error" else _read(data, whole=False)
+    try:
+        reply = _decoder.decode(data)
+    except UNDECODABLE as fault:
+        return unread(event, data, fault)
+    if event == "error" or reply.error:
+        return error_event(data)
+    if _says_nothing(reply):
+        named = reply.model_version or reply.response_id
+        return _NOTHING if named else undecodable(data, ValueError("no candidates"))
+    return _delta(reply, whole=False)
 
 
 def read_whole(body: bytes) -> Delta:
     """What a reply says that was not streamed."""
-    return _read(body, whole=True)
-
-
-def _read(data: bytes, *, whole: bool) -> Delta:
     try:
-        reply = _decoder.decode(data)
+        reply = _decoder.decode(body)
     except UNDECODABLE as fault:
-        return undecodable(data, fault) if whole else unread(data, fault)
+        return undecodable(body, fault)
     if reply.error:
-        return error_event(data)
-    if reply.candidates is None and reply.prompt_feedback is None and reply.usage_metadata is None:
-        named = reply.model_version or reply.response_id
-        return Delta() if named and not whole else undecodable(data, ValueError("no candidates"))
-    return _delta(reply, whole=whole)
+        return error_event(body)
+    if _says_nothing(reply):
+        return undecodable(body, ValueError("no candidates"))
+    return _delta(reply, whole=True)
+
+
+def _says_nothing(reply: _Reply) -> bool:
+    return reply.candidates is None and reply.prompt_feedback is None and reply.usage_metadata is None
 
 
 def _delta(reply: _Reply, *, whole: bool) -> Delta:
@@ -169,7 +178,7 @@ def _sum(first: int | None, second: int | None) -> int | None:
 
 def read_error(body: bytes) -> ErrorReply:
     """What the body of a failed response says, and how long its RetryInfo asks to wait."""
-    return ErrorReply(json_fields.read_error(body).error, _retry_delay_s(body))
+    return ErrorReply(read_any_error(body).error, _retry_delay_s(body))
 
 
 class _Detail(msgspec.Struct, rename="camel"):

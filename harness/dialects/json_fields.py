@@ -73,8 +73,10 @@ def undecodable(data: bytes, fault: Exception) -> Delta:
     return Delta(malformed=f"unexpected JSON: {fault}") if error is None else Delta(error=error)
 
 
-def unread(data: bytes, fault: Exception) -> Delta:
-    """`undecodable` for an event of a stream, where no data at all is a sign of life and says nothing."""
+def unread(event: str, data: bytes, fault: Exception) -> Delta:
+    """`undecodable` for an event of a stream: an error says so by its name, and one without data is a sign of life."""
+    if event == "error":
+        return error_event(data)
     return undecodable(data, fault) if data.strip() else Delta()
 
 

@@ -84,13 +84,11 @@ def read(event: str, data: bytes) -> Delta:
     """What one event says."""
     if data[:6] == b"[DONE]" and data.strip() == b"[DONE]":
         return _END
-    if event == "error":
-        return error_event(data)
     try:
         reply = _decoder.decode(data)
     except UNDECODABLE as fault:
-        return unread(data, fault)
-    if reply.error or reply.object == "error":
+        return unread(event, data, fault)
+    if event == "error" or reply.error or reply.object == "error":
         return error_event(data)
     if reply.choices is None and reply.usage is None:
         # An event with a name of its own, such as a ping, is none of ours; a chunk without choices is no chunk.

@@ -108,12 +108,16 @@ def read(event: str, data: bytes) -> Delta:
     try:
         said = _event_decoder.decode(data)
     except UNDECODABLE as fault:
-        return unread(data, fault)
+        return unread(event, data, fault)
     kind = said.type or event
     if kind == "error" or said.error:
         return error_event(data)
     if kind in _TERMINAL:
-        return Delta(malformed=f"unexpected JSON: {kind} without response") if said.response is None else _ended(said)
+        return (
+            Delta(malformed=f"unexpected JSON: {kind} without response")
+            if said.response is None
+            else _ended(kind, said.response)
+        )
     if not kind:
         return undecodable(data, ValueError("an event without type"))
     return _content(kind, said.delta)
@@ -133,10 +137,9 @@ def _content(kind: str, delta: Any) -> Delta:
     return Delta(tool_arguments=delta) if kind in _ARGUMENTS else Delta(refusal=delta, refused=True)
 
 
-def _ended(said: _Event) -> Delta:
-    response = said.response or _Response()
-    finish = _finish(response) or said.type.rpartition(".")[2]
-    failed = said.type == "response.failed" or response.status == "failed"
+def _ended(kind: str, response: _Response) -> Delta:
+    finish = _finish(response) or kind.rpartition(".")[2]
+    failed = kind == "response.failed" or response.status == "failed"
     return Delta(
         finish=finish,
         usage=_usage(response.usage),

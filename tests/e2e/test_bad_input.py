@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import yaml
-
 from conftest import Command
 
 TARGET = {"name": "t", "dialect": "openai-chat", "base_url": "http://127.0.0.1:9/v1", "model": "m"}

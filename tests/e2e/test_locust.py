@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from conftest import BIN, ROOT, Command
 
 PATHS = {"openai": "/v1", "anthropic": "", "google": "", "jina": "/v1", "openai_compatible": "/v1"}

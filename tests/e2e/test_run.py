@@ -13,8 +13,8 @@ import jsonschema
 import numpy as np
 import pytest
 import yaml
-
 from conftest import BIN, ROOT, Command
+
 from harness.sample import Sample, decode
 from harness.simulator.truth import Truth, read_truth
 
@@ -87,7 +87,7 @@ def test_analysis_can_be_repeated_and_gives_the_same_bytes(tokenswarm: Command, 
     assert tokenswarm("compare", run_dir).returncode == 0
 
 
-def test_a_worker_killed_at_once_loses_no_answered_request(tokenswarm: Command, tmp_path: Path) -> None:
+def test_a_worker_killed_at_once_loses_no_answered_request(tmp_path: Path) -> None:
     """kill -9 of a worker: what the truth says was answered before is in the journal; the run ends degraded."""
     plan = PLAN | {"repeats": 1, "stages": [{"concurrency": 20, "duration_s": 4}]}
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
@@ -119,7 +119,7 @@ def _wait_for_samples(folder: Path, worker: str, lines: int) -> Path:
     pytest.fail("the run recorded nothing")
 
 
-def test_ctrl_c_drains_keeps_all_samples_and_exits_130(tokenswarm: Command, tmp_path: Path) -> None:
+def test_ctrl_c_drains_keeps_all_samples_and_exits_130(tmp_path: Path) -> None:
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump(PLAN | {"stages": [{"concurrency": 4, "duration_s": 60}]}))
     command = [str(BIN / "tokenswarm"), "run", "plan.yaml"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
@@ -132,4 +132,3 @@ def test_ctrl_c_drains_keeps_all_samples_and_exits_130(tokenswarm: Command, tmp_
     assert summary["ended"] == "interrupted"
     assert len(_samples(run_dir)) == len(read_truth(run_dir / "truth.jsonl"))
     assert all(row["csv_requests"] == row["samples_requests"] for row in summary["reconciliation"])
-    del tokenswarm

@@ -117,6 +117,7 @@ UNAUTHORISED = b'{"error":{"message":"Incorrect API key: %s","type":"x","code":"
 STATUS_401 = b"HTTP/1.1 401 No\r\ncontent-length: %d\r\n\r\n" % len(UNAUTHORISED) + UNAUTHORISED
 STATUS_429 = b"HTTP/1.1 429 Slow\r\nretry-after: 7\r\ncontent-length: 2\r\n\r\n{}"
 ERROR_EVENT = b'data: {"error":{"message":"boom","type":"server_error"}}\n\n'
+DRIPS: Script = [chunk(WORD), 0.2] * 8
 FAILURES: list[tuple[str, Script, ErrorKind, Outcome]] = [
     ("no end marker", ["read", OK, chunk(WORD), END], ErrorKind.TRUNCATED, Outcome.TRUNCATED),
     ("cut inside the body", ["read", OK, chunk(WORD)], ErrorKind.TRUNCATED, Outcome.TRUNCATED),
@@ -132,7 +133,7 @@ FAILURES: list[tuple[str, Script, ErrorKind, Outcome]] = [
     ("short body", ["read", LENGTH_10 + b"data"], ErrorKind.TRUNCATED, Outcome.TRUNCATED),
     ("wrong key", ["read", STATUS_401], ErrorKind.AUTH, Outcome.FAILED),
     ("throttled", ["read", STATUS_429], ErrorKind.RATE_LIMIT, Outcome.THROTTLED),
-    ("drips", ["read", OK] + [chunk(WORD), 0.2] * 8, ErrorKind.TOTAL_TIMEOUT, Outcome.TIMED_OUT),
+    ("drips", ["read", OK, *DRIPS], ErrorKind.TOTAL_TIMEOUT, Outcome.TIMED_OUT),
 ]
 
 

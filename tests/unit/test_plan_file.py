@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ GOOD: dict[str, Any] = {
 
 
 def _changed(**changes: Any) -> dict[str, Any]:
-    return json.loads(json.dumps(GOOD)) | changes
+    return {**copy.deepcopy(GOOD), **changes}
 
 
 @pytest.mark.parametrize("suite", suites())

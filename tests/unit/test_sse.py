@@ -64,6 +64,7 @@ def test_an_event_is_given_as_soon_as_its_blank_line_is_there() -> None:
 
 def test_an_event_that_comes_alone_does_not_lose_what_was_held_before() -> None:
     assert read(b"event: named\n", b"data: x\n\n") == [SseEvent("named", b"x")]
+    assert read(b"data: a\n\n", b"\xef\xbb\xbfdata: b\n\n") == [SseEvent("", b"a")]
     assert read(b"data: a\n", b"data: b\n\n") == [SseEvent("", b"a\nb")]
     assert read(b"data: a", b"data: b\n\n") == [SseEvent("", b"adata: b")]
     assert read(b"data: a\r\n\r", b"data: b\n\n") == [SseEvent("", b"a"), SseEvent("", b"b")]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.dialects import DIALECTS
-from harness.dialects.wire import Delta, Dialect, ErrorReply, HttpRequest
+from harness.dialects.wire import Delta, Dialect, ErrorReply, HttpRequest, WireError
 from harness.sse import SseReader
 
 HERE = Path(__file__).parent
@@ -131,6 +131,32 @@ def test_a_stream_from_a_dialect_without_one_is_malformed(dialect: str) -> None:
 def test_an_event_without_data_is_a_sign_of_life(dialect: str) -> None:
     assert DIALECTS[dialect].read("", b"") == DIALECTS[dialect].read("", b" ") == Delta()
     assert DIALECTS[dialect].read_whole(b"").malformed
+
+
+@pytest.mark.parametrize("dialect", CHAT)
+def test_an_event_named_error_is_an_error_whatever_it_holds(dialect: str) -> None:
+    read = DIALECTS[dialect].read
+    assert read("error", b"overloaded") == Delta(error=WireError("", "overloaded"))
+    assert read("error", b'{"code":"x1"}') == Delta(error=WireError("", '{"code":"x1"}'))
+    assert read("", b'{"error":{"type":"t","message":"m"}}') == Delta(error=WireError("t", "m"))
+
+
+def test_the_name_of_an_event_stands_in_for_a_missing_type() -> None:
+    assert DIALECTS["anthropic-messages"].read("message_stop", b"{}") == Delta(end=True)
+    ended = DIALECTS["openai-responses"].read("response.incomplete", b'{"response":{}}')
+    assert ended == Delta(end=True, finish="incomplete")
+    failed = DIALECTS["openai-responses"].read("response.failed", b'{"response":{}}')
+    assert failed.end and failed.error is not None
+
+
+def test_a_response_whose_status_is_failed_is_an_error_under_any_name() -> None:
+    data = b'{"type":"response.completed","response":{"status":"failed","error":{"code":"c","message":"m"}}}'
+    assert DIALECTS["openai-responses"].read("", data) == Delta(end=True, finish="failed", error=WireError("c", "m"))
+
+
+def test_an_unspecified_finish_reason_is_not_the_end() -> None:
+    data = b'{"candidates":[{"content":{"parts":[{"text":"a"}]},"finishReason":"FINISH_REASON_UNSPECIFIED"}]}'
+    assert DIALECTS["google-generate"].read("", data) == Delta(text="a")
 
 
 def test_a_request_does_not_show_its_headers() -> None:
