@@ -176,10 +176,17 @@ def _read_stream(reply: _Reply, attempt: _Attempt, dialect: Dialect) -> None:
             _add(reply, dialect.read(event.event, event.data), t_ns)
     except EventTooLarge as error:
         reply.error, reply.detail = ErrorKind.MALFORMED, str(error)
-    whole = attempt.response.complete and reply.error is None
-    if whole and reader.stray and not reply.content and not reply.ended:
-        reply.error = ErrorKind.MALFORMED
-        reply.detail = f"not an event stream: {reader.stray[:120].decode('utf-8', 'replace')}"
+    if attempt.response.complete and reply.error is None and reader.stray and not reply.ended:
+        _read_stray(reply, reader.stray, dialect)
+
+
+def _read_stray(reply: _Reply, stray: bytes, dialect: Dialect) -> None:
+    """Bytes that are no event: the error that a server sent in place of its stream, or another page altogether."""
+    said = dialect.read_error(stray).error
+    if said.type:
+        reply.error, reply.detail = classify(None, said.type), f"{said.type}: {said.message}"
+    elif not reply.content:
+        reply.error, reply.detail = ErrorKind.MALFORMED, f"not an event stream: {said.message}"
 
 
 def _add(reply: _Reply, delta: Delta, t_ns: int | None) -> None:

@@ -117,6 +117,7 @@ UNAUTHORISED = b'{"error":{"message":"Incorrect API key: %s","type":"x","code":"
 STATUS_401 = b"HTTP/1.1 401 No\r\ncontent-length: %d\r\n\r\n" % len(UNAUTHORISED) + UNAUTHORISED
 STATUS_429 = b"HTTP/1.1 429 Slow\r\nretry-after: 7\r\ncontent-length: 2\r\n\r\n{}"
 ERROR_EVENT = b'data: {"error":{"message":"boom","type":"server_error"}}\n\n'
+BARE = b'{"error":{"message":"boom","type":"server_error"}}'
 DRIPS: Script = [chunk(WORD), 0.2] * 8
 FAILURES: list[tuple[str, Script, ErrorKind, Outcome]] = [
     ("no end marker", ["read", OK, chunk(WORD), END], ErrorKind.TRUNCATED, Outcome.TRUNCATED),
@@ -124,6 +125,7 @@ FAILURES: list[tuple[str, Script, ErrorKind, Outcome]] = [
     ("reset inside the body", ["read", OK, chunk(WORD), 0.05, "reset"], ErrorKind.TRUNCATED, Outcome.TRUNCATED),
     ("empty stream", ["read", OK, chunk(ROLE), chunk(DONE), END], ErrorKind.EMPTY, Outcome.FAILED),
     ("error after 200", ["read", OK, chunk(WORD), chunk(ERROR_EVENT), END], ErrorKind.STREAM_ERROR, Outcome.FAILED),
+    ("bare error after text", ["read", OK, chunk(WORD), chunk(BARE), END], ErrorKind.STREAM_ERROR, Outcome.FAILED),
     ("stalls", ["read", OK, chunk(WORD), 0.6], ErrorKind.STALLED, Outcome.TIMED_OUT),
     ("never answers", ["read", 0.6], ErrorKind.READ_TIMEOUT, Outcome.TIMED_OUT),
     ("closes unanswered", ["read"], ErrorKind.RESET, Outcome.FAILED),
