@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml
 	touch $(STAMP)
 
 demo: setup
-	$(BIN)/tokenswarm run suite:demo --out runs
+	@dir=$$($(BIN)/tokenswarm run suite:demo --out runs) && echo "$$dir/report.html"
 
 test: check
 	$(BIN)/pytest -n 2

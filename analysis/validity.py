@@ -94,7 +94,7 @@ def _thin_p99(results: Sequence[Result]) -> list[Finding]:
     if not thin:
         return []
     fewest = min(result.e2e_s.n for result in thin if result.e2e_s is not None)
-    saw = f"{len(thin)} results have fewer than 459 good requests (fewest {fewest})"
+    saw = f"fewer than 459 good requests in {len(thin)} of {len(results)} results (fewest {fewest})"
     why = "below 459 the largest value need not lie above the true p99 (at 99 % confidence)"
     return [Finding(code="thin-p99", severity="note", saw=saw, why=why, hint="longer stages or more repeats")]
 

@@ -30,6 +30,7 @@ _WORDS = (  # noqa: SIM905  (two hundred quoted words would be harder to read)
     "population economy hospital church risk fire future bank sound station"
 ).split()
 
+_OWN_WORDS = 8
 _ASK = "Write a long continuation of the following words."
 
 
@@ -43,11 +44,12 @@ class Prompt:
     max_tokens: int | None
 
 
-def prompt(seed: int, workload: Workload, index: int) -> Prompt:
-    """The `index`-th prompt of a workload. The same for every target, so that all are asked the same.
+def prompt(seed: int, workload: Workload, index: int, asker: str = "") -> Prompt:
+    """The `index`-th prompt of a workload: of the same lengths and mostly the same words for every target.
 
-    With `unique_prompts` each text begins with words of its own, so that no provider can answer from a cache of
-    an earlier prompt; without it a set of 32 prompts is repeated. `prefix_share` of each text is common to all.
+    With `unique_prompts` the words that follow the shared part begin with some that belong to the index and to the
+    `asker` (the target's name), so that no provider can answer from a cache of an earlier prompt, even when two
+    targets are one server; without it a set of 32 prompts is repeated. `prefix_share` of each text is common to all.
     """
     which = index if workload.unique_prompts else index % 32
     rng = random.Random(f"{seed}/{workload.name}/{which}")  # noqa: S311  (a workload, not a secret)
@@ -55,7 +57,8 @@ def prompt(seed: int, workload: Workload, index: int) -> Prompt:
     length = ask.draw(rng)
     max_tokens = cap.draw(rng) if workload.kind == "chat" else None
     count = {"chat": 1, "embeddings": workload.batch, "rerank": workload.batch + 1}[workload.kind]
-    texts = tuple(_text(seed, workload, rng, length) for _ in range(count))
+    own = random.Random(f"{seed}/{workload.name}/{which}/{asker}") if workload.unique_prompts else rng  # noqa: S311
+    texts = tuple(_text(seed, workload, rng, own, length) for _ in range(count))
     return Prompt(f"{workload.name}-{which}", texts, max_tokens)
 
 
@@ -68,10 +71,11 @@ def _lengths(workload: Workload) -> tuple[Length, Length]:
     return _parsed(workload.input_tokens), _parsed(workload.output_tokens)
 
 
-def _text(seed: int, workload: Workload, rng: random.Random, length: int) -> str:
+def _text(seed: int, workload: Workload, rng: random.Random, own: random.Random, length: int) -> str:
     shared = round(length * workload.prefix_share)
-    own = rng.choices(_WORDS, k=length - shared)
-    words = list(_shared_words(seed, shared)) + own
+    first = min(_OWN_WORDS, length - shared)
+    rest = rng.choices(_WORDS, k=length - shared - first)
+    words = [*_shared_words(seed, shared), *own.choices(_WORDS, k=first), *rest]
     if workload.kind == "chat":
         instruction = _ASK.split()
         words = instruction[: max(0, length - 1)] + words[: length - min(len(instruction), max(0, length - 1))]

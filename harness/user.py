@@ -73,13 +73,13 @@ class Recorder:
         return Origin(self.run, stage, self.repeat, self.worker, seq, self.anchor_ns)
 
     def next_prompt(self, target: str, workload: Workload, stage: int) -> Prompt:
-        """The next prompt of a cell: those of all workers together are 0, 1, 2 ... of that repeat and stage, and every
-        target is asked the same ones. Repeats and stages differ, so that no cache of an earlier one helps."""
+        """The next prompt of a cell: those of all workers together are 0, 1, 2 ... of that repeat and stage, alike for
+        every target. Repeats and stages differ, so that no cache of an earlier one helps."""
         k, n = self.share
         count = self._prompts.get((target, workload.name, stage), 0)
         self._prompts[target, workload.name, stage] = count + 1
         block = (self.repeat * 1000 + stage) * 10_000_000
-        return prompt(self.seed, workload, block + k + n * count)
+        return prompt(self.seed, workload, block + k + n * count, target)
 
     def record(self, sample: Sample, environment: Environment) -> None:
         """Journal an attempt, then fire its one `request` event. A journal that cannot be written stops the run."""

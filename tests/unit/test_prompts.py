@@ -41,3 +41,13 @@ def test_a_rerank_prompt_is_a_query_and_its_documents() -> None:
     made = prompt(1, Workload(kind="rerank", batch=4), 0)
     assert len(made.texts) == 5
     assert made.max_tokens is None
+
+
+def test_two_targets_get_prompts_alike_in_length_but_not_in_their_first_words() -> None:
+    workload = Workload(input_tokens="U(50,200)")
+    for index in range(20):
+        a, b = (prompt(1, workload, index, asker).texts[0].split() for asker in "ab")
+        assert len(a) == len(b)
+        assert a[8:16] != b[8:16], "the words after the instruction"
+        assert a[16:] == b[16:]
+        assert prompt(1, workload, index, "a").max_tokens == prompt(1, workload, index, "b").max_tokens
