@@ -40,6 +40,9 @@ DialectName = Literal[
     "jina-rerank",
 ]
 
+Arrival = Literal["constant", "poisson", "gamma", "trace"]
+TraceFormat = Literal["azure", "burstgpt", "mooncake"]
+
 SIMULATED = "sim://"
 
 
@@ -86,22 +89,48 @@ class Target(Record, frozen=True, kw_only=True):
 
 class Stage(Record, frozen=True, kw_only=True):
     """A span of load: closed (`concurrency` users, each sends when its last reply ended) or open (`rate_rps`
-    arrivals a second, whether or not replies have come). `duration_s` follows the warm-up."""
+    arrivals a second, whether or not replies have come). `duration_s` follows the warm-up.
+
+    A ramp goes evenly from `concurrency` to `end_concurrency`, or from `rate_rps` to `end_rate_rps`, over warm-up
+    and duration. Steps, spikes and soaks are stages one after another.
+    `burstiness` is the shape of gamma-distributed gaps: 1 is Poisson, below 1 comes in bursts, above 1 is more even.
+    `trace` is a file of arrivals (`arrival: trace`), sped up by `trace_speed`; see `harness/traces.py`.
+    Of an open stage, arrivals that find `max_in_flight` requests under way (all workers together) wait, and those
+    that could not be sent within `max_lag_s` of their due time are dropped.
+    """
 
     duration_s: Positive
     name: Name | None = None
     concurrency: Count | None = None
+    end_concurrency: Count | None = None
     rate_rps: Positive | None = None
-    arrival: Literal["constant", "poisson"] = "constant"
+    end_rate_rps: Positive | None = None
+    arrival: Arrival = "constant"
+    burstiness: Positive = 1.0
+    trace: str | None = None
+    trace_format: TraceFormat | None = None
+    trace_speed: Positive = 1.0
     max_in_flight: Count = 1000
     max_lag_s: Positive = 1.0
     warmup_s: NotNegative | None = None
 
     @property
+    def open(self) -> bool:
+        """Whether arrivals follow a schedule, rather than replies."""
+        return self.concurrency is None
+
+    @property
     def label(self) -> str:
         """The stage's name, or what load it is."""
-        load = f"{self.concurrency} users" if self.concurrency else f"{self.rate_rps:g}/s {self.arrival}"
-        return self.name or load
+        if self.name:
+            return self.name
+        if self.concurrency is not None:
+            return f"{_range(self.concurrency, self.end_concurrency)} users"
+        return "trace" if self.rate_rps is None else f"{_range(self.rate_rps, self.end_rate_rps)}/s {self.arrival}"
+
+
+def _range(begin: float, end: float | None) -> str:
+    return f"{begin:g}" if end is None else f"{begin:g} to {end:g}"
 
 
 class Workload(Record, frozen=True, kw_only=True):

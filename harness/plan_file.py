@@ -216,9 +216,18 @@ def _check_target(plan: Plan, target: Target, place: str, key: str) -> None:
 
 
 def _check_stage(stage: Stage, place: str, key: str) -> None:
-    if (stage.concurrency is None) == (stage.rate_rps is None):
-        rule = "a stage is closed (`concurrency`) or open (`rate_rps`): exactly one of them"
+    traced = stage.arrival == "trace"
+    if [stage.concurrency is not None, stage.rate_rps is not None, traced].count(True) != 1:
+        rule = "a stage is closed (`concurrency`) or open (`rate_rps`, or `arrival: trace`): exactly one of them"
         _fail(place, key, None, rule, "such as {concurrency: 8, duration_s: 60}")
+    if traced != (stage.trace is not None):
+        _fail(place, f"{key}.trace", stage.trace, "`arrival: trace` and `trace: FILE` go together", "name both")
+    if stage.end_concurrency is not None and stage.concurrency is None:
+        hint = "use end_rate_rps in an open stage"
+        _fail(place, f"{key}.end_concurrency", stage.end_concurrency, "wants `concurrency`", hint)
+    if stage.end_rate_rps is not None and stage.rate_rps is None:
+        hint = "use end_concurrency in a closed stage"
+        _fail(place, f"{key}.end_rate_rps", stage.end_rate_rps, "wants `rate_rps`", hint)
 
 
 def _check_workload(plan: Plan, workload: Workload, place: str, key: str) -> None:

@@ -58,6 +58,11 @@ class RunDir:
         return self.root / "truth.jsonl"
 
     @property
+    def health(self) -> Path:
+        """How the load generator itself fared: one row a second and worker, appended by all workers."""
+        return self.root / "health.jsonl"
+
+    @property
     def summary(self) -> Path:
         """The run's numbers."""
         return self.root / "summary.json"

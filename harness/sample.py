@@ -43,6 +43,19 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cached_tokens: int | None = None
 
 
+class ServerTime(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the server itself says the request took, and where it said so (`source`: a header or a field of the reply).
+
+    `total_ns` is all of it; `queue_ns` waiting, `prompt_ns` reading the prompt, `output_ns` making the output.
+    """
+
+    source: str
+    total_ns: int | None = None
+    queue_ns: int | None = None
+    prompt_ns: int | None = None
+    output_ns: int | None = None
+
+
 class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="sample"):
     """One attempt.
 
@@ -50,6 +63,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     TLS stood), else just before the first byte is written. `headers_ns` is the arrival of the response's first
     byte. `event_ns` holds the arrival of each content event (generated text, reasoning, refusal, tool
     arguments; for a reply that is not streamed: none). `first_text_ns` is the first visible text.
+    `stamps` says who stamped the arrivals: the kernel as bytes reached the socket, or this program as it read them.
     """
 
     run: str
@@ -84,6 +98,8 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     finish_reason: str | None = None
     first_event_tokens: int | None = None  # tokens the first content event carried, where the wire tells
     fingerprint: str | None = None
+    stamps: Literal["kernel", "user"] | None = None
+    server: ServerTime | None = None
 
     @property
     def error_class(self) -> ErrorClass | None:

@@ -11,15 +11,15 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = {
-    **dict.fromkeys(("plan", "sample", "errors", "plan_file", "loopback"), 0),
-    **dict.fromkeys(("prompts", "sse", "dialects"), 1),
-    **dict.fromkeys(("rundir", "environment", "transport", "exchange", "journal", "simulator", "planned"), 2),
+    **dict.fromkeys(("plan", "sample", "errors", "plan_file", "loopback", "health_record"), 0),
+    **dict.fromkeys(("prompts", "sse", "dialects", "arrivals", "traces"), 1),
+    **dict.fromkeys(("rundir", "environment", "transport", "exchange", "journal", "simulator", "planned", "health"), 2),
     **dict.fromkeys(("user", "shape", "carry"), 3),
-    **dict.fromkeys(("launch", "estimate"), 4),
+    **dict.fromkeys(("launch", "estimate", "calibrate", "probe"), 4),
     **dict.fromkeys(("cli", "__main__"), 5),
 }
 MAY_IMPORT_LOCUST = {"harness.user", "harness.shape", "harness.carry"}
-ANALYSIS_MAY_IMPORT = {"plan", "plan_file", "sample", "errors", "rundir", "loopback"}
+ANALYSIS_MAY_IMPORT = {"health_record", "plan", "plan_file", "sample", "errors", "rundir", "loopback"}
 HARNESS_MAY_IMPORT_ANALYSIS = {"harness.cli"}
 FORBIDDEN_NAMES = {"utils", "util", "base", "common", "helpers", "manager", "misc"}
 

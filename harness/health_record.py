@@ -1,0 +1,52 @@
+"""One row of `health.jsonl`: how the load generator itself fared in one second of one worker."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one worker process saw of itself in the second (or so) that ended at `t_ns`.
+
+    `t_ns` is relative to the worker's anchor, like the times of its samples; `span_s` is the length of the interval.
+    `loop_lag_s` are how late each beat of a 10 ms heartbeat was. `cpu_share` is CPU time over wall time: 1 is one full
+    core. `machine_cpu_share` is that of the whole machine, 1 being all cores. `schedule_lag_s` is the worst lag of an
+    arrival sent in the interval (open load only). `gc_pause_s` is the longest collection, `gc_s` all of them together.
+    None means not measured.
+    """
+
+    run: str
+    worker: str
+    repeat: int
+    t_ns: int
+    span_s: float
+    loop_lag_p50_s: float | None = None
+    loop_lag_p99_s: float | None = None
+    loop_lag_max_s: float | None = None
+    beats: int = 0
+    cpu_share: float | None = None
+    machine_cpu_share: float | None = None
+    schedule_lag_s: float | None = None
+    gc_s: float | None = None
+    gc_pause_s: float | None = None
+    rss_bytes: int | None = None
+    open_sockets: int | None = None
+    ephemeral_ports_used: int | None = None
+    ephemeral_ports: int | None = None
+    in_flight: int | None = None
+    users: int | None = None
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Health)
+
+
+def encode_health(row: Health) -> bytes:
+    """One line of `health.jsonl`, newline included."""
+    return _encoder.encode(row) + b"\n"
+
+
+def decode_health(line: bytes) -> Health:
+    """The record in one line. Raises `msgspec.DecodeError` or its `ValidationError` when it is torn."""
+    row: Health = _decoder.decode(line)
+    return row
