@@ -17,11 +17,12 @@ import gevent
 from harness.dialects import DIALECTS
 from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest, join_url, merge_usage
 from harness.errors import ErrorKind, classify
+from harness.http_framing import TransportFault
 from harness.plan import Target, Workload
 from harness.prompts import Prompt
 from harness.sample import Outcome, Sample, Usage, outcome_of
 from harness.sse import EventTooLarge, SseReader
-from harness.transport import Connection, Piece, Response, TransportFault
+from harness.transport import Connection, Response
 
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-goog-request-id")
 _DETAIL_CHARS = 300
@@ -83,22 +84,21 @@ def perform(
     except gevent.GreenletExit:
         attempt.cancelled = True
         connection.close()
-    end_ns = attempt.last_ns if attempt.response.complete else time.monotonic_ns()
+    last_ns = attempt.response.last_byte_ns if attempt.response.complete else None
+    end_ns = last_ns or time.monotonic_ns()
     reply = _reply_of(attempt, dialect, ask.stream and dialect.kind == "chat")
     detail = _redact(reply.detail, key)
     return _sample(target, workload, prompt, origin, attempt, reply, detail, end_ns)
 
 
 class _Attempt:
-    """The part of an attempt that is timed: connect, write, stamp reads."""
+    """The part of an attempt that is timed: connect, ask."""
 
     def __init__(self, connection: Connection, start_ns: int) -> None:
         self.connection = connection
         self.start_ns = start_ns
-        self.last_ns = start_ns
         self.connect_ns: int | None = None
         self.response = Response()
-        self.pieces: list[Piece] = []
         self.error: ErrorKind | None = None
         self.detail: str | None = None
         self.cancelled = False
@@ -109,10 +109,7 @@ class _Attempt:
         if not self.connection.ready():
             self.connection.connect()
             self.connect_ns = time.monotonic_ns()
-        self.connection.send(head, body)
-        for piece in self.connection.receive(self.response, deadline_ns):
-            self.pieces.append(piece)
-        self.last_ns = self.response.last_read_ns or self.start_ns
+        self.connection.ask(head + body, self.response, deadline_ns)
 
 
 def _ask(target: Target, workload: Workload, prompt: Prompt, key: str | None) -> Ask:
@@ -143,12 +140,12 @@ def _reply_of(attempt: _Attempt, dialect: Dialect, stream: bool) -> _Reply:  # n
     """Decode what came, and decide what it amounts to. The first thing that went wrong names the error."""
     reply = _Reply()
     response = attempt.response
-    if response.status is not None and not 200 <= response.status < 300:
+    if response.head.status is not None and not 200 <= response.head.status < 300:
         _read_failure(reply, attempt, dialect)
     elif stream:
         _read_stream(reply, attempt, dialect)
     elif response.complete:
-        _add(reply, dialect.read_whole(b"".join(piece.data for piece in attempt.pieces)), None)
+        _add(reply, dialect.read_whole(attempt.response.body), None)
     if attempt.error is not None and reply.error is None:
         reply.error, reply.detail = attempt.error, attempt.detail
     if reply.error is None and response.complete and not attempt.cancelled:
@@ -157,20 +154,19 @@ def _reply_of(attempt: _Attempt, dialect: Dialect, stream: bool) -> _Reply:  # n
 
 
 def _read_failure(reply: _Reply, attempt: _Attempt, dialect: Dialect) -> None:
-    said = dialect.read_error(b"".join(piece.data for piece in attempt.pieces))
-    reply.error = classify(attempt.response.status, said.error.type)
+    said = dialect.read_error(attempt.response.body)
+    reply.error = classify(attempt.response.head.status, said.error.type)
     reply.detail = ": ".join(part for part in (said.error.type, said.error.message) if part) or None
     if said.retry_after_s is not None:
-        attempt.response.headers.setdefault("retry-after", f"{said.retry_after_s}")
+        attempt.response.head.headers.setdefault("retry-after", f"{said.retry_after_s}")
 
 
 def _read_stream(reply: _Reply, attempt: _Attempt, dialect: Dialect) -> None:
     reader = SseReader()
     t_ns = 0
     try:
-        for piece in attempt.pieces:
-            t_ns = piece.t_ns
-            for event in reader.feed(piece.data):
+        for t_ns, data in attempt.response.pieces:
+            for event in reader.feed(data):
                 _add(reply, dialect.read(event.event, event.data), t_ns)
         for event in reader.flush():
             _add(reply, dialect.read(event.event, event.data), t_ns)
@@ -258,9 +254,9 @@ def _sample(
         outcome=Outcome.CANCELLED if attempt.cancelled else outcome_of(reply.error),
         error=None if attempt.cancelled else reply.error,
         error_detail=detail,
-        status=response.status,
-        retry_after_s=_retry_after_s(response.headers),
-        request_id=_request_id(response.headers),
+        status=response.head.status,
+        retry_after_s=_retry_after_s(response.head.headers),
+        request_id=_request_id(response.head.headers),
         reused=attempt.connect_ns is None,
         usage=reply.usage,
         text_chars=reply.text_chars if reply.content or good else None,
@@ -268,6 +264,7 @@ def _sample(
         response_bytes=response.body_bytes,
         finish_reason=reply.finish,
         fingerprint=reply.fingerprint,
+        stamps=response.stamps,
     )
 
 

@@ -1,9 +1,10 @@
-"""One kept-alive HTTP/1.1 connection on gevent sockets that stamps every read before anything is parsed.
+"""One kept-alive HTTP/1.1 connection that stamps every read before anything is parsed.
 
-`Connection.send` writes a request; `Connection.receive` yields one `Piece` for each read that held bytes of the body.
-What goes wrong is raised as `TransportFault`, which carries its `ErrorKind` and how far the response had come.
-No proxy, no redirect, no retry, no decompression: `accept-encoding: identity` is sent, and a body that is encoded
-all the same is refused as a protocol error rather than miscounted.
+While a response runs, its bytes are read by a callback of the event loop: no greenlet wakes up, nothing is decoded.
+The greenlet that asked is woken once, when the response has ended or failed. What goes wrong is raised as
+`TransportFault`, which carries its `ErrorKind`; how far the response had come stands in `Response`.
+No proxy, no redirect, no retry, no decompression: a body that is encoded all the same is refused as a protocol error
+rather than miscounted.
 """
 
 from __future__ import annotations
@@ -11,35 +12,30 @@ from __future__ import annotations
 import errno
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import gevent
 import gevent.socket
 import gevent.ssl
-import httptools
+from gevent.hub import Waiter
+from gevent.monkey import get_original
 
 from harness.errors import ErrorKind
+from harness.http_framing import MAX_BODY_BYTES, Framing, Head, TransportFault
 from harness.plan import Timeouts
+from harness.stamps import ANCILLARY_BYTES, Kind, Reads, arrivals_ns, ask_for_stamps, kernel_stamp, wall_offset_ns
+from harness.tls import TlsChannel
+from harness.turns import wake_in_turn
 
 _READ_BYTES = 65536
-_MAX_HEADER_BYTES = 131_072
-MAX_BODY_BYTES = 64 * 1024 * 1024
+_AT_ONCE_NS = 100_000_000
 
 
-class TransportFault(Exception):  # noqa: N818  (data about an attempt; it becomes a sample)
-    """An attempt failed below the dialect. `kind` is its place in the taxonomy."""
-
-    def __init__(self, kind: ErrorKind, detail: str) -> None:
-        super().__init__(f"{kind}: {detail}")
-        self.kind = kind
-        self.detail = detail
-
-
-@dataclass(frozen=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """Where a target listens: what a base URL says of the connection."""
 
     host: str
@@ -53,6 +49,7 @@ class Endpoint:
         return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
 
 
+@lru_cache(maxsize=1024)
 def endpoint_of(url: str) -> Endpoint:
     """The endpoint of an http:// or https:// URL."""
     parts = urlsplit(url)
@@ -60,46 +57,52 @@ def endpoint_of(url: str) -> Endpoint:
     return Endpoint(parts.hostname or "", parts.port or (443 if tls else 80), tls)
 
 
+Piece = tuple[int, bytes]  # when the bytes of one read arrived, and those of the body among them
+
+
 @dataclass(slots=True)
 class Response:
-    """What has come of a response so far. Times are absolute monotonic nanoseconds."""
+    """What has come of a response. Times are absolute monotonic nanoseconds; `stamps` says who took them."""
 
-    status: int | None = None
-    headers: dict[str, str] = field(default_factory=dict)
+    head: Head = field(default_factory=Head)
+    pieces: list[Piece] = field(default_factory=list)
     first_byte_ns: int | None = None
-    last_read_ns: int | None = None
+    last_byte_ns: int | None = None
     body_bytes: int = 0
     complete: bool = False
+    stamps: Kind | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """The body bytes of one read, and when that read returned."""
-
-    t_ns: int
-    data: bytes
+    @property
+    def body(self) -> bytes:
+        """All of the body that came."""
+        return b"".join(data for _, data in self.pieces)
 
 
 class Connection:
     """A connection to one endpoint, opened when needed and kept between requests. For one greenlet at a time."""
 
-    def __init__(self, endpoint: Endpoint, timeouts: Timeouts) -> None:
+    def __init__(self, endpoint: Endpoint, timeouts: Timeouts, *, kernel_stamps: bool = True) -> None:
         self.endpoint = endpoint
         self.timeouts = timeouts
-        self._socket: gevent.socket.socket | gevent.ssl.SSLSocket | None = None
-        self._buffer = bytearray(_READ_BYTES)
-        self._view = memoryview(self._buffer)
+        self._kernel_stamps = kernel_stamps
+        self._socket: Any = None  # the operating system's own socket, not blocking
+        self._receive: Callable[[], tuple[bytes, bytes]] = _nothing
+        self._tls: TlsChannel | None = None
+        self._watcher: Any = None
+        self._current: _Exchange | None = None
+        self._served = 0
+        self._ended_ns = 0  # of the last response
+        self._closed_ns: int | None = None  # when an idle connection was seen closed
+        self._keeps = True  # until the other side shows that it closes after each response
 
     def ready(self) -> bool:
         """Whether a connection stands that the other side has not closed."""
         if self._socket is None:
             return False
-        try:
-            gevent.socket.wait_read(self._socket.fileno(), timeout=0.0)
-        except TimeoutError:
-            return True
-        self.close()  # readable while idle: closed, or bytes that nobody asked for
-        return False
+        if not self._keeps or self._is_closed():
+            self.close()
+            return False
+        return True
 
     def connect(self) -> None:
         """Open the connection, TLS included. Raises TransportFault."""
@@ -107,7 +110,7 @@ class Connection:
         where = f"{self.endpoint.host}:{self.endpoint.port}"
         try:
             with gevent.Timeout(self.timeouts.connect_s):
-                self._socket = _open(self.endpoint)
+                self._open()
         except gevent.Timeout as timeout:
             raise TransportFault(
                 ErrorKind.CONNECT_TIMEOUT, f"{where}: no connection in {self.timeouts.connect_s:g} s"
@@ -121,141 +124,262 @@ class Connection:
 
     def close(self) -> None:
         """Close the connection; a later request opens a new one."""
+        if self._watcher is not None:
+            self._watcher.stop()
+            self._watcher.close()
+            self._watcher = None
         if self._socket is not None:
             self._socket.close()
-            self._socket = None
+            self._socket = self._tls = None
+        self._served = 0
+        self._closed_ns = None
 
-    def send(self, head: bytes, body: bytes) -> None:
-        """Write a request. Raises TransportFault."""
-        assert self._socket is not None, "connect() comes before send()"
+    def ask(self, request: bytes, response: Response, deadline_ns: int) -> None:
+        """Write a request and read its response into `response`. Raises TransportFault.
+
+        `deadline_ns` is when the whole attempt is given up.
+        """
+        assert self._socket is not None, "connect() comes before ask()"
+        exchange = _Exchange(self.timeouts, deadline_ns)
+        follows_ns = time.monotonic_ns() - self._ended_ns
+        before_ns = wall_offset_ns()
+        sent_ns = time.monotonic_ns()
+        self._current = exchange
         try:
-            self._socket.settimeout(self.timeouts.read_s)
-            self._socket.sendall(head + body)
+            self._send(request, exchange)
+            exchange.wait()
+        finally:
+            self._current = None
+            exchange.stop()
+            exchange.fill(response, sent_ns, before_ns)
+            if exchange.ended and not exchange.reads.t_ns:
+                self._learn(follows_ns)
+            self._served += response.complete
+            self._ended_ns = time.monotonic_ns()
+            if not (response.complete and exchange.framing.keep_alive):
+                self.close()
+
+    def _is_closed(self) -> bool:
+        """Whether the other side has closed, or sent bytes that nobody asked for, while the connection was idle."""
+        try:
+            self._socket.recv(1)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        self._learn((self._closed_ns or time.monotonic_ns()) - self._ended_ns)
+        return True
+
+    def _learn(self, after_ns: int) -> None:
+        """From a close that came `after_ns` after the last response. A server that closes at once after its first
+        response, and did not say that it would, does it again: its next connections are not kept.
+
+        A request that crossed the close is lost. It is recorded as the failure that it is, and not sent twice.
+        """
+        if self._served == 1 and after_ns < _AT_ONCE_NS:
+            self._keeps = False
+
+    def _open(self) -> None:
+        plain = gevent.socket.create_connection((self.endpoint.host, self.endpoint.port))
+        self._socket = get_original("socket", "socket")(fileno=plain.detach())
+        try:
+            self._socket.settimeout(0)
+            self._socket.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
+            if self.endpoint.tls:
+                self._tls = TlsChannel(self._socket, _tls_context(), self.endpoint.host)
+                self._tls.shake_hands()
+            stamped = self._kernel_stamps and ask_for_stamps(self._socket)
+            self._receive = partial(_receive_stamped if stamped else _receive_plain, self._socket)
+            self._watcher = gevent.get_hub().loop.io(self._socket.fileno(), 1)
+            self._watcher.start(self._on_readable)
+        except BaseException:
+            self.close()
+            raise
+
+    def _send(self, request: bytes, exchange: _Exchange) -> None:
+        view = memoryview(request if self._tls is None else self._tls.seal(request))
+        try:
+            while view:
+                try:
+                    view = view[self._socket.send(view) :]
+                except BlockingIOError:
+                    gevent.socket.wait_write(self._socket.fileno(), timeout=self.timeouts.read_s)
         except TimeoutError as error:
             raise TransportFault(ErrorKind.READ_TIMEOUT, "the request could not be written in time") from error
         except OSError as error:
-            raise TransportFault(ErrorKind.RESET, f"while writing the request: {error.strerror or error}") from error
+            if not exchange.reads.t_ns:  # a refusal may come before the whole request was written
+                raise TransportFault(ErrorKind.RESET, f"while writing the request: {error}") from error
 
-    def receive(self, response: Response, deadline_ns: int) -> Iterator[Piece]:
-        """Read one response into `response`, yielding the body as it comes. Raises TransportFault.
-
-        `deadline_ns` is when the whole attempt is given up. The stamp is taken when the read returns, before the
-        HTTP parser sees the bytes. When the iterator ends, `response.complete` is true.
-        """
-        reader = _Reader(response)
-        while not response.complete:
-            count, t_ns = self._read(response, deadline_ns)
-            if count == 0:
-                reader.end()
-                break
-            response.last_read_ns = t_ns
-            if response.first_byte_ns is None:
-                response.first_byte_ns = t_ns
-            data = reader.feed(bytes(self._view[:count]))
-            if data:
-                response.body_bytes += len(data)
-                if response.body_bytes > MAX_BODY_BYTES:
-                    raise TransportFault(ErrorKind.PROTOCOL, f"a body of more than {MAX_BODY_BYTES} bytes")
-                yield Piece(t_ns, data)
-        if not reader.keep_alive:
-            self.close()
-
-    def _read(self, response: Response, deadline_ns: int) -> tuple[int, int]:
-        assert self._socket is not None
-        left_s = (deadline_ns - time.monotonic_ns()) / 1e9
-        if left_s <= 0:
-            raise TransportFault(ErrorKind.TOTAL_TIMEOUT, f"not complete in {self.timeouts.total_s:g} s")
-        self._socket.settimeout(min(self.timeouts.read_s, left_s))
+    def _on_readable(self) -> None:
+        """The event loop's callback: one read. It must not raise, nor switch but to the greenlet that waits."""
+        exchange = self._current
+        if exchange is None:  # idle: closed by the other side; the next request finds out
+            self._watcher.stop()
+            self._closed_ns = time.monotonic_ns()
+            return
         try:
-            count = self._socket.recv_into(self._view)
-            return count, time.monotonic_ns()
-        except TimeoutError as error:
-            raise TransportFault(*self._timeout_of(response, left_s)) from error
+            data, stamp = self._receive()
+            t_ns = time.monotonic_ns()
+            if self._tls is not None and data:
+                data = self._tls.open(data)
+                if not data:
+                    return
+        except BlockingIOError:
+            return
         except OSError as error:
-            kind = ErrorKind.RESET if response.body_bytes == 0 else ErrorKind.TRUNCATED
-            raise TransportFault(kind, f"while reading: {error.strerror or error}") from error
-
-    def _timeout_of(self, response: Response, left_s: float) -> tuple[ErrorKind, str]:
-        if left_s <= self.timeouts.read_s:
-            return ErrorKind.TOTAL_TIMEOUT, f"not complete in {self.timeouts.total_s:g} s"
-        if response.body_bytes:
-            return ErrorKind.STALLED, f"no byte for {self.timeouts.read_s:g} s after {response.body_bytes} bytes"
-        return ErrorKind.READ_TIMEOUT, f"no byte of the body for {self.timeouts.read_s:g} s"
+            self._watcher.stop()
+            exchange.break_off(f"while reading: {error.strerror or error}")
+            return
+        if not data:
+            self._watcher.stop()
+        exchange.take(t_ns, data, stamp)
 
 
-class _Reader:
-    """One response through httptools: bytes in, `Response` filled, body out."""
+class _Exchange:
+    """One request on its way: what was read for it, and the greenlet that waits for the end."""
 
-    def __init__(self, response: Response) -> None:
-        self.response = response
-        self.keep_alive = False
-        self._head_bytes = 0
-        self._parts: list[bytes] = []
-        self._parser = httptools.HttpResponseParser(self)
+    def __init__(self, timeouts: Timeouts, deadline_ns: int) -> None:
+        self.reads = Reads()
+        self.framing = Framing()
+        self.ended = False  # by the other side
+        self._bodies: list[bytes] = []  # of the reads parsed so far, one each
+        self._body_bytes = 0
+        self._held = 0
+        self._fault: TransportFault | None = None
+        self._timeouts = timeouts
+        self._deadline_ns = deadline_ns
+        self._began_ns = time.monotonic_ns()
+        self._waiter: Any = Waiter()
+        self._timer: Any = None
+        self._done = False
 
-    def feed(self, data: bytes) -> bytes:
-        """Parse one read; return the body bytes in it. Raises TransportFault."""
-        if self.response.status is None:
-            self._head_bytes += len(data)
+    def take(self, t_ns: int, data: bytes, stamp: bytes) -> None:
+        """One read; no bytes mean that the other side closed."""
+        if not data:
+            self._end()
+            return
+        reads = self.reads
+        reads.t_ns.append(t_ns)
+        reads.data.append(data)
+        reads.kernel.append(stamp)
+        self._held += len(data)
+        if self.framing.quick and not self.framing.may_be_over(data) and self._held < MAX_BODY_BYTES:
+            return
+        self._parse()
+        if self.framing.complete or self._fault is not None:
+            self._finish()
+
+    def break_off(self, why: str) -> None:
+        """The connection failed."""
+        self._parse()
+        if not self.framing.complete and self._fault is None:
+            kind = ErrorKind.TRUNCATED if self._body_bytes else ErrorKind.RESET
+            self._fault = TransportFault(kind, why)
+        self._finish()
+
+    def wait(self) -> None:
+        """Until the response has ended. Raises TransportFault."""
+        self._arm()
+        self._waiter.get()
+        if self._fault is not None:
+            raise self._fault
+
+    def stop(self) -> None:
+        """No more reads are taken."""
+        self._done = True
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer.close()
+            self._timer = None
+
+    def fill(self, response: Response, sent_ns: int, before_ns: int) -> None:
+        """Give what came to the response, with the best stamps there are."""
+        self._parse()
+        response.head = self.framing.head
+        response.body_bytes = self._body_bytes
+        response.complete = self.framing.complete and self._fault is None
+        if not self.reads.t_ns:
+            return
+        stamps, response.stamps = arrivals_ns(self.reads, sent_ns, before_ns, wall_offset_ns())
+        response.first_byte_ns, response.last_byte_ns = stamps[0], stamps[-1]
+        bodies = zip(stamps, self._bodies, strict=False)  # after a fault, not every read was parsed
+        response.pieces = [piece for piece in bodies if piece[1]]
+
+    def _parse(self) -> None:
+        """Give all that is held to the parser. A fault is kept, the first one only."""
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
-            raise TransportFault(ErrorKind.PROTOCOL, f"not HTTP/1.1: {error}") from error
-        if self.response.status is None and self._head_bytes > _MAX_HEADER_BYTES:
-            raise TransportFault(ErrorKind.PROTOCOL, f"headers of more than {_MAX_HEADER_BYTES} bytes")
-        body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        self._parts.clear()
-        return body
+            while self._fault is None and len(self._bodies) < len(self.reads.data):
+                body = self.framing.parse(self.reads.data[len(self._bodies)])
+                self._bodies.append(body)
+                self._body_bytes += len(body)
+        except TransportFault as fault:
+            self._fault = fault
+        if self._body_bytes >= MAX_BODY_BYTES:
+            self._fault = TransportFault(ErrorKind.PROTOCOL, f"a body of more than {MAX_BODY_BYTES} bytes")
 
-    def end(self) -> None:
-        """The other side closed. Right only where nothing but the close ends the body. Raises TransportFault."""
-        response = self.response
-        if response.first_byte_ns is None:
-            raise TransportFault(ErrorKind.RESET, "closed before any byte of the response")
-        framed = "content-length" in response.headers or "transfer-encoding" in response.headers
-        if response.status is None or framed:
-            raise TransportFault(ErrorKind.TRUNCATED, f"closed after {response.body_bytes} bytes of the body")
-        response.complete = True
+    def _end(self) -> None:
+        self.ended = True
+        self._parse()
+        try:
+            if self._fault is None:
+                self.framing.end(self._held, self._body_bytes)
+        except TransportFault as fault:
+            self._fault = fault
+        self._finish()
 
-    # httptools calls these back.
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.response.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+    def _finish(self) -> None:
+        if not self._done:
+            self._done = True
+            wake_in_turn(self._waiter)
 
-    def on_headers_complete(self) -> None:
-        status = self._parser.get_status_code()
-        if status >= 200:  # 1xx: the response proper follows
-            self.response.status = status
-            encoding = self.response.headers.get("content-encoding", "identity")
-            if encoding.lower() != "identity":
-                raise TransportFault(ErrorKind.PROTOCOL, f"content-encoding {encoding[:40]} was not asked for")
-        else:
-            self.response.headers.clear()
+    def _arm(self) -> None:
+        """One timer for the whole response: when it fires it looks whether anything came since."""
+        due_ns = min(self._deadline_ns, self._last_ns() + int(self._timeouts.read_s * 1e9))
+        self._timer = gevent.get_hub().loop.timer(max(0.0, (due_ns - time.monotonic_ns()) / 1e9))
+        self._timer.start(self._on_timer, update=True)
 
-    def on_body(self, body: bytes) -> None:
-        self._parts.append(body)
+    def _last_ns(self) -> int:
+        return self.reads.t_ns[-1] if self.reads.t_ns else self._began_ns
 
-    def on_message_complete(self) -> None:
-        if self.response.status is not None:
-            self.response.complete = True
-            self.keep_alive = self._parser.should_keep_alive()
+    def _on_timer(self) -> None:
+        if self._done:
+            return
+        now_ns = time.monotonic_ns()
+        silent = now_ns - self._last_ns() >= self._timeouts.read_s * 1e9
+        if not silent and now_ns < self._deadline_ns:
+            self._timer.close()
+            self._arm()
+            return
+        self._parse()
+        if not self.framing.complete and self._fault is None:
+            self._fault = TransportFault(*self._timeout(silent=silent and now_ns < self._deadline_ns))
+        self._finish()
+
+    def _timeout(self, *, silent: bool) -> tuple[ErrorKind, str]:
+        if not silent:
+            return ErrorKind.TOTAL_TIMEOUT, f"not complete in {self._timeouts.total_s:g} s"
+        if self._body_bytes:
+            return ErrorKind.STALLED, f"no byte for {self._timeouts.read_s:g} s after {self._body_bytes} bytes"
+        return ErrorKind.READ_TIMEOUT, f"no byte of the body for {self._timeouts.read_s:g} s"
 
 
-def _open(endpoint: Endpoint) -> gevent.socket.socket | gevent.ssl.SSLSocket:
-    plain = gevent.socket.create_connection((endpoint.host, endpoint.port))
-    try:
-        plain.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
-        if not endpoint.tls:
-            return plain
-        return _tls_context().wrap_socket(plain, server_hostname=endpoint.host)
-    except BaseException:
-        plain.close()
-        raise
+def _nothing() -> tuple[bytes, bytes]:
+    raise AssertionError("connect() comes before reading")
+
+
+def _receive_stamped(connection: Any) -> tuple[bytes, bytes]:
+    data, ancillary, _, _ = connection.recvmsg(_READ_BYTES, ANCILLARY_BYTES)
+    return data, kernel_stamp(ancillary)
+
+
+def _receive_plain(connection: Any) -> tuple[bytes, bytes]:
+    return connection.recv(_READ_BYTES), b""
 
 
 @lru_cache(maxsize=1)
-def _tls_context() -> gevent.ssl.SSLContext:
+def _tls_context() -> ssl.SSLContext:
     """One context a process, made at the first use: after any fork. Certificates are verified."""
-    context = gevent.ssl.create_default_context()
+    context: ssl.SSLContext = gevent.ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context
 

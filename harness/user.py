@@ -24,13 +24,14 @@ from locust.runners import WorkerRunner
 from harness.dialects import DIALECTS
 from harness.errors import ErrorClass, UsageFault
 from harness.exchange import Origin, describe, perform
+from harness.http_framing import TransportFault
 from harness.journal import Journal
 from harness.loopback import is_loopback
 from harness.plan import Cell, Stage, Target, Timeouts, Workload
 from harness.plan_file import plan_of
 from harness.prompts import Prompt, prompt
 from harness.sample import Outcome, Sample
-from harness.transport import Connection, TransportFault, endpoint_of
+from harness.transport import Connection, endpoint_of
 
 SIMULATOR_KEY = "sim-key"
 MOST_WORKERS = 1024  # stock Locust does not tell a worker how many there are: prompts are striped for this many

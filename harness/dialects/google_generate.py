@@ -26,11 +26,11 @@ class _Usage(msgspec.Struct, rename="camel"):
     cached_content_token_count: int | None = None
 
 
-class _FunctionCall(msgspec.Struct):
+class _FunctionCall(msgspec.Struct, gc=False):
     args: msgspec.Raw = msgspec.Raw(b"{}")
 
 
-class _Code(msgspec.Struct):
+class _Code(msgspec.Struct, gc=False):
     code: str | None = None
 
 
@@ -41,7 +41,7 @@ class _Part(msgspec.Struct, rename="camel"):
     executable_code: _Code | None = None
 
 
-class _Content(msgspec.Struct):
+class _Content(msgspec.Struct, gc=False):
     parts: list[_Part] | None = None
 
 
@@ -185,11 +185,11 @@ class _Detail(msgspec.Struct, rename="camel"):
     retry_delay: str | None = None
 
 
-class _Error(msgspec.Struct):
+class _Error(msgspec.Struct, gc=False):
     details: list[_Detail] | None = None
 
 
-class _Body(msgspec.Struct):
+class _Body(msgspec.Struct, gc=False):
     error: _Error
 
 

@@ -11,12 +11,12 @@ from harness.dialects.openai_embeddings import InputUsage
 from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest
 
 
-class _Result(msgspec.Struct):
+class _Result(msgspec.Struct, gc=False):
     index: int
     relevance_score: float
 
 
-class _Reply(msgspec.Struct):
+class _Reply(msgspec.Struct, gc=False):
     results: list[_Result] | None = None
     usage: InputUsage | None = None
     error: Any = None

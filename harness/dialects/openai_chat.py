@@ -17,15 +17,15 @@ from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest
 from harness.sample import Usage
 
 
-class _PromptDetails(msgspec.Struct):
+class _PromptDetails(msgspec.Struct, gc=False):
     cached_tokens: int | None = None
 
 
-class _CompletionDetails(msgspec.Struct):
+class _CompletionDetails(msgspec.Struct, gc=False):
     reasoning_tokens: int | None = None
 
 
-class _Usage(msgspec.Struct):
+class _Usage(msgspec.Struct, gc=False):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     total_tokens: int | None = None
@@ -33,15 +33,15 @@ class _Usage(msgspec.Struct):
     completion_tokens_details: _CompletionDetails | None = None
 
 
-class _Function(msgspec.Struct):
+class _Function(msgspec.Struct, gc=False):
     arguments: str | None = None
 
 
-class _ToolCall(msgspec.Struct):
+class _ToolCall(msgspec.Struct, gc=False):
     function: _Function | None = None
 
 
-class _Message(msgspec.Struct):
+class _Message(msgspec.Struct, gc=False):
     content: str | list[Any] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
@@ -50,13 +50,13 @@ class _Message(msgspec.Struct):
     function_call: _Function | None = None
 
 
-class _Choice(msgspec.Struct):
+class _Choice(msgspec.Struct, gc=False):
     delta: _Message | None = None  # in a stream
     message: _Message | None = None  # in a whole reply
     finish_reason: str | None = None
 
 
-class _Reply(msgspec.Struct):
+class _Reply(msgspec.Struct, gc=False):
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
     error: Any = None
@@ -111,6 +111,8 @@ def read_whole(body: bytes) -> Delta:
 
 def _delta(reply: _Reply, *, whole: bool = False) -> Delta:
     choices = reply.choices or []
+    if len(choices) == 1 and _is_text_alone(choices[0]) and reply.usage is None:
+        return Delta(text=choices[0].delta.content, fingerprint=reply.system_fingerprint)  # type: ignore[union-attr, arg-type]
     text = reasoning = refusal = arguments = ""
     finish = None
     for choice in choices:
@@ -133,6 +135,21 @@ def _delta(reply: _Reply, *, whole: bool = False) -> Delta:
         refused=bool(refusal) or finish == "content_filter",
         items=1 if whole else 0,
         fingerprint=reply.system_fingerprint,
+    )
+
+
+def _is_text_alone(choice: _Choice) -> bool:
+    """Whether a chunk of a stream holds a piece of text and nothing else, as most of them do."""
+    message = choice.delta
+    return (
+        message is not None
+        and choice.finish_reason is None
+        and type(message.content) is str
+        and message.reasoning_content is None
+        and message.reasoning is None
+        and message.refusal is None
+        and message.tool_calls is None
+        and message.function_call is None
     )
 
 

@@ -11,7 +11,7 @@ from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest
 from harness.sample import Usage
 
 
-class InputUsage(msgspec.Struct):
+class InputUsage(msgspec.Struct, gc=False):
     """The usage of a reply without output. Some servers give the total alone, which is then the input."""
 
     prompt_tokens: int | None = None
@@ -23,7 +23,7 @@ class InputUsage(msgspec.Struct):
         return Usage(source="provider", input_tokens=input_tokens)
 
 
-class _Vector(msgspec.Struct):
+class _Vector(msgspec.Struct, gc=False):
     embedding: msgspec.Raw = msgspec.Raw()
     embeddings: msgspec.Raw = msgspec.Raw()  # Jina, one vector for each token
 
@@ -33,7 +33,7 @@ class _Vector(msgspec.Struct):
         return bytes(self.embedding or self.embeddings) not in (b"", b"[]", b'""', b"{}", b"null")
 
 
-class _Reply(msgspec.Struct):
+class _Reply(msgspec.Struct, gc=False):
     data: list[_Vector] | None = None
     usage: InputUsage | None = None
     error: Any = None

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+import msgspec
+
 from harness.plan import Kind
 from harness.sample import Usage
 
@@ -47,8 +49,7 @@ class WireError:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
+class Delta(msgspec.Struct, frozen=True, gc=False):
     """What one event of a stream, or one whole reply, says. Empty fields: it says nothing of that.
 
     `end` is the protocol's own end marker (a stream without one was cut short); usages of several events are joined by

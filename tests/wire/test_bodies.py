@@ -7,7 +7,6 @@ Each folder holds replies as `whole_*` with what they say in `whole.json`, and b
 from __future__ import annotations
 
 import json
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ def expectation(path: Path, index: str) -> dict[str, Any]:
 def said(delta: Delta) -> dict[str, Any]:
     """The fields that are not at their defaults."""
     empty = Delta()
-    found = {f.name: getattr(delta, f.name) for f in fields(Delta)}
+    found = {name: getattr(delta, name) for name in Delta.__struct_fields__}
     found = {name: value for name, value in found.items() if value != getattr(empty, name)}
     if delta.usage is not None:
         assert delta.usage.source == "provider"

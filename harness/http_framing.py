@@ -1,0 +1,126 @@
+"""Where a response ends, told from raw reads: parse its head at once, and its body only when it may be over.
+
+While a stream is running a read costs one look at its last bytes. `Framing.over` says when the end *may* have come;
+then everything held is given to the HTTP parser, which knows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import httptools
+
+from harness.errors import ErrorKind
+
+MAX_HEADER_BYTES = 131_072
+MAX_BODY_BYTES = 64 * 1024 * 1024
+
+
+class TransportFault(Exception):  # noqa: N818  (data about an attempt; it becomes a sample)
+    """An attempt failed below the dialect. `kind` is its place in the taxonomy."""
+
+    def __init__(self, kind: ErrorKind, detail: str) -> None:
+        super().__init__(f"{kind}: {detail}")
+        self.kind = kind
+        self.detail = detail
+
+
+@dataclass(slots=True)
+class Head:
+    """Status and headers of a response (names in lower case); `status` is None until they are whole."""
+
+    status: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Framing:
+    """One response: bytes in the order of the reads, and what is known of its end."""
+
+    __slots__ = ("_body", "_fault", "_head_bytes", "_left", "_parser", "_quick", "complete", "head", "keep_alive")
+
+    def __init__(self) -> None:
+        self.head = Head()
+        self.complete = False
+        self.keep_alive = False
+        self._quick = False  # the head is whole, and the body is one whose end can be told from its bytes
+        self._left: int | None = None  # bytes of the body to come, where its length is known
+        self._head_bytes = 0
+        self._body: list[bytes] = []
+        self._fault: TransportFault | None = None
+        self._parser = httptools.HttpResponseParser(self)
+
+    @property
+    def quick(self) -> bool:
+        """Whether `may_be_over` can be asked of the reads that follow, instead of parsing each."""
+        return self._quick
+
+    def may_be_over(self, data: bytes) -> bool:
+        """Whether the response may end with this read, which comes after all earlier ones."""
+        if self._left is not None:
+            self._left -= len(data)
+            return self._left <= 0
+        if len(data) < 6:
+            return True
+        # The last chunk, or a trailer, ends with an empty line; a chunk of text that ends with one has two of them.
+        return data.endswith(b"\r\n\r\n") and not data.endswith(b"\r\n\r\n\r\n")
+
+    def parse(self, data: bytes) -> bytes:
+        """Parse the next bytes; return those of the body among them. Raises TransportFault."""
+        if self.head.status is None:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            if not self.complete:
+                raise self._fault or TransportFault(ErrorKind.PROTOCOL, f"not HTTP/1.1: {error}") from error
+            self.keep_alive = False  # bytes after the end, which nobody asked for
+        if self.head.status is None and self._head_bytes > MAX_HEADER_BYTES:
+            raise TransportFault(ErrorKind.PROTOCOL, f"headers of more than {MAX_HEADER_BYTES} bytes")
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._body.clear()
+        if self._left is not None and not self._quick:
+            self._left -= len(body)  # what came along with the head
+        self._quick = self.head.status is not None and not self.complete
+        return body
+
+    def end(self, received: int, body_bytes: int) -> None:
+        """The other side closed. Right only where nothing but the close ends the body. Raises TransportFault."""
+        if self.complete:
+            return
+        if received == 0:
+            raise TransportFault(ErrorKind.RESET, "closed before any byte of the response")
+        framed = "content-length" in self.head.headers or "transfer-encoding" in self.head.headers
+        if self.head.status is None or framed:
+            raise TransportFault(ErrorKind.TRUNCATED, f"closed after {body_bytes} bytes of the body")
+        self.complete = True
+
+    # Called back by httptools.
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header line."""
+        self.head.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: how the body is framed."""
+        status = self._parser.get_status_code()
+        headers = self.head.headers
+        if status < 200:
+            headers.clear()
+            return
+        self.head.status = status
+        encoding = headers.get("content-encoding", "identity")
+        if encoding.lower() != "identity":
+            self._fault = TransportFault(ErrorKind.PROTOCOL, f"content-encoding {encoding[:40]} was not asked for")
+            raise self._fault
+        if "transfer-encoding" not in headers and headers.get("content-length", "").isdigit():
+            self._left = int(headers["content-length"])
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body, without its framing."""
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        """The response is whole."""
+        if self.head.status is not None:
+            self.complete = True
+            self.keep_alive = self._parser.should_keep_alive()

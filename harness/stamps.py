@@ -1,0 +1,87 @@
+"""Stamps of received bytes: by the kernel where it can (Linux), else as they are read; all on the monotonic clock.
+
+The kernel stamps a packet by the wall clock when it reaches the socket. The two clocks are slewed together and drift
+apart only when the wall clock is stepped, so their offset is taken before and after each response: where it moved,
+or where a stamp cannot be true, the program's own stamps stand for that response.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+Kind = Literal["kernel", "user"]
+
+ANCILLARY_BYTES = 64  # CMSG_SPACE of three timespecs
+_SOL_SOCKET = 1
+_SO_TIMESTAMPING = 37
+_RX_SOFTWARE = 1 << 3
+_REPORT_SOFTWARE = 1 << 4
+_unpack = struct.Struct("@qq").unpack_from
+_STEP_NS = 1_000_000  # offsets that lie further apart: the wall clock was stepped
+_EARLY_NS = 50_000  # how much the reading of the offset itself may be wrong
+
+
+@dataclass(slots=True)
+class Reads:
+    """What the reads of one response brought, in order: the monotonic times when they returned, the bytes, and what the
+    kernel said beside them. Columns of plain values, so that the garbage collector has nothing to walk."""
+
+    t_ns: list[int] = field(default_factory=list)
+    data: list[bytes] = field(default_factory=list)
+    kernel: list[bytes] = field(default_factory=list)
+
+
+class _Socket(Protocol):
+    def setsockopt(self, level: int, option: int, value: int, /) -> None: ...
+
+
+def ask_for_stamps(connection: _Socket) -> bool:
+    """Have the kernel stamp what this socket receives. False where it cannot."""
+    if not sys.platform.startswith("linux") or struct.calcsize("P") != 8:
+        return False
+    try:
+        connection.setsockopt(_SOL_SOCKET, _SO_TIMESTAMPING, _RX_SOFTWARE | _REPORT_SOFTWARE)
+    except OSError:
+        return False
+    return True
+
+
+def wall_offset_ns() -> int:
+    """Wall clock minus monotonic clock: the tightest of three readings."""
+    best_ns, offset_ns = 1 << 62, 0
+    for _ in range(3):
+        before_ns = time.monotonic_ns()
+        wall_ns = time.time_ns()
+        after_ns = time.monotonic_ns()
+        if after_ns - before_ns < best_ns:
+            best_ns, offset_ns = after_ns - before_ns, wall_ns - (before_ns + after_ns) // 2
+    return offset_ns
+
+
+def kernel_stamp(ancillary: list[tuple[int, int, bytes]]) -> bytes:
+    """What the kernel said of one `recvmsg`, unread; empty where it said nothing. Nothing but stamps was asked for."""
+    return ancillary[0][2] if ancillary else b""
+
+
+def arrivals_ns(reads: Reads, sent_ns: int, before_ns: int, after_ns: int) -> tuple[list[int], Kind]:
+    """When each read's bytes arrived, monotonic, and who says so: the kernel for all of them, or the reads themselves.
+
+    `before_ns` and `after_ns` are the clocks' offset at both ends of the response. A kernel's stamp must lie between
+    the request's sending and the read, and no earlier than the one before it.
+    """
+    if abs(after_ns - before_ns) > _STEP_NS or b"" in reads.kernel:
+        return reads.t_ns, "user"
+    stamps: list[int] = []
+    earliest_ns = sent_ns - _EARLY_NS
+    for t_ns, stamp in zip(reads.t_ns, reads.kernel, strict=True):
+        seconds, nanoseconds = _unpack(stamp)
+        at_ns = seconds * 1_000_000_000 + nanoseconds - after_ns
+        if not earliest_ns <= at_ns <= t_ns + _EARLY_NS:
+            return reads.t_ns, "user"
+        earliest_ns = at_ns = min(at_ns, t_ns)
+        stamps.append(at_ns)
+    return stamps, "kernel"
