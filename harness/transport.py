@@ -186,7 +186,7 @@ class Connection:
             self._socket.settimeout(0)
             self._socket.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
             if self.endpoint.tls:
-                self._tls = TlsChannel(self._socket, _tls_context(), self.endpoint.host)
+                self._tls = TlsChannel(self._socket, tls_context(), self.endpoint.host)
                 self._tls.shake_hands()
             stamped = self._kernel_stamps and ask_for_stamps(self._socket)
             self._receive = partial(_receive_stamped if stamped else _receive_plain, self._socket)
@@ -377,7 +377,7 @@ def _receive_plain(connection: Any) -> tuple[bytes, bytes]:
 
 
 @lru_cache(maxsize=1)
-def _tls_context() -> ssl.SSLContext:
+def tls_context() -> ssl.SSLContext:
     """One context a process, made at the first use: after any fork. Certificates are verified."""
     context: ssl.SSLContext = gevent.ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])

@@ -5,20 +5,23 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 
 import gevent
 import pytest
+import trustme
 
 from harness.errors import ErrorKind
 from harness.exchange import Origin, describe, perform
 from harness.plan import Target, Timeouts, Workload
 from harness.prompts import prompt
 from harness.sample import Outcome, Sample, decode, encode
-from harness.transport import Connection, endpoint_of
+from harness.transport import Connection, endpoint_of, tls_context
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: r-1\r\ntransfer-encoding: chunked\r\n\r\n"
 WORD = b'data: {"choices":[{"index":0,"delta":{"content":"hello "}}]}\n\n'
@@ -200,3 +203,74 @@ def test_a_reply_that_is_not_streamed_has_no_ttft() -> None:
 
 def test_tls_certificates_are_verified() -> None:
     assert ssl.create_default_context().verify_mode is ssl.CERT_REQUIRED
+
+
+def tls_server(authority: trustme.CA, script: Script) -> AbstractContextManager[str]:
+    """As `server`, under TLS with a certificate of `authority`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    return _tls_server(context, script)
+
+
+@contextmanager
+def _tls_server(context: ssl.SSLContext, script: Script) -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(5)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # its connections inherit it
+        port = listener.getsockname()[1]
+
+        def serve() -> None:
+            with suppress(ssl.SSLError), context.wrap_socket(listener, server_side=True) as wrapped:
+                _serve(wrapped, [script])
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"https://localhost:{port}/v1"
+        thread.join(5)
+
+
+@pytest.fixture
+def authority(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[trustme.CA]:
+    """A certificate authority that this process trusts, as it would one of the system's."""
+    found = trustme.CA()
+    path = tmp_path / "ca.pem"
+    found.cert_pem.write_to_path(str(path))
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    tls_context.cache_clear()
+    yield found
+    tls_context.cache_clear()
+
+
+def test_a_stream_under_tls_has_the_same_stamps_as_in_the_clear(authority: trustme.CA) -> None:
+    pieces: Script = ["read", OK, chunk(ROLE), 0.05, chunk(WORD), 0.05, chunk(WORD * 40_000), chunk(DONE), END]
+    with tls_server(authority, pieces) as url:
+        sample = attempt(url)
+    assert sample.outcome is Outcome.OK, sample.error_detail
+    assert sample.headers_ns is not None
+    assert len(sample.event_ns) == 40_001
+    assert sample.event_ns[0] - sample.headers_ns >= 40_000_000
+    assert sample.stamps == ("kernel" if sys.platform.startswith("linux") else "user")
+
+
+@pytest.mark.usefixtures("authority")
+def test_a_certificate_of_an_unknown_authority_is_a_tls_failure() -> None:
+    with tls_server(trustme.CA(), ["read", OK]) as url:
+        sample = attempt(url)
+    assert sample.error is ErrorKind.TLS
+    assert "certificate not accepted" in str(sample.error_detail)
+
+
+def test_a_server_that_closes_after_each_response_unannounced_is_given_a_new_connection_each_time() -> None:
+    reply: Script = ["read", OK, chunk(WORD), chunk(DONE), END]
+    with server(*[list(reply)] * 5) as url:
+        target = Target(name="t", dialect="openai-chat", base_url=url, model="m")
+        workload = Workload(input_tokens=5)
+        connection = Connection(endpoint_of(url), Timeouts(read_s=1))
+        samples = []
+        for seq in range(5):
+            origin = Origin(run="r", stage=0, repeat=1, worker="w", seq=seq, anchor_ns=0)
+            samples.append(perform(connection, target, workload, prompt(1, workload, seq), origin, None))
+            gevent.sleep(0.02 if seq == 0 else 0)  # after the first, no time to see the close
+        connection.close()
+    assert [sample.outcome for sample in samples] == [Outcome.OK] * 5
+    assert [sample.reused for sample in samples] == [False] * 5
