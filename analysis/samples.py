@@ -14,7 +14,7 @@ from harness.rundir import RunDir
 from harness.sample import SCHEMA, Footer, Header, Sample, decode
 
 _USAGE = ("input_tokens", "output_tokens", "reasoning_tokens", "cached_tokens")
-_PLAIN = tuple(name for name in Sample.__struct_fields__ if name not in ("usage", "outcome", "error"))
+_PLAIN = tuple(name for name in Sample.__struct_fields__ if name not in ("usage", "outcome", "error", "server"))
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from harness.errors import ErrorKind, classify
 from harness.http_framing import TransportFault
 from harness.plan import Target, Workload
 from harness.prompts import Prompt
-from harness.sample import Outcome, Sample, Usage, outcome_of
+from harness.sample import Outcome, Sample, ServerTime, Usage, outcome_of
 from harness.sse import EventTooLarge, SseReader
 from harness.transport import Connection, Response
 
@@ -55,6 +55,7 @@ class _Reply:
     usage: Usage | None = None
     finish: str | None = None
     fingerprint: str | None = None
+    server: ServerTime | None = None
     items: int = 0
     ended: bool = False
     refused: bool = False
@@ -196,6 +197,7 @@ def _add(reply: _Reply, delta: Delta, t_ns: int | None) -> None:
     reply.usage = merge_usage(reply.usage, delta.usage)
     reply.finish = delta.finish or reply.finish
     reply.fingerprint = delta.fingerprint or reply.fingerprint
+    reply.server = delta.server or reply.server
     reply.items = max(reply.items, delta.items)
     reply.ended = reply.ended or delta.end
     reply.refused = reply.refused or delta.refused or bool(delta.refusal)
@@ -265,6 +267,7 @@ def _sample(
         finish_reason=reply.finish,
         fingerprint=reply.fingerprint,
         stamps=response.stamps,
+        server=reply.server or _server_time(response.head.headers, streamed=workload.stream),
     )
 
 
@@ -286,6 +289,27 @@ def _retry_after_s(headers: dict[str, str]) -> float | None:
         return float(milliseconds) / 1000
     seconds = headers.get("retry-after", "").strip()
     return float(seconds) if _SECONDS.match(seconds) else None
+
+
+_MILLISECONDS_HEADERS = ("openai-processing-ms", "x-envoy-upstream-service-time")
+_SERVER_TIMING = re.compile(r";\s*dur=(\d{1,9}(?:\.\d{1,9})?)")
+
+
+def _server_time(headers: dict[str, str], *, streamed: bool) -> ServerTime | None:
+    """What the headers say of the server's own time; of a stream they can only know the time until themselves.
+
+    `server-timing` (W3C) may name several spans: the longest stands.
+    """
+    for name in _MILLISECONDS_HEADERS:
+        if _SECONDS.match(headers.get(name, "")) and float(headers[name]) > 0:  # some services fill in 0 or -1
+            return _told_by(name, float(headers[name]), streamed=streamed)
+    spans = [float(found) for found in _SERVER_TIMING.findall(headers.get("server-timing", "")[:1000])]
+    return _told_by("server-timing", max(spans), streamed=streamed) if spans else None
+
+
+def _told_by(name: str, milliseconds: float, *, streamed: bool) -> ServerTime:
+    time_ns = round(milliseconds * 1e6)
+    return ServerTime(source=name, headers_ns=time_ns, total_ns=None if streamed else time_ns)
 
 
 def _redact(detail: str | None, key: str | None) -> str | None:

@@ -46,10 +46,12 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class ServerTime(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the server itself says the request took, and where it said so (`source`: a header or a field of the reply).
 
-    `total_ns` is all of it; `queue_ns` waiting, `prompt_ns` reading the prompt, `output_ns` making the output.
+    `total_ns` is all of it; `headers_ns` until it sent its headers, which for a stream is all that a header can tell;
+    `queue_ns` waiting, `prompt_ns` reading the prompt, `output_ns` making the output.
     """
 
     source: str
+    headers_ns: int | None = None
     total_ns: int | None = None
     queue_ns: int | None = None
     prompt_ns: int | None = None

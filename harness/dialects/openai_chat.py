@@ -14,7 +14,7 @@ import msgspec
 from harness.dialects.json_fields import UNDECODABLE, bearer, error_event, post, read_error, undecodable, unread
 from harness.dialects.openai_fields import token_limit, without_obfuscation
 from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest
-from harness.sample import Usage
+from harness.sample import ServerTime, Usage
 
 
 class _PromptDetails(msgspec.Struct, gc=False):
@@ -56,12 +56,20 @@ class _Choice(msgspec.Struct, gc=False):
     finish_reason: str | None = None
 
 
+class _Timings(msgspec.Struct, gc=False):
+    """llama.cpp's own times, in milliseconds."""
+
+    prompt_ms: float | None = None
+    predicted_ms: float | None = None
+
+
 class _Reply(msgspec.Struct, gc=False):
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
     error: Any = None
     object: str | None = None
     system_fingerprint: str | None = None
+    timings: _Timings | None = None
 
 
 _decoder = msgspec.json.Decoder(_Reply)
@@ -90,7 +98,7 @@ def read(event: str, data: bytes) -> Delta:
         return unread(event, data, fault)
     if event == "error" or reply.error or reply.object == "error":
         return error_event(data)
-    if reply.choices is None and reply.usage is None:
+    if reply.choices is None and reply.usage is None and reply.timings is None:
         # An event with a name of its own, such as a ping, is none of ours; a chunk without choices is no chunk.
         return _NOTHING if event not in ("", "message") else undecodable(data, ValueError("no choices"))
     return _delta(reply)
@@ -111,7 +119,7 @@ def read_whole(body: bytes) -> Delta:
 
 def _delta(reply: _Reply, *, whole: bool = False) -> Delta:
     choices = reply.choices or []
-    if len(choices) == 1 and _is_text_alone(choices[0]) and reply.usage is None:
+    if len(choices) == 1 and _is_text_alone(choices[0]) and reply.usage is None and reply.timings is None:
         return Delta(text=choices[0].delta.content, fingerprint=reply.system_fingerprint)  # type: ignore[union-attr, arg-type]
     text = reasoning = refusal = arguments = ""
     finish = None
@@ -135,6 +143,7 @@ def _delta(reply: _Reply, *, whole: bool = False) -> Delta:
         refused=bool(refusal) or finish == "content_filter",
         items=1 if whole else 0,
         fingerprint=reply.system_fingerprint,
+        server=None if reply.timings is None else _server_time(reply.timings),
     )
 
 
@@ -176,6 +185,16 @@ def _tool_arguments(message: _Message) -> str:
         return ""
     calls = [call.function for call in message.tool_calls or []]
     return "".join(function.arguments or "" for function in [*calls, message.function_call] if function is not None)
+
+
+def _server_time(timings: _Timings) -> ServerTime:
+    prompt_ns, output_ns = _nanoseconds(timings.prompt_ms), _nanoseconds(timings.predicted_ms)
+    total_ns = None if prompt_ns is None or output_ns is None else prompt_ns + output_ns
+    return ServerTime(source="timings", total_ns=total_ns, prompt_ns=prompt_ns, output_ns=output_ns)
+
+
+def _nanoseconds(milliseconds: float | None) -> int | None:
+    return None if milliseconds is None else round(milliseconds * 1e6)
 
 
 def _usage(usage: _Usage) -> Usage:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from harness.plan import Kind
-from harness.sample import Usage
+from harness.sample import ServerTime, Usage
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Delta(msgspec.Struct, frozen=True, gc=False):
 
     `end` is the protocol's own end marker (a stream without one was cut short); usages of several events are joined by
     `merge_usage`; `malformed` names why the bytes are not the dialect's.
-    `finish` is the provider's own word for why it stopped. `items` counts vectors, ranked documents or chat replies.
+    `server` is what the server says of its own time. `finish` is the provider's own word for why it stopped. `items` counts vectors, ranked documents or chat replies.
     """
 
     text: str = ""
@@ -69,6 +69,7 @@ class Delta(msgspec.Struct, frozen=True, gc=False):
     items: int = 0
     fingerprint: str | None = None
     malformed: str | None = None
+    server: ServerTime | None = None
 
     @property
     def content(self) -> bool:

