@@ -97,7 +97,9 @@ def _errors_ms(
 def test_ttft_agrees_with_the_servers_own_time_of_each_prompt(samples: list[Sample]) -> None:
     """The server's time ends when the prompt is read; the first token is then sampled, made text and sent."""
     errors = _errors_ms(_timed(samples), _ttft_ns, lambda sample: (sample.server and sample.server.prompt_ns) or 0)
-    print(f"\nTTFT - prompt_ms: median {statistics.median(errors):.2f}, {min(errors):.2f} to {max(errors):.2f} ms")
+    print(  # noqa: T201
+        f"\nTTFT - prompt_ms: median {statistics.median(errors):.2f}, {min(errors):.2f} to {max(errors):.2f} ms"
+    )
     assert all(-1 < error < 30 for error in errors)
     assert statistics.median(errors) < 15
 
@@ -106,7 +108,7 @@ def test_tpot_agrees_with_the_servers_own_time_of_each_token(samples: list[Sampl
     """Both spans hold all tokens but the first."""
     errors = _errors_ms(_timed(samples), _span_ns, lambda sample: (sample.server and sample.server.output_ns) or 0)
     per_token = [error / _gaps(sample) for error, sample in zip(errors, _timed(samples), strict=True)]
-    print(
+    print(  # noqa: T201
         f"\nTPOT - predicted: median {statistics.median(per_token):.3f}, {min(per_token):.3f} to {max(per_token):.3f} ms"
     )
     assert all(abs(error) < 1.5 for error in per_token)
