@@ -92,6 +92,25 @@ def perform(
     return _sample(target, workload, prompt, origin, attempt, reply, detail, end_ns)
 
 
+def dropped(target: Target, workload: Workload, prompt_id: str, origin: Origin) -> Sample:
+    """The sample of an arrival that could not be sent in time: it has a due time and an end, and never began."""
+    return Sample(
+        run=origin.run,
+        target=target.name,
+        dialect=target.dialect,
+        model=target.model,
+        workload=workload.name,
+        stage=origin.stage,
+        repeat=origin.repeat,
+        worker=origin.worker,
+        seq=origin.seq,
+        prompt_id=prompt_id,
+        due_ns=origin.due_ns,
+        end_ns=time.monotonic_ns() - origin.anchor_ns,
+        outcome=Outcome.DROPPED,
+    )
+
+
 class _Attempt:
     """The part of an attempt that is timed: connect, ask."""
 

@@ -20,7 +20,7 @@ import yaml
 
 from harness.environment import describe_environment, now_utc
 from harness.errors import UsageFault
-from harness.plan import Plan, cells, stages_of
+from harness.plan import Plan, cells
 from harness.plan_file import dump_plan
 from harness.planned import to_environment
 from harness.rundir import LOCUST_CSV_PARTS, RunDir
@@ -59,11 +59,6 @@ def expected_s(plan: Plan) -> float:
 
 def check_runnable(plan: Plan) -> None:
     """Refuse what this version cannot run. Raises UsageFault."""
-    for workload in plan.workloads:
-        for stage in stages_of(plan, workload):
-            if stage.rate_rps is not None:
-                message = f"stage {stage.label}: rate_rps: open load cannot be run yet"
-                raise UsageFault(message, "use a closed stage, such as {concurrency: 8, duration_s: 60}")
     for name, value in (("usd", plan.budget.usd), ("requests", plan.budget.requests)):
         if value is not None:
             message = f"budget.{name}: {value}: a budget is not enforced by this version, so the run is refused"

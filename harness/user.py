@@ -21,6 +21,7 @@ from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
+from harness import garbage
 from harness.dialects import DIALECTS
 from harness.errors import ErrorClass, UsageFault
 from harness.exchange import Origin, describe, perform
@@ -37,7 +38,7 @@ SIMULATOR_KEY = "sim-key"
 MOST_WORKERS = 1024  # stock Locust does not tell a worker how many there are: prompts are striped for this many
 DRAIN_S = 30.0  # Locust would cut requests at the stop and never report them; `--stop-timeout` sets another limit
 _PAUSE_AFTER_NO_CONTACT_S = 0.1
-_IDLE_S = 0.05
+IDLE_S = 0.05
 
 
 def bucket_of_three_digits(response_time: float) -> float:
@@ -64,26 +65,35 @@ class Recorder:
         self.seed = seed
         self.journal = journal
         self.anchor_ns = journal.header.mono_ns if journal else time.monotonic_ns()
+        self.under_way = 0  # requests sent and not yet ended
+        self._worst_lag_ns: int | None = None
         self._sent = 0
         self._prompts: dict[tuple[str, str, int], int] = {}
 
-    def origin(self, stage: int) -> Origin:
-        """The identity of the next attempt."""
+    def origin(self, stage: int, due_ns: int | None = None) -> Origin:
+        """The identity of the next attempt; `due_ns` (absolute, monotonic) for one that follows a schedule."""
         seq = self._sent
         self._sent += 1
-        return Origin(self.run, stage, self.repeat, self.worker, seq, self.anchor_ns)
+        due = None if due_ns is None else due_ns - self.anchor_ns
+        return Origin(self.run, stage, self.repeat, self.worker, seq, self.anchor_ns, due_ns=due)
 
     def next_prompt(self, target: str, workload: Workload, stage: int) -> Prompt:
-        """The next prompt of a cell: those of all workers together are 0, 1, 2 ... of that repeat and stage, alike for
-        every target. Repeats and stages differ, so that no cache of an earlier one helps."""
+        """The next prompt of a cell: those of all workers together are 0, 1, 2 ... of that repeat and stage."""
         k, n = self.share
         count = self._prompts.get((target, workload.name, stage), 0)
         self._prompts[target, workload.name, stage] = count + 1
-        block = (self.repeat * 1000 + stage) * 10_000_000
-        return prompt(self.seed, workload, block + k + n * count, target)
+        return self.prompt_at(target, workload, stage, k + n * count)
+
+    def prompt_at(self, target: str, workload: Workload, stage: int, index: int) -> Prompt:
+        """The prompt of that number, alike for every target. Repeats and stages differ, so that no cache of an earlier
+        one helps."""
+        return prompt(self.seed, workload, (self.repeat * 1000 + stage) * 10_000_000 + index, target)
 
     def record(self, sample: Sample, environment: Environment) -> None:
         """Journal an attempt, then fire its one `request` event. A journal that cannot be written stops the run."""
+        if sample.due_ns is not None:
+            lag_ns = (sample.end_ns if sample.start_ns is None else sample.start_ns) - sample.due_ns
+            self._worst_lag_ns = max(lag_ns, self._worst_lag_ns or 0)
         if self.journal is not None:
             try:
                 self.journal.append(sample)
@@ -95,6 +105,11 @@ class Recorder:
             context={},
             **describe(sample),
         )
+
+    def worst_lag_s(self) -> float | None:
+        """The worst lag of an arrival since this was last asked; None: there was none."""
+        lag_ns, self._worst_lag_ns = self._worst_lag_ns, None
+        return None if lag_ns is None else lag_ns / 1e9
 
     def close(self) -> None:
         """Write the journal's footer."""
@@ -145,12 +160,16 @@ class AskingUser(User):
     def ask(self) -> None:
         """One attempt."""
         if not self.more():
-            gevent.sleep(_IDLE_S)
+            gevent.sleep(IDLE_S)
             return
         cell, recorder = self.cell, self.recorder
         chosen = recorder.next_prompt(cell.target.name, cell.workload, cell.stage_index)
         origin = recorder.origin(cell.stage_index)
-        sample = perform(self.connection, cell.target, cell.workload, chosen, origin, self.key)
+        recorder.under_way += 1
+        try:
+            sample = perform(self.connection, cell.target, cell.workload, chosen, origin, self.key)
+        finally:
+            recorder.under_way -= 1
         recorder.record(sample, self.environment)
         if sample.outcome is Outcome.CANCELLED:
             raise gevent.GreenletExit
@@ -217,6 +236,7 @@ def _recorder_of_options(environment: Environment) -> Recorder:
     """This process's recorder, made when its first user starts: after any fork."""
     pid = os.getpid()
     if pid not in _recorders:
+        garbage.hold_back()
         options: Any = environment.parsed_options
         index = getattr(environment.runner, "worker_index", 0)
         share = (index, MOST_WORKERS) if isinstance(environment.runner, WorkerRunner) else (0, 1)

@@ -24,17 +24,19 @@ LAYERS = {
             "transport",
             "exchange",
             "journal",
+            "garbage",
+            "alarm",
             "simulator",
             "planned",
             "health",
         ),
         2,
     ),
-    **dict.fromkeys(("user", "shape", "carry"), 3),
+    **dict.fromkeys(("user", "cell_users", "open_load", "shape", "carry"), 3),
     **dict.fromkeys(("launch", "estimate", "calibrate", "probe"), 4),
     **dict.fromkeys(("cli", "__main__"), 5),
 }
-MAY_IMPORT_LOCUST = {"harness.user", "harness.shape", "harness.carry"}
+MAY_IMPORT_LOCUST = {"harness.user", "harness.cell_users", "harness.shape", "harness.carry"}
 ANALYSIS_MAY_IMPORT = {"health_record", "plan", "plan_file", "sample", "errors", "rundir", "loopback"}
 HARNESS_MAY_IMPORT_ANALYSIS = {"harness.cli"}
 FORBIDDEN_NAMES = {"utils", "util", "base", "common", "helpers", "manager", "misc"}

@@ -52,9 +52,9 @@ class WireError:
 class Delta(msgspec.Struct, frozen=True, gc=False):
     """What one event of a stream, or one whole reply, says. Empty fields: it says nothing of that.
 
-    `end` is the protocol's own end marker (a stream without one was cut short); usages of several events are joined by
-    `merge_usage`; `malformed` names why the bytes are not the dialect's.
-    `server` is what the server says of its own time. `finish` is the provider's own word for why it stopped. `items` counts vectors, ranked documents or chat replies.
+    `end` is the protocol's own end marker (a stream without one was cut short); usages of several events are joined
+    by `merge_usage`; `malformed` names why the bytes are not the dialect's. `server` is what the server says of its own
+    time. `finish` is the provider's own word for why it stopped. `items` counts vectors, ranked documents or replies.
     """
 
     text: str = ""

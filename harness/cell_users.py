@@ -1,0 +1,165 @@
+"""Locust users of a planned run: each belongs to one cell. Closed: many users, each sends when its last reply ended.
+Open: one user a worker, which sends that worker's part of the schedule."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any, ClassVar
+
+import gevent
+import msgspec
+from locust import User, constant, task
+from locust.env import Environment
+
+from harness import garbage
+from harness.arrivals import Arrival, arrivals
+from harness.exchange import dropped, perform
+from harness.http_framing import TransportFault
+from harness.journal import Journal
+from harness.open_load import OpenLoad, share_of
+from harness.plan import Cell, Timeouts, Workload
+from harness.planned import Assignment
+from harness.prompts import Prompt
+from harness.sample import Sample
+from harness.transport import Connection, endpoint_of
+from harness.user import IDLE_S, SIMULATOR_KEY, AskingUser, Recorder, key_of
+
+Chosen = tuple[Workload, Prompt]
+_MOST_WARM = 200  # connections that an open cell makes before its first arrival
+
+
+class WorkerSide:
+    """One process's side of a planned run: its recorder, made when its first user starts (after any fork), and when
+    each open cell begins. Times are absolute, monotonic."""
+
+    def __init__(self, assignment: Assignment, simulator_url: str | None) -> None:
+        self.assignment = assignment
+        self.plan = assignment.plan
+        self.begin_ns: dict[int, int] = {}
+        self._simulator_url = simulator_url
+        self._recorder: Recorder | None = None
+
+    def recorder(self, environment: Environment) -> Recorder:
+        """The recorder, and with it the journal."""
+        if self._recorder is None:
+            garbage.hold_back()
+            whose = self.assignment
+            journal = Journal(
+                whose.run_dir.journal(whose.worker), whose.run_dir.name, whose.worker, whose.repeat, whose.share
+            )
+            self._recorder = Recorder(
+                whose.run_dir.name, whose.worker, whose.repeat, whose.share, self.plan.seed, journal
+            )
+        return self._recorder
+
+    def key(self, cell: Cell) -> str | None:
+        """The key of a cell's target."""
+        simulated = self._simulator_url is not None and cell.target.base_url.startswith(self._simulator_url)
+        return SIMULATOR_KEY if simulated else key_of(cell.target)
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if self._recorder is not None:
+            self._recorder.close()
+
+
+class ClosedCellUser(AskingUser):
+    """A user of one closed cell. It sends until the cell's span is over."""
+
+    abstract = True
+    planned_cell: Cell
+    side: WorkerSide
+    begun_ns: ClassVar[dict[type, int]] = {}
+
+    def setting(self) -> tuple[Cell, Recorder, str | None]:
+        """The cell of its class."""
+        return self.planned_cell, self.side.recorder(self.environment), self.side.key(self.planned_cell)
+
+    def timeouts(self) -> Timeouts:
+        """The plan's."""
+        return self.side.plan.timeouts
+
+    def more(self) -> bool:
+        """Until the span is over, counted from this process's first request in the cell."""
+        begin_ns = self.begun_ns.setdefault(type(self), time.monotonic_ns())
+        return time.monotonic_ns() - begin_ns < self.planned_cell.span_s * 1e9
+
+
+class OpenCellUser(User):
+    """The one user of an open cell in this worker: it sends the arrivals of the worker's share at their due times."""
+
+    abstract = True
+    wait_time = constant(0)
+    planned_cell: Cell
+    step: int
+    side: WorkerSide
+
+    def on_start(self) -> None:
+        """Make the worker's part of the schedule, and open connections for its first second."""
+        cell, whose = self.planned_cell, self.side.assignment
+        self.recorder = self.side.recorder(self.environment)
+        self.key = self.side.key(cell)
+        seed = f"{self.side.plan.seed}/arrivals/{cell.workload.name}/{cell.stage_index}/{whose.repeat}"
+        most = share_of(cell.stage.max_in_flight, whose.share)
+        self.load: OpenLoad[Chosen] | None = OpenLoad(
+            cell,
+            arrivals(cell.stage, cell.span_s, seed, whose.share),
+            most,
+            self.side.plan.drain_s,
+            self._connect,
+            self._choose,
+            self._send,
+            self._drop,
+        )
+        rate_rps = max(cell.stage.rate_rps or 1, cell.stage.end_rate_rps or 0)
+        self.load.warm(min(most, _MOST_WARM, math.ceil(rate_rps / whose.share[1])))
+
+    @task
+    def send_all(self) -> None:
+        """The whole schedule, once."""
+        if self.load is None or self.step not in self.side.begin_ns:
+            gevent.sleep(IDLE_S)
+            return
+        load, self.load = self.load, None
+        load.run(self.side.begin_ns[self.step])
+
+    def _connect(self) -> Connection:
+        connection = Connection(endpoint_of(self.planned_cell.target.base_url), self.side.plan.timeouts)
+        try:
+            connection.connect()
+        except TransportFault:
+            connection.close()  # the request meets the same fault, and records it
+        return connection
+
+    def _choose(self, arrival: Arrival) -> Chosen:
+        cell = self.planned_cell
+        workload = _with_lengths(cell.workload, arrival)
+        return workload, self.recorder.prompt_at(cell.target.name, workload, cell.stage_index, arrival.index)
+
+    def _send(self, connection: Connection, chosen: Chosen, due_ns: int) -> Sample:
+        cell, recorder = self.planned_cell, self.recorder
+        origin = recorder.origin(cell.stage_index, due_ns)
+        recorder.under_way += 1
+        try:
+            sample = perform(connection, cell.target, *chosen, origin, self.key)
+        finally:
+            recorder.under_way -= 1
+        recorder.record(sample, self.environment)
+        return sample
+
+    def _drop(self, chosen: Chosen, due_ns: int) -> None:
+        workload, asked = chosen
+        cell = self.planned_cell
+        origin = self.recorder.origin(cell.stage_index, due_ns)
+        self.recorder.record(dropped(cell.target, workload, asked.id, origin), self.environment)
+
+
+def _with_lengths(workload: Workload, arrival: Arrival) -> Workload:
+    """The workload with the lengths that a trace gives, where it gives any."""
+    told: dict[str, Any] = {}
+    if arrival.input_tokens is not None:
+        told["input_tokens"] = max(1, arrival.input_tokens)
+    if arrival.output_tokens is not None:
+        told["output_tokens"] = max(1, arrival.output_tokens)
+    return msgspec.structs.replace(workload, **told) if told else workload
