@@ -1,5 +1,7 @@
-"""Waking a greenlet at a moment, to some tens of microseconds. The event loop's own timers are up to a millisecond late:
-they end in a time-out of whole milliseconds."""
+"""Waking a greenlet at a moment, to some tens of microseconds.
+
+The event loop's own timers are up to a millisecond late: they end in a time-out of whole milliseconds.
+"""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import gevent
 import msgspec
 from locust import User, constant, task
-from locust.env import Environment
 
 from harness import garbage
 from harness.arrivals import Arrival, arrivals
@@ -40,7 +39,7 @@ class WorkerSide:
         self._simulator_url = simulator_url
         self._recorder: Recorder | None = None
 
-    def recorder(self, environment: Environment) -> Recorder:
+    def recorder(self) -> Recorder:
         """The recorder, and with it the journal."""
         if self._recorder is None:
             garbage.hold_back()
@@ -74,7 +73,7 @@ class ClosedCellUser(AskingUser):
 
     def setting(self) -> tuple[Cell, Recorder, str | None]:
         """The cell of its class."""
-        return self.planned_cell, self.side.recorder(self.environment), self.side.key(self.planned_cell)
+        return self.planned_cell, self.side.recorder(), self.side.key(self.planned_cell)
 
     def timeouts(self) -> Timeouts:
         """The plan's."""
@@ -98,7 +97,7 @@ class OpenCellUser(User):
     def on_start(self) -> None:
         """Make the worker's part of the schedule, and open connections for its first second."""
         cell, whose = self.planned_cell, self.side.assignment
-        self.recorder = self.side.recorder(self.environment)
+        self.recorder = self.side.recorder()
         self.key = self.side.key(cell)
         seed = f"{self.side.plan.seed}/arrivals/{cell.workload.name}/{cell.stage_index}/{whose.repeat}"
         most = share_of(cell.stage.max_in_flight, whose.share)

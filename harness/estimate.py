@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness.arrivals import expected_arrivals
 from harness.launch import expected_s
 from harness.plan import Cell, Plan, cells, parse_length
 
@@ -40,7 +41,9 @@ def _output_tokens(cell: Cell) -> float:
 
 
 def _requests(cell: Cell) -> float:
-    if cell.stage.rate_rps is not None:
-        return cell.stage.rate_rps * cell.span_s
+    if cell.stage.open:
+        return expected_arrivals(cell.stage, cell.span_s)
     service_s = _ASSUMED_TTFT_S + _ASSUMED_TPOT_S * _output_tokens(cell)
-    return (cell.stage.concurrency or 0) * cell.span_s / service_s
+    begin = cell.stage.concurrency or 0
+    users = (begin + (begin if cell.stage.end_concurrency is None else cell.stage.end_concurrency)) / 2
+    return users * cell.span_s / service_s

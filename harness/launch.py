@@ -18,11 +18,13 @@ from typing import Any
 import msgspec
 import yaml
 
+from harness.arrivals import expected_arrivals
 from harness.environment import describe_environment, now_utc
 from harness.errors import UsageFault
 from harness.plan import Plan, cells
 from harness.plan_file import dump_plan
-from harness.planned import to_environment
+from harness.planned import to_environment, with_simulator
+from harness.probe import network_floors
 from harness.rundir import LOCUST_CSV_PARTS, RunDir
 
 _LOOK_S = 0.25
@@ -58,7 +60,10 @@ def expected_s(plan: Plan) -> float:
 
 
 def check_runnable(plan: Plan) -> None:
-    """Refuse what this version cannot run. Raises UsageFault."""
+    """Refuse what cannot be run: a trace that cannot be read, or what this version does not do. Raises UsageFault."""
+    for cell in cells(plan, 1):
+        if cell.stage.open:
+            expected_arrivals(cell.stage, cell.span_s)
     for name, value in (("usd", plan.budget.usd), ("requests", plan.budget.requests)):
         if value is not None:
             message = f"budget.{name}: {value}: a budget is not enforced by this version, so the run is refused"
@@ -79,6 +84,7 @@ def run(plan: Plan, run_dir: RunDir, workers: int, watch: Callable[[Progress], N
     try:
         with simulator_of(plan, run_dir) as url:
             record["simulator_url"] = url
+            record["network"] = network_floors(with_simulator(plan, url).targets)
             for repeat in range(1, plan.repeats + 1):
                 _run_repeat(plan, run_dir, repeat, workers, url, record, ending, watch, start_s)
                 if ending.ended in ("interrupted", "failed"):

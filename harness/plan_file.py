@@ -30,7 +30,21 @@ def read_plan(source: str, settings: Iterable[str] = (), targets_file: Path | No
         document["targets"] = _load(read_text(str(targets_file)), str(targets_file))
     for setting in settings:
         _apply(document, setting)
-    return plan_of(document, source)
+    return _with_traces_beside(source, plan_of(document, source))
+
+
+def _with_traces_beside(source: str, plan: Plan) -> Plan:
+    """A trace's path is meant from the folder of its plan."""
+    folder = Path.cwd() if source.startswith(SUITE) else Path(source).absolute().parent
+
+    def settled(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+        return tuple(
+            msgspec.structs.replace(stage, trace=str(folder / stage.trace)) if stage.trace else stage
+            for stage in stages
+        )
+
+    workloads = tuple(msgspec.structs.replace(each, stages=settled(each.stages)) for each in plan.workloads)
+    return msgspec.structs.replace(plan, stages=settled(plan.stages), workloads=workloads)
 
 
 def plan_of(document: Mapping[str, Any], place: str) -> Plan:

@@ -150,12 +150,12 @@ class Service:
         return response
 
     def _page(self, request: Request) -> Response | None:
-        """`/healthz` and the list of models, which no truth is written about; None for any other path."""
+        """`/`, `/healthz` and the list of models, which no truth is written about; None for any other path."""
         path = request.target.partition("?")[0]
-        if path != "/healthz" and not path.endswith("/models"):
+        if path not in ("/", "/healthz") and not path.endswith("/models"):
             return None
         truth = Truth(id=self._next_id(), provider="", dialect="", path=path, received_ns=request.received_ns)
-        if path == "/healthz":
+        if path in ("/", "/healthz"):
             page = plain(truth, "openai", 200, encode({"status": "ok"}))
         elif self.config.keys and not any_keys(request.headers, request.target) & set(self.config.keys):
             page = plain(truth, "openai", 401, refusal("openai", "auth", _WRONG_KEY, truth.id).body)
