@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.locust_csv import read_stats
 from analysis.summary import Reconciliation
+from harness.errors import UsageFault
 from harness.plan import entry_name
 from harness.rundir import RunDir
 
@@ -16,11 +17,12 @@ _TOLERANCE = 0.01  # buckets have three significant digits; the median of an eve
 
 
 def reconcile(run_dir: RunDir, table: pd.DataFrame) -> tuple[Reconciliation, ...]:
-    """One row for each Name that either side knows. Empty when Locust wrote no CSV."""
+    """One row for each Name that either side knows. Empty when Locust wrote no CSV, or none that can be read."""
     path = run_dir.locust_csv("stats")
-    if not path.exists():
+    try:
+        stats = read_stats(path).set_index("Name")
+    except UsageFault:
         return ()
-    stats = read_stats(path).set_index("Name")
     fired = table[table["outcome"] != "dropped"]
     names = [entry_name(target, workload) for target, workload in zip(fired["target"], fired["workload"], strict=True)]
     groups = dict(iter(fired.groupby(np.array(names, dtype=object)))) if len(fired) else {}

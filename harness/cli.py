@@ -134,12 +134,22 @@ def run(plan: str, settings: tuple[str, ...], targets: Path | None, out: Path, w
     _check_keys(checked)
     run_dir = new_run_dir(out, checked.name)
     _err.print(f"run directory: {run_dir.root}", markup=False, highlight=False)
+    try:
+        code = _run_and_finish(checked, run_dir, workers)
+    except OSError as error:  # a full disk, most likely
+        hint = f"what was measured is kept: free some space, then `tokenswarm analyze {run_dir.root}`"
+        _complain(f"{error.filename or run_dir.root}: {error.strerror or error}", hint)
+        code = 1
+    click.echo(run_dir.root)
+    return code
+
+
+def _run_and_finish(plan: Plan, run_dir: RunDir, workers: int) -> int:
     with _progress() as watch:
-        ending = launch.run(checked, run_dir, workers, watch)
+        ending = launch.run(plan, run_dir, workers, watch)
     for missing in ending.missing:
         _err.print(f"missing: {missing}", markup=False, highlight=False)
     code = _finish(run_dir)
-    click.echo(run_dir.root)
     return {"interrupted": 130, "failed": 1}.get(ending.ended, code)
 
 

@@ -99,6 +99,8 @@ class Recorder:
                 self.journal.append(sample)
             except OSError as error:
                 stop_loudly(environment, f"{self.journal.path}: cannot be written: {error.strerror}")
+        if sample.outcome is Outcome.DROPPED:
+            return  # never attempted: nothing for Locust to count
         environment.events.request.fire(
             request_type=sample.dialect,
             name=f"{sample.target} {sample.workload}",
