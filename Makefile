@@ -1,10 +1,11 @@
-# `make` sets up .venv; `make demo` runs the main job; `make test` checks everything.
+# `make` sets up .venv; `make demo` runs the main job; `make test` checks everything;
+# `make bench` measures the measuring (`make bench QUICK=1`: a first look).
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-real check clean
+.PHONY: setup demo test test-real check bench clean
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml
@@ -33,6 +34,9 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: setup
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 clean:
 	rm -rf $(VENV) runs build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
