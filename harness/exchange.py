@@ -206,16 +206,34 @@ def _read_stray(reply: _Reply, stray: bytes, dialect: Dialect) -> None:
 
 
 def _add(reply: _Reply, delta: Delta, t_ns: int | None) -> None:
-    if delta.content:
+    text = delta.text
+    if text or delta.content:
         reply.content = True
         if t_ns is not None:
             reply.event_ns.append(t_ns)
-            if reply.first_text_ns is None and (delta.text or delta.refusal):
+            if reply.first_text_ns is None and (text or delta.refusal):
                 reply.first_text_ns = t_ns
-        reply.text_chars += len(delta.text)
+        reply.text_chars += len(text)
+    if delta.fingerprint is not None:
+        reply.fingerprint = delta.fingerprint
+    if (
+        delta.usage is not None
+        or delta.finish is not None
+        or delta.end
+        or delta.refused
+        or delta.refusal
+        or delta.items
+        or delta.server is not None
+        or delta.error is not None
+        or delta.malformed is not None
+    ):
+        _add_rest(reply, delta)
+
+
+def _add_rest(reply: _Reply, delta: Delta) -> None:
+    """What few events of a stream say."""
     reply.usage = merge_usage(reply.usage, delta.usage)
     reply.finish = delta.finish or reply.finish
-    reply.fingerprint = delta.fingerprint or reply.fingerprint
     reply.server = delta.server or reply.server
     reply.items = max(reply.items, delta.items)
     reply.ended = reply.ended or delta.end

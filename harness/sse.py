@@ -16,7 +16,7 @@ _BOM = b"\xef\xbb\xbf"
 _SILENT_FIELDS = (b"id", b"retry")
 
 
-class SseEvent(msgspec.Struct, frozen=True):
+class SseEvent(msgspec.Struct, frozen=True, gc=False):
     """One event: its `event` field ("" when it has none), and its `data` lines joined by a newline."""
 
     event: str
@@ -38,6 +38,7 @@ class SseReader:
         self._data: list[bytes] = []  # data lines of the event that has not ended
         self._data_bytes = 0
         self._after_cr = False
+        self._between = True  # nothing of an event that has not ended is held
         self._at_start = True
         self._stray: list[bytes] = []
         self._stray_bytes = 0
@@ -57,9 +58,22 @@ class SseReader:
 
     def feed(self, chunk: bytes) -> list[SseEvent]:
         """The events that `chunk` completes. Raises EventTooLarge."""
-        if chunk.startswith(b"data:") and chunk.endswith(b"\n\n") and self._is_lone_event(chunk):
+        size = len(chunk)
+        if (  # one event that is one line, between two others: what nearly every read of a stream brings
+            self._between
+            and chunk.startswith(b"data:")
+            and chunk.find(b"\n") == size - 2
+            and chunk.endswith(b"\n\n")
+            and b"\r" not in chunk
+            and size <= self._max
+        ):
             self._at_start = self._after_cr = False
             return [SseEvent("", chunk[6:-2] if chunk[5] == 0x20 else chunk[5:-2])]
+        events = self._feed_any(chunk)
+        self._between = not (self._pieces or self._data or self._event)
+        return events
+
+    def _feed_any(self, chunk: bytes) -> list[SseEvent]:
         chunk = self._with_plain_newlines(chunk)
         lines = chunk.split(b"\n")
         rest = lines.pop()
@@ -74,12 +88,6 @@ class SseReader:
         A line that has not ended is not delivered; `pending` tells of it.
         """
         return [] if not self._data else [self._take()]
-
-    def _is_lone_event(self, chunk: bytes) -> bool:
-        """Whether `chunk`, known to begin with `data:` and to end with a blank line, is one line and no more."""
-        between_events = not (self._pieces or self._data or self._event)
-        one_line = chunk.find(b"\n") == len(chunk) - 2 and b"\r" not in chunk
-        return between_events and one_line and len(chunk) <= self._max
 
     def _with_plain_newlines(self, chunk: bytes) -> bytes:
         """`chunk` with every line end as LF; the LF of a CRLF that was cut in two is dropped."""

@@ -26,6 +26,7 @@ from gevent.monkey import get_original
 
 from harness.errors import ErrorKind
 from harness.http_framing import MAX_BODY_BYTES, Framing, Head, TransportFault
+from harness.moderation import moderation
 from harness.plan import Timeouts
 from harness.stamps import ANCILLARY_BYTES, Kind, Reads, arrivals_ns, ask_for_stamps, kernel_stamp, wall_offset_ns
 from harness.tls import TlsChannel
@@ -89,6 +90,7 @@ class Connection:
         self._receive: Callable[[], tuple[bytes, bytes]] = _nothing
         self._tls: TlsChannel | None = None
         self._watcher: Any = None
+        self._moderation = moderation()
         self._current: _Exchange | None = None
         self._served = 0
         self._ended_ns = 0  # of the last response
@@ -220,6 +222,8 @@ class Connection:
         try:
             data, stamp = self._receive()
             t_ns = time.monotonic_ns()
+            if stamp:
+                self._moderation.reads += 1
             if self._tls is not None and data:
                 data = self._tls.open(data)
                 if not data:
@@ -367,13 +371,18 @@ def _nothing() -> tuple[bytes, bytes]:
     raise AssertionError("connect() comes before reading")
 
 
+_buffer = bytearray(_READ_BYTES)  # for all connections: what a read brought is copied out at once
+_buffers = (_buffer,)
+_view = memoryview(_buffer)
+
+
 def _receive_stamped(connection: Any) -> tuple[bytes, bytes]:
-    data, ancillary, _, _ = connection.recvmsg(_READ_BYTES, ANCILLARY_BYTES)
-    return data, kernel_stamp(ancillary)
+    count, ancillary, _, _ = connection.recvmsg_into(_buffers, ANCILLARY_BYTES)
+    return bytes(_view[:count]), kernel_stamp(ancillary)
 
 
 def _receive_plain(connection: Any) -> tuple[bytes, bytes]:
-    return connection.recv(_READ_BYTES), b""
+    return bytes(_view[: connection.recv_into(_buffer)]), b""
 
 
 @lru_cache(maxsize=1)

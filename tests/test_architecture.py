@@ -25,6 +25,7 @@ LAYERS = {
             "exchange",
             "journal",
             "garbage",
+            "moderation",
             "alarm",
             "simulator",
             "planned",
