@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import gevent
 import msgspec
 from locust import User, constant, task
+from locust.env import Environment
 
 from harness import garbage
 from harness.arrivals import Arrival, arrivals
@@ -39,8 +40,8 @@ class WorkerSide:
         self._simulator_url = simulator_url
         self._recorder: Recorder | None = None
 
-    def recorder(self) -> Recorder:
-        """The recorder, and with it the journal."""
+    def recorder(self, environment: Environment) -> Recorder:
+        """The recorder, and with it the journal and the watch over this process."""
         if self._recorder is None:
             garbage.hold_back()
             whose = self.assignment
@@ -50,6 +51,7 @@ class WorkerSide:
             self._recorder = Recorder(
                 whose.run_dir.name, whose.worker, whose.repeat, whose.share, self.plan.seed, journal
             )
+            self._recorder.watch_health(whose.run_dir.health, environment)
         return self._recorder
 
     def key(self, cell: Cell) -> str | None:
@@ -73,7 +75,7 @@ class ClosedCellUser(AskingUser):
 
     def setting(self) -> tuple[Cell, Recorder, str | None]:
         """The cell of its class."""
-        return self.planned_cell, self.side.recorder(), self.side.key(self.planned_cell)
+        return self.planned_cell, self.side.recorder(self.environment), self.side.key(self.planned_cell)
 
     def timeouts(self) -> Timeouts:
         """The plan's."""
@@ -97,7 +99,7 @@ class OpenCellUser(User):
     def on_start(self) -> None:
         """Make the worker's part of the schedule, and open connections for its first second."""
         cell, whose = self.planned_cell, self.side.assignment
-        self.recorder = self.side.recorder()
+        self.recorder = self.side.recorder(self.environment)
         self.key = self.side.key(cell)
         seed = f"{self.side.plan.seed}/arrivals/{cell.workload.name}/{cell.stage_index}/{whose.repeat}"
         most = share_of(cell.stage.max_in_flight, whose.share)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import msgspec
 
+# Upper bounds of the classes of a lag; one more class holds what is beyond.
+LAG_BOUNDS_S = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+
 
 class Health(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one worker process saw of itself in the second (or so) that ended at `t_ns`.
 
     `t_ns` is relative to the worker's anchor, like the times of its samples; `span_s` is the length of the interval.
-    `loop_lag_s` are how late each beat of a 10 ms heartbeat was. `cpu_share` is CPU time over wall time: 1 is one full
-    core. `machine_cpu_share` is that of the whole machine, 1 being all cores. `schedule_lag_s` is the worst lag of an
-    arrival sent in the interval (open load only). `gc_pause_s` is the longest collection, `gc_s` all of them together.
-    None means not measured.
+    `loop_lag_...` are how late each beat of a 10 ms heartbeat was; a beat that was missed altogether counts with the
+    time it had to wait. `loop_lag_counts` are the beats in the classes that `LAG_BOUNDS_S` divides. `cpu_share` is CPU
+    time over wall time: 1 is one full core. `machine_cpu_share` is that of the whole machine, 1 being all cores.
+    `schedule_lag_s` is the worst lag of an arrival sent in the interval (open load only). `gc_pause_s` is the longest
+    collection, `gc_s` all of them together. None means not measured.
     """
 
     run: str
@@ -23,7 +27,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     loop_lag_p50_s: float | None = None
     loop_lag_p99_s: float | None = None
     loop_lag_max_s: float | None = None
-    beats: int = 0
+    loop_lag_counts: tuple[int, ...] = ()
     cpu_share: float | None = None
     machine_cpu_share: float | None = None
     schedule_lag_s: float | None = None

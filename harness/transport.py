@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
 import gevent
@@ -82,6 +82,8 @@ class Response:
 class Connection:
     """A connection to one endpoint, opened when needed and kept between requests. For one greenlet at a time."""
 
+    standing: ClassVar[int] = 0  # connections of this process that are open
+
     def __init__(self, endpoint: Endpoint, timeouts: Timeouts, *, kernel_stamps: bool = True) -> None:
         self.endpoint = endpoint
         self.timeouts = timeouts
@@ -133,6 +135,7 @@ class Connection:
         if self._socket is not None:
             self._socket.close()
             self._socket = self._tls = None
+            Connection.standing -= 1
         self._served = 0
         self._closed_ns = None
 
@@ -184,6 +187,7 @@ class Connection:
     def _open(self) -> None:
         plain = gevent.socket.create_connection((self.endpoint.host, self.endpoint.port))
         self._socket = get_original("socket", "socket")(fileno=plain.detach())
+        Connection.standing += 1
         try:
             self._socket.settimeout(0)
             self._socket.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)

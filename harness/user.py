@@ -25,12 +25,14 @@ from harness import garbage
 from harness.dialects import DIALECTS
 from harness.errors import ErrorClass, UsageFault
 from harness.exchange import Origin, describe, perform
+from harness.health import Gauges, HealthWatch
 from harness.http_framing import TransportFault
 from harness.journal import Journal
 from harness.loopback import is_loopback
 from harness.plan import Cell, Stage, Target, Timeouts, Workload
 from harness.plan_file import plan_of
 from harness.prompts import Prompt, prompt
+from harness.rundir import RunDir
 from harness.sample import Outcome, Sample
 from harness.transport import Connection, endpoint_of
 
@@ -67,6 +69,7 @@ class Recorder:
         self.anchor_ns = journal.header.mono_ns if journal else time.monotonic_ns()
         self.under_way = 0  # requests sent and not yet ended
         self._worst_lag_ns: int | None = None
+        self._health: HealthWatch | None = None
         self._sent = 0
         self._prompts: dict[tuple[str, str, int], int] = {}
 
@@ -113,8 +116,23 @@ class Recorder:
         lag_ns, self._worst_lag_ns = self._worst_lag_ns, None
         return None if lag_ns is None else lag_ns / 1e9
 
+    def watch_health(self, path: Path, environment: Environment) -> None:
+        """Begin `health.jsonl` of this process. There must be a journal."""
+        assert self.journal is not None
+        runner = environment.runner
+        gauges = Gauges(
+            in_flight=lambda: self.under_way,
+            users=lambda: runner.user_count if runner else 0,
+            worst_lag_s=self.worst_lag_s,
+            connections=lambda: Connection.standing,
+        )
+        self._health = HealthWatch(path, self.journal.header, gauges, lambda fault: stop_loudly(environment, fault))
+        self._health.start()
+
     def close(self) -> None:
-        """Write the journal's footer."""
+        """End the watch, and write the journal's footer."""
+        if self._health is not None:
+            self._health.stop()
         if self.journal is not None:
             self.journal.close()
 
@@ -244,9 +262,12 @@ def _recorder_of_options(environment: Environment) -> Recorder:
         share = (index, MOST_WORKERS) if isinstance(environment.runner, WorkerRunner) else (0, 1)
         worker = f"w{index}-{secrets.token_hex(3)}"
         folder = options.run_dir
-        journal = Journal(Path(folder) / "journal" / f"{worker}.jsonl", "locust", worker, 1, share) if folder else None
+        run_dir = RunDir(Path(folder))
+        journal = Journal(run_dir.journal(worker), "locust", worker, 1, share) if folder else None
         seed = int(options.workload_seed)
         _recorders[pid] = Recorder("locust", worker, 1, share, seed, journal)
+        if journal is not None:
+            _recorders[pid].watch_health(run_dir.health, environment)
     return _recorders[pid]
 
 

@@ -1,0 +1,166 @@
+"""How the load generator itself fares: one row a second, so that an analysis can tell whether the client was the
+bottleneck. A heartbeat on absolute due times tells how late the event loop is; a beat that a frozen loop missed counts
+with all of its delay, so that no freeze hides between two beats.
+"""
+
+from __future__ import annotations
+
+import bisect
+import gc
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gevent
+import psutil
+
+from harness.health_record import LAG_BOUNDS_S, Health, encode_health
+from harness.sample import Header
+
+_BEAT_NS = 10_000_000
+_ROW_S = 1.0
+
+
+@dataclass(frozen=True)
+class Gauges:
+    """What only the rest of the process knows. `worst_lag_s` is since it was last asked; None: not measured."""
+
+    in_flight: Callable[[], int]
+    users: Callable[[], int]
+    worst_lag_s: Callable[[], float | None]
+    connections: Callable[[], int]
+
+
+@dataclass
+class _Interval:
+    """What has been seen since the last row."""
+
+    begin_ns: int
+    cpu_s: float
+    lags_s: list[float] = field(default_factory=list)
+    gc_s: float = 0.0
+    gc_pause_s: float = 0.0
+
+
+class HealthWatch:
+    """Watches one worker process from `start` to `stop`. A row that cannot be written is told to `on_fault`."""
+
+    def __init__(self, path: Path, header: Header, gauges: Gauges, on_fault: Callable[[str], None]) -> None:
+        self._path = path
+        self._header = header
+        self._gauges = gauges
+        self._on_fault = on_fault
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._process = psutil.Process()
+        self._beat: Any = None
+        self._writer: gevent.Greenlet[[], None] | None = None
+        self._due_ns = 0
+        self._gc_began_ns = 0
+        self._interval = self._new_interval()
+
+    def start(self) -> None:
+        """Begin to watch."""
+        gc.callbacks.append(self._on_gc)
+        self._due_ns = time.monotonic_ns() + _BEAT_NS
+        self._interval = self._new_interval()
+        self._beat = gevent.get_hub().loop.timer(_BEAT_NS / 1e9, _BEAT_NS / 1e9, ref=False)
+        self._beat.start(self._on_beat)
+        self._writer = gevent.spawn(self._write_rows)
+
+    def stop(self) -> None:
+        """Write what remains, and end."""
+        if self._writer is None:
+            return
+        self._writer.kill()
+        self._writer = None
+        self._beat.stop()
+        self._beat.close()
+        with suppress(ValueError):
+            gc.callbacks.remove(self._on_gc)
+        self._write_row()
+        os.close(self._file)
+
+    def _new_interval(self) -> _Interval:
+        return _Interval(time.monotonic_ns(), time.process_time())
+
+    def _on_beat(self) -> None:
+        now_ns = time.monotonic_ns()
+        lags_s = self._interval.lags_s
+        while self._due_ns <= now_ns:
+            lags_s.append((now_ns - self._due_ns) / 1e9)
+            self._due_ns += _BEAT_NS
+
+    def _on_gc(self, phase: str, _: dict[str, int]) -> None:
+        now_ns = time.monotonic_ns()
+        if phase == "start":
+            self._gc_began_ns = now_ns
+            return
+        pause_s = (now_ns - self._gc_began_ns) / 1e9
+        self._interval.gc_s += pause_s
+        self._interval.gc_pause_s = max(self._interval.gc_pause_s, pause_s)
+
+    def _write_rows(self) -> None:
+        psutil.cpu_percent()  # the first call of each greenlet has nothing to compare with
+        while True:
+            gevent.sleep(_ROW_S)
+            self._write_row()
+
+    def _write_row(self) -> None:
+        seen, self._interval = self._interval, self._new_interval()
+        try:
+            os.write(self._file, encode_health(self._row(seen)))
+        except OSError as error:
+            self._on_fault(f"{self._path}: cannot be written: {error.strerror}")
+
+    def _row(self, seen: _Interval) -> Health:
+        now = self._interval
+        span_s = max((now.begin_ns - seen.begin_ns) / 1e9, 1e-6)
+        lags_s = sorted(seen.lags_s)
+        used, ports = _ephemeral_ports()
+        return Health(
+            run=self._header.run,
+            worker=self._header.worker,
+            repeat=self._header.repeat,
+            t_ns=now.begin_ns - self._header.mono_ns,
+            span_s=span_s,
+            loop_lag_p50_s=_quantile(lags_s, 0.5),
+            loop_lag_p99_s=_quantile(lags_s, 0.99),
+            loop_lag_max_s=_quantile(lags_s, 1.0),
+            loop_lag_counts=_counts(lags_s),
+            cpu_share=(now.cpu_s - seen.cpu_s) / span_s,
+            machine_cpu_share=psutil.cpu_percent() / 100,
+            schedule_lag_s=self._gauges.worst_lag_s(),
+            gc_s=seen.gc_s,
+            gc_pause_s=seen.gc_pause_s,
+            rss_bytes=self._process.memory_info().rss,
+            open_sockets=self._gauges.connections(),
+            ephemeral_ports_used=used,
+            ephemeral_ports=ports,
+            in_flight=self._gauges.in_flight(),
+            users=self._gauges.users(),
+        )
+
+
+def _quantile(ordered: list[float], share: float) -> float | None:
+    """The smallest value with that share of all at or below it."""
+    return ordered[max(0, -int(-share * len(ordered) // 1) - 1)] if ordered else None
+
+
+def _counts(ordered: list[float]) -> tuple[int, ...]:
+    edges = [bisect.bisect_right(ordered, bound) for bound in LAG_BOUNDS_S]
+    return tuple(b - a for a, b in zip([0, *edges], [*edges, len(ordered)], strict=True))
+
+
+def _ephemeral_ports() -> tuple[int | None, int | None]:
+    """TCP sockets of this network namespace in use or in TIME_WAIT, each of which may hold a port, and how many ports
+    there are for outgoing connections. Linux only. The kernel's own sums: cheap, however many sockets there are."""
+    try:
+        words = Path("/proc/net/sockstat").read_text(encoding="ascii").partition("TCP:")[2].split()
+        low, high = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split()
+        return int(words[1]) + int(words[words.index("tw") + 1]), int(high) - int(low) + 1
+    except (OSError, ValueError, IndexError):
+        return None, None
