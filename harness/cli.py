@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from harness import __version__, launch
 from harness.errors import UsageFault
-from harness.estimate import estimate
+from harness.estimate import estimate, most_streams, workers_needed
 from harness.loopback import is_loopback
 from harness.plan import Plan
 from harness.plan_file import dump_plan, plan_schema, read_plan, read_text, suites
@@ -110,7 +110,7 @@ def check(
     if plan is None:
         raise UsageFault("check: no PLAN given", f"a file, or suite:NAME with NAME one of {', '.join(suites())}")
     checked = _checked(plan, settings, targets)
-    figures = estimate(checked)
+    figures = estimate(checked) | {"workers": _workers(checked)}
     if as_json:
         click.echo(_json({"plan": msgspec.to_builtins(checked), "estimate": figures}))
         return
@@ -132,6 +132,7 @@ def run(plan: str, settings: tuple[str, ...], targets: Path | None, out: Path, w
     checked = _checked(plan, settings, targets)
     launch.check_runnable(checked)
     _check_keys(checked)
+    _warn_of_load(checked, workers)
     run_dir = new_run_dir(out, checked.name)
     _err.print(f"run directory: {run_dir.root}", markup=False, highlight=False)
     try:
@@ -144,6 +145,25 @@ def run(plan: str, settings: tuple[str, ...], targets: Path | None, out: Path, w
     return code
 
 
+def _workers(plan: Plan) -> int | None:
+    """How many workers the plan needs by this machine's calibration; None: it was never calibrated."""
+    from harness.calibrate import kept  # noqa: PLC0415
+
+    calibration = kept()
+    return None if calibration is None else workers_needed(plan, calibration)
+
+
+def _warn_of_load(plan: Plan, workers: int) -> None:
+    needed = _workers(plan)
+    if needed is not None and needed > workers:
+        streams = most_streams(plan)
+        warning = (
+            f"warning: up to {streams} requests at once on {workers} worker{'s' * (workers > 1)}: by the calibration"
+        )
+        _err.print(f"{warning} of this machine {needed} are needed", markup=False, highlight=False)
+        _err.print(f"hint: add --workers {needed}", markup=False, highlight=False)
+
+
 def _run_and_finish(plan: Plan, run_dir: RunDir, workers: int) -> int:
     with _progress() as watch:
         ending = launch.run(plan, run_dir, workers, watch)
@@ -151,6 +171,36 @@ def _run_and_finish(plan: Plan, run_dir: RunDir, workers: int) -> int:
         _err.print(f"missing: {missing}", markup=False, highlight=False)
     code = _finish(run_dir)
     return {"interrupted": 130, "failed": 1}.get(ending.ended, code)
+
+
+@tokenswarm.command()
+@click.option("--quick", is_flag=True, help="Fewer and shorter levels: some 20 seconds instead of 90.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def calibrate(*, quick: bool, as_json: bool) -> None:
+    """Find out what one worker of this machine can measure, against the simulator's truth.
+
+    The result is kept, and `check` and `run` say how many workers a plan needs. Example: tokenswarm calibrate --quick
+    """
+    from rich.table import Table  # noqa: PLC0415
+
+    from harness import calibrate as calibration  # noqa: PLC0415
+
+    def tell(what: str) -> None:
+        _err.print(what, markup=False, highlight=False)
+
+    found = calibration.calibrate(quick=quick, tell=tell)
+    path = calibration.keep(found)
+    if as_json:
+        click.echo(_json(msgspec.to_builtins(found)))
+        return
+    table = Table(*calibration.COLUMNS)
+    for row in calibration.rows_of(found):
+        table.add_row(*row)
+    _console(stderr=False).print(table)
+    click.echo(f"one worker measures {found.streams_within_1ms} paced streams within 1 ms at p99")
+    click.echo(f"and {found.streams_within_5ms} within 5 ms; {found.chunks_per_s:,.0f} chunks/s at most")
+    click.echo(f"bias: {found.ttft_bias_s * 1e3:.3f} ms on TTFT, {found.itl_bias_s * 1e3:.3f} ms on ITL (median)")
+    tell(f"kept in {path}")
 
 
 def _checked(plan: str, settings: tuple[str, ...], targets: Path | None) -> Plan:

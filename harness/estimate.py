@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from harness.arrivals import expected_arrivals
+from harness.calibrate import Calibration
 from harness.launch import expected_s
 from harness.plan import Cell, Plan, cells, parse_length
 
 _ASSUMED_TTFT_S = 0.5
 _ASSUMED_TPOT_S = 0.02
+_ASSUMED_STREAMS = 20
 
 
 def estimate(plan: Plan) -> dict[str, Any]:
@@ -47,3 +50,24 @@ def _requests(cell: Cell) -> float:
     begin = cell.stage.concurrency or 0
     users = (begin + (begin if cell.stage.end_concurrency is None else cell.stage.end_concurrency)) / 2
     return users * cell.span_s / service_s
+
+
+def most_streams(plan: Plan) -> int:
+    """How many requests will be under way at once, at most: by the concurrency of closed stages, and for open ones by
+    the rate and an assumed service time of 0.5 s + 20 ms for each output token."""
+    return max((_streams(cell) for cell in cells(plan, 1)), default=0)
+
+
+def _streams(cell: Cell) -> int:
+    stage = cell.stage
+    if stage.concurrency is not None:
+        return max(stage.concurrency, stage.end_concurrency or 0)
+    service_s = _ASSUMED_TTFT_S + _ASSUMED_TPOT_S * _output_tokens(cell)
+    rate_rps = max(stage.rate_rps or 0, stage.end_rate_rps or 0)
+    return min(stage.max_in_flight, math.ceil(rate_rps * service_s)) if rate_rps else stage.max_in_flight
+
+
+def workers_needed(plan: Plan, calibration: Calibration) -> int:
+    """How many workers keep every stage within what one worker measures within 1 ms (else 5 ms)."""
+    ceiling = calibration.streams_within_1ms or calibration.streams_within_5ms or _ASSUMED_STREAMS
+    return max(1, math.ceil(most_streams(plan) / ceiling))

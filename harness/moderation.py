@@ -41,7 +41,8 @@ class Moderation:
 
 def moderation() -> Moderation:
     """That of this process's event loop."""
-    return _of(gevent.get_hub().loop)
+    loop: Any = gevent.get_hub().loop
+    return _of(loop)
 
 
 @lru_cache(maxsize=1)

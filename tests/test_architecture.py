@@ -34,7 +34,7 @@ LAYERS = {
         2,
     ),
     **dict.fromkeys(("user", "cell_users", "open_load", "shape", "carry"), 3),
-    **dict.fromkeys(("launch", "estimate", "calibrate", "probe"), 4),
+    **dict.fromkeys(("launch", "estimate", "calibrate", "calibrate_client", "probe"), 4),
     **dict.fromkeys(("cli", "__main__"), 5),
 }
 MAY_IMPORT_LOCUST = {"harness.user", "harness.cell_users", "harness.shape", "harness.carry"}
