@@ -10,59 +10,20 @@ from typing import Any, ClassVar
 import gevent
 import msgspec
 from locust import User, constant, task
-from locust.env import Environment
 
-from harness import garbage
 from harness.arrivals import Arrival, arrivals
 from harness.exchange import dropped, perform
 from harness.http_framing import TransportFault
-from harness.journal import Journal
 from harness.open_load import OpenLoad, share_of
 from harness.plan import Cell, Timeouts, Workload
-from harness.planned import Assignment
 from harness.prompts import Prompt
 from harness.sample import Sample
 from harness.transport import Connection, endpoint_of
-from harness.user import IDLE_S, SIMULATOR_KEY, AskingUser, Recorder, key_of
+from harness.user import IDLE_S, AskingUser, Recorder
+from harness.worker_side import WorkerSide
 
 Chosen = tuple[Workload, Prompt]
 _MOST_WARM = 200  # connections that an open cell makes before its first arrival
-
-
-class WorkerSide:
-    """One process's side of a planned run: its recorder, made when its first user starts (after any fork), and when
-    each open cell begins. Times are absolute, monotonic."""
-
-    def __init__(self, assignment: Assignment, simulator_url: str | None) -> None:
-        self.assignment = assignment
-        self.plan = assignment.plan
-        self.begin_ns: dict[int, int] = {}
-        self._simulator_url = simulator_url
-        self._recorder: Recorder | None = None
-
-    def recorder(self, environment: Environment) -> Recorder:
-        """The recorder, and with it the journal and the watch over this process."""
-        if self._recorder is None:
-            garbage.hold_back()
-            whose = self.assignment
-            journal = Journal(
-                whose.run_dir.journal(whose.worker), whose.run_dir.name, whose.worker, whose.repeat, whose.share
-            )
-            self._recorder = Recorder(
-                whose.run_dir.name, whose.worker, whose.repeat, whose.share, self.plan.seed, journal
-            )
-            self._recorder.watch_health(whose.run_dir.health, environment)
-        return self._recorder
-
-    def key(self, cell: Cell) -> str | None:
-        """The key of a cell's target."""
-        simulated = self._simulator_url is not None and cell.target.base_url.startswith(self._simulator_url)
-        return SIMULATOR_KEY if simulated else key_of(cell.target)
-
-    def close(self) -> None:
-        """Close what was opened."""
-        if self._recorder is not None:
-            self._recorder.close()
 
 
 class ClosedCellUser(AskingUser):
@@ -100,12 +61,16 @@ class OpenCellUser(User):
         """Make the worker's part of the schedule, and open connections for its first second."""
         cell, whose = self.planned_cell, self.side.assignment
         self.recorder = self.side.recorder(self.environment)
+        share = self.recorder.share
+        self.load: OpenLoad[Chosen] | None = None
+        if self.side.taken(self.step) or share[0] >= share[1]:
+            return  # a worker has one part of a schedule; one that came late, or in another's place, has none
         self.key = self.side.key(cell)
         seed = f"{self.side.plan.seed}/arrivals/{cell.workload.name}/{cell.stage_index}/{whose.repeat}"
-        most = share_of(cell.stage.max_in_flight, whose.share)
-        self.load: OpenLoad[Chosen] | None = OpenLoad(
+        most = share_of(cell.stage.max_in_flight, share)
+        self.load = OpenLoad(
             cell,
-            arrivals(cell.stage, cell.span_s, seed, whose.share),
+            arrivals(cell.stage, cell.span_s, seed, share),
             most,
             self.side.plan.drain_s,
             self._connect,
@@ -114,7 +79,7 @@ class OpenCellUser(User):
             self._drop,
         )
         rate_rps = max(cell.stage.rate_rps or 1, cell.stage.end_rate_rps or 0)
-        self.load.warm(min(most, _MOST_WARM, math.ceil(rate_rps / whose.share[1])))
+        self.load.warm(min(most, _MOST_WARM, math.ceil(rate_rps / share[1])))
 
     @task
     def send_all(self) -> None:

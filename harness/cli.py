@@ -24,6 +24,7 @@ from harness.loopback import is_loopback
 from harness.plan import Plan
 from harness.plan_file import dump_plan, plan_schema, read_plan, read_text, suites
 from harness.rundir import RunDir, new_run_dir
+from harness.swarm import DEFAULT_PORT, Swarm, check_port
 
 
 def _console(*, stderr: bool) -> Console:
@@ -120,29 +121,96 @@ def check(
 
 
 @tokenswarm.command()
-@click.argument("plan")
+@click.argument("plan", required=False)
 @_plan_options
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of run directories (runs).")
-@click.option("--workers", type=click.IntRange(1, 64), default=1, help="Processes that share the load (1).")
-def run(plan: str, settings: tuple[str, ...], targets: Path | None, out: Path, workers: int) -> int:
+@click.option("--workers", type=click.IntRange(1, 64), default=1, help="Processes on this host (1).")
+@click.option("--ui", is_flag=True, help="Also serve Locust's web UI while it runs.")
+@click.option("--web-host", default="127.0.0.1", help="Where the web UI listens (127.0.0.1).")
+@click.option("--web-port", type=click.IntRange(1, 65535), default=8089, help="Its port (8089).")
+@click.option("--master", is_flag=True, help="Load is made by workers on other hosts; this one leads and collects.")
+@click.option("--expect-workers", type=click.IntRange(1, 10_000), default=1, help="With --master: how many (1).")
+@click.option("--master-bind-host", default="0.0.0.0", help="With --master: where it listens (all addresses).")  # noqa: S104
+@click.option("--worker", is_flag=True, help="Serve a master on another host: no PLAN, it comes from there.")
+@click.option("--master-host", help="With --worker: where the master is.")
+@click.option("--master-port", type=click.IntRange(1, 65535), default=DEFAULT_PORT, help="The master's port (5557).")
+@click.option("--redis", envvar="TOKENSWARM_REDIS", help="Redis URL for the journals of workers on other hosts.")
+def run(
+    plan: str | None,
+    settings: tuple[str, ...],
+    targets: Path | None,
+    out: Path,
+    *,
+    master: bool,
+    worker: bool,
+    **options: Any,
+) -> int:
     """Run PLAN and print the run directory as the last line of stdout.
 
     Example: tokenswarm run plan.yaml --set repeats=5 --out runs
+
+    On many hosts: tokenswarm run plan.yaml --master --expect-workers 2 --redis redis://HOST, and on each of the others
+    tokenswarm run --worker --master-host MASTER --redis redis://HOST
     """
+    if worker:
+        return _serve_master(plan, out, options)
+    if plan is None:
+        raise UsageFault("run: no PLAN given", "name a plan file or suite:NAME; only a --worker has none")
     checked = _checked(plan, settings, targets)
     launch.check_runnable(checked)
-    _check_keys(checked)
-    _warn_of_load(checked, workers)
+    swarm = _swarm(options, master=master)
+    if not master:
+        _check_keys(checked)  # the workers of other hosts have their own
+    _warn_of_load(checked, swarm.workers)
     run_dir = new_run_dir(out, checked.name)
     _err.print(f"run directory: {run_dir.root}", markup=False, highlight=False)
     try:
-        code = _run_and_finish(checked, run_dir, workers)
+        code = _run_and_finish(checked, run_dir, swarm)
     except OSError as error:  # a full disk, most likely
         hint = f"what was measured is kept: free some space, then `tokenswarm analyze {run_dir.root}`"
         _complain(f"{error.filename or run_dir.root}: {error.strerror or error}", hint)
         code = 1
     click.echo(run_dir.root)
     return code
+
+
+def _swarm(options: dict[str, Any], *, master: bool) -> Swarm:
+    from harness.collect import check_redis  # noqa: PLC0415
+
+    web = (options["web_host"], options["web_port"]) if options["ui"] else None
+    if not master:
+        return Swarm(local=options["workers"], web=web)
+    swarm = Swarm(
+        expected=options["expect_workers"],
+        bind_host=options["master_bind_host"],
+        port=options["master_port"],
+        redis=options["redis"],
+        web=web,
+    )
+    if swarm.redis:
+        check_redis(swarm.redis)
+    trouble = check_port(swarm)
+    if trouble is not None:
+        raise UsageFault(f"--master: cannot listen: {trouble}", "end the other master, or choose another --master-port")
+    return swarm
+
+
+def _serve_master(plan: str | None, out: Path, options: dict[str, Any]) -> int:
+    """A worker's part: 0 when the master's run was served to its end."""
+    from harness.worker_loop import serve  # noqa: PLC0415
+
+    host = options["master_host"]
+    if plan is not None:
+        raise UsageFault(f"run --worker: {plan}: a worker gets its plan from the master", "leave the plan out")
+    if host is None:
+        raise UsageFault("run --worker: no --master-host given", "name the host where `run PLAN --master` is started")
+
+    def tell(text: str) -> None:
+        _err.print(text, markup=False, highlight=False)
+
+    served = serve(host, options["master_port"], out, options["redis"], tell)
+    tell(f"served {served.repeats} repeats")
+    return 130 if served.interrupted else 0 if served.done else 1
 
 
 def _workers(plan: Plan) -> int | None:
@@ -164,11 +232,17 @@ def _warn_of_load(plan: Plan, workers: int) -> None:
         _err.print(f"hint: add --workers {needed}", markup=False, highlight=False)
 
 
-def _run_and_finish(plan: Plan, run_dir: RunDir, workers: int) -> int:
+def _run_and_finish(plan: Plan, run_dir: RunDir, swarm: Swarm) -> int:
     with _progress() as watch:
-        ending = launch.run(plan, run_dir, workers, watch)
+        ending = launch.run(plan, run_dir, swarm, watch)
     for missing in ending.missing:
         _err.print(f"missing: {missing}", markup=False, highlight=False)
+    if swarm.expected and not any(run_dir.journals.glob("*.jsonl")):
+        _complain(
+            "the journals are on the workers' hosts, since there was no --redis",
+            f"copy their run folders here, then: tokenswarm collect FOLDER... --into {run_dir.root}",
+        )
+        return {"interrupted": 130, "failed": 1}.get(ending.ended, 0)
     code = _finish(run_dir)
     return {"interrupted": 130, "failed": 1}.get(ending.ended, code)
 
@@ -201,6 +275,22 @@ def calibrate(*, quick: bool, as_json: bool) -> None:
     click.echo(f"and {found.streams_within_5ms} within 5 ms; {found.chunks_per_s:,.0f} chunks/s at most")
     click.echo(f"bias: {found.ttft_bias_s * 1e3:.3f} ms on TTFT, {found.itl_bias_s * 1e3:.3f} ms on ITL (median)")
     tell(f"kept in {path}")
+
+
+@tokenswarm.command()
+@click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--into", required=True, type=click.Path(path_type=Path), help="The run directory that gets everything.")
+def collect(folders: tuple[Path, ...], into: Path) -> int:
+    """Merge run folders that were copied from workers' hosts into one run directory, then analyse it.
+
+    Example: tokenswarm collect host1/20261124T... host2/20261124T... --into runs/chat/20261124T...
+    """
+    from harness.merge import merge  # noqa: PLC0415
+
+    merge(folders, into)
+    code = _finish(RunDir(into))
+    click.echo(into)
+    return code
 
 
 def _checked(plan: str, settings: tuple[str, ...], targets: Path | None) -> Plan:
@@ -263,39 +353,55 @@ def analyze(source: Path, as_json: bool) -> int:  # noqa: FBT001
 
 
 @tokenswarm.command()
-@click.argument("run_dirs", metavar="RUN_DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("sources", metavar="RUN_DIR|CSV_PREFIX...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="File to write (report.html in the first RUN_DIR).")
-def report(run_dirs: tuple[Path, ...], out: Path | None) -> None:
-    """One self-contained HTML file; it needs no network to open. Prints its path.
+def report(sources: tuple[Path, ...], out: Path | None) -> None:
+    """One self-contained HTML file of runs, or of plain Locust CSV; it needs no network to open. Prints its path.
 
     Example: tokenswarm report runs/demo/* --out demo.html
     """
     from analysis.report import write_report  # noqa: PLC0415
-    from analysis.summarise import summarise  # noqa: PLC0415
+    from analysis.summarise import read_source  # noqa: PLC0415
 
-    target = out or RunDir(run_dirs[0]).report
-    write_report([summarise(RunDir(root)) for root in run_dirs], target)
+    first = sources[0]
+    beside = RunDir(first).report if first.is_dir() else first.with_name(f"{first.name}_report.html")
+    target = out or beside
+    write_report([read_source(source) for source in sources], target)
     click.echo(target)
 
 
 @tokenswarm.command()
-@click.argument("run_dir", metavar="RUN_DIR", type=click.Path(path_type=Path))
+@click.argument("run_dirs", metavar="RUN_DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--gate", "gates", multiple=True, metavar="EXPR", help="Fail (exit 3) beyond this, as ttft.p95:+10%.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def compare(run_dir: Path, as_json: bool) -> int:  # noqa: FBT001
-    """The targets of a run against one another, metric by metric.
+def compare(run_dirs: tuple[Path, ...], gates: tuple[str, ...], as_json: bool) -> int:  # noqa: FBT001
+    """The targets of one run against one another, or runs against the first, metric by metric.
 
-    Example: tokenswarm compare runs/demo/20260101T000000Z-ab12
+    Example: tokenswarm compare runs/chat/MONDAY runs/chat/TUESDAY --gate ttft.p95:+10% --gate goodput:-5%
     """
-    from analysis.summarise import summarise  # noqa: PLC0415
-    from analysis.wording import sentence  # noqa: PLC0415
+    from analysis.compare import compare_runs  # noqa: PLC0415
+    from analysis.gates import against_first, read_gate, within_run  # noqa: PLC0415
+    from analysis.summarise import read_source  # noqa: PLC0415
+    from analysis.wording import gate_sentence, sentence  # noqa: PLC0415
 
-    summary, _ = summarise(RunDir(run_dir))
+    rules = [read_gate(text) for text in gates]
+    first, *others = (read_source(run_dir)[0] for run_dir in run_dirs)
+    found = compare_runs(first, others) if others else first.comparisons
+    judged = against_first(rules, first, others) if others else within_run(rules, first.results)
+    if rules and not judged:
+        raise UsageFault(f"--gate: {gates[0]}: one target alone in {run_dirs[0]}", "name a second RUN_DIR")
     if as_json:
-        click.echo(_json([msgspec.to_builtins(found) for found in summary.comparisons]))
+        click.echo(_json({"comparisons": msgspec.to_builtins(found), "gates": msgspec.to_builtins(judged)}))
     else:
-        for found in summary.comparisons:
-            click.echo(f"{found.workload}, stage {found.stage}: {sentence(found)}")
-    return 3 if summary.validity.verdict == "invalid" else 0
+        for each in found:
+            click.echo(f"{each.workload}, stage {each.stage}: {sentence(each)}")
+        for gate in judged:
+            click.echo(gate_sentence(gate))
+    for summary in (first, *others):
+        if summary.validity.verdict == "invalid":
+            _err.print(f"invalid: {summary.run}", markup=False, highlight=False)
+    failed = any(not gate.met for gate in judged)
+    return 3 if failed or any(each.validity.verdict == "invalid" for each in (first, *others)) else 0
 
 
 @tokenswarm.command()

@@ -27,6 +27,14 @@ def describe_environment() -> dict[str, Any]:
     }
 
 
+def boot_id() -> str | None:
+    """What tells one booted machine from another, network namespaces of it aside; None where the system has none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+
+
 def now_utc() -> str:
     """The wall time as ISO 8601 in UTC, to the millisecond."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -16,7 +16,15 @@ from harness.sample import SCHEMA, Footer, Header, Sample, encode
 class Journal:
     """The journal of one worker, open for appending. The header is written when it is made."""
 
-    def __init__(self, path: Path, run: str, worker: str, repeat: int, share: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        run: str,
+        worker: str,
+        repeat: int,
+        share: tuple[int, int],
+        clock: tuple[int, int | None] = (0, None),
+    ) -> None:
         self.path = path
         self.samples = 0
         self.header = Header(
@@ -29,6 +37,8 @@ class Journal:
             mono_ns=time.monotonic_ns(),
             pid=os.getpid(),
             host=socket.gethostname(),
+            clock_offset_ns=clock[0],
+            clock_error_ns=clock[1],
         )
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)

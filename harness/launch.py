@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +16,16 @@ import msgspec
 import yaml
 
 from harness.arrivals import expected_arrivals
+from harness.collect import redacted_url
 from harness.environment import describe_environment, now_utc
 from harness.errors import UsageFault
+from harness.gather import collector_of
 from harness.plan import Plan, cells
 from harness.plan_file import dump_plan
-from harness.planned import to_environment, with_simulator
+from harness.planned import read_lost, with_simulator
 from harness.probe import network_floors
 from harness.rundir import LOCUST_CSV_PARTS, RunDir
+from harness.swarm import Command, Swarm, clean_environment, commands
 
 _LOOK_S = 0.25
 _GRACE_S = 30.0
@@ -70,7 +70,7 @@ def check_runnable(plan: Plan) -> None:
             raise UsageFault(message, "remove `budget`, and bound the run by its stages")
 
 
-def run(plan: Plan, run_dir: RunDir, workers: int, watch: Callable[[Progress], None]) -> Ending:
+def run(plan: Plan, run_dir: RunDir, swarm: Swarm, watch: Callable[[Progress], None]) -> Ending:
     """Run every repeat. Never loses what was measured: whatever happens, run.json says how it ended.
 
     Ctrl-C is passed on to Locust, which drains; the ending is then `interrupted`.
@@ -78,15 +78,17 @@ def run(plan: Plan, run_dir: RunDir, workers: int, watch: Callable[[Progress], N
     run_dir.plan.write_text(dump_plan(plan), encoding="utf-8")
     ending = Ending()
     record = {"schema": 1, "run": run_dir.name, "plan": plan.name, "started_utc": now_utc()}
-    record |= {"environment": describe_environment(), "commands": [], "workers_per_repeat": workers}
+    record |= {"environment": describe_environment(), "commands": [], "workers_per_repeat": swarm.workers}
+    record |= {"hosts": bool(swarm.expected), "redis": None if swarm.redis is None else redacted_url(swarm.redis)}
     _write_run_json(run_dir, record, ended="running", ending=ending)
     start_s = time.monotonic()
     try:
-        with simulator_of(plan, run_dir) as url:
+        host = swarm.bind_host if swarm.expected else "127.0.0.1"
+        with simulator_of(plan, run_dir, host) as url, collector_of(run_dir, swarm, ending.missing):
             record["simulator_url"] = url
             record["network"] = network_floors(with_simulator(plan, url).targets)
             for repeat in range(1, plan.repeats + 1):
-                _run_repeat(plan, run_dir, repeat, workers, url, record, ending, watch, start_s)
+                _run_repeat(plan, run_dir, repeat, swarm, url, record, ending, watch, start_s)
                 if ending.ended in ("interrupted", "failed"):
                     break
         _collect_csv(run_dir, plan.repeats)
@@ -109,19 +111,16 @@ def _run_repeat(
     plan: Plan,
     run_dir: RunDir,
     repeat: int,
-    workers: int,
+    swarm: Swarm,
     url: str | None,
     record: dict[str, Any],
     ending: Ending,
     watch: Callable[[Progress], None],
     start_s: float,
 ) -> None:
-    commands = _commands(plan, run_dir, repeat, workers)
-    record["commands"] += [" ".join(command) for _, command in commands]
-    group = {
-        name: _start(command, run_dir, name, to_environment(run_dir, repeat, share, url))
-        for (name, command), share in zip(commands, _shares(workers), strict=True)
-    }
+    started = commands(plan, run_dir, repeat, swarm, url)
+    record["commands"] += [" ".join(command.words) for command in started]
+    group = {command.name: _start(command, run_dir) for command in started}
     follower = _Follower(run_dir, plan, repeat, start_s)
     try:
         interrupted = _wait(group, plan, follower, watch, ending)
@@ -132,6 +131,7 @@ def _run_repeat(
         ending.workers.append(entry)
         if process.returncode != 0 and not interrupted:
             ending.missing.append(f"{name}: {_ending_of(process.returncode)}; see locust/{name}.log")
+    ending.missing += read_lost(run_dir, repeat) if swarm.expected else []
     if interrupted:
         ending.ended = "interrupted"
     elif all(process.returncode not in (0, -signal.SIGKILL) for process in group.values()):
@@ -142,42 +142,15 @@ def _ending_of(code: int) -> str:
     return f"ended by signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
-def _shares(workers: int) -> list[tuple[int, int]]:
-    """One process is its own worker; several have a master before them, which sends nothing."""
-    return [(0, 1)] if workers == 1 else [(0, workers), *((k, workers) for k in range(workers))]
-
-
-def _commands(plan: Plan, run_dir: RunDir, repeat: int, workers: int) -> list[tuple[str, list[str]]]:
-    """The name and command of each process of a repeat, the master first."""
-    locustfile = str(files("locustfiles").joinpath("planned.py"))
-    plain = [sys.executable, "-m", "locust", "-f", locustfile, "--headless", "--stop-timeout", f"{plan.drain_s:g}"]
-    plain += ["--exit-code-on-error", "0", "--loglevel", "WARNING"]
-    csv = ["--csv", str(run_dir.locust_logs / f"r{repeat}"), "--csv-full-history", "--only-summary"]
-    if workers == 1:
-        return [(f"r{repeat}-w0", plain + csv)]
-    port = str(_free_port())
-    master = ["--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port]
-    master += ["--expect-workers", str(workers), "--expect-workers-max-wait", "60"]
-    worker = ["--worker", "--master-host", "127.0.0.1", "--master-port", port]
-    plain_worker = [part for part in plain if part != "--headless"]
-    each = [(f"r{repeat}-w{k}", plain_worker + worker) for k in range(workers)]
-    return [(f"r{repeat}-master", plain + csv + master), *each]
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-def _start(command: list[str], run_dir: RunDir, name: str, variables: dict[str, str]) -> subprocess.Popen[bytes]:
+def _start(command: Command, run_dir: RunDir) -> subprocess.Popen[bytes]:
     """In a session of its own, so that a Ctrl-C on the terminal reaches it through us and only once."""
-    with (run_dir.locust_logs / f"{name}.log").open("wb") as log:
+    with (run_dir.locust_logs / f"{command.name}.log").open("wb") as log:
         return subprocess.Popen(  # noqa: S603
-            command,
+            command.words,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=os.environ | variables,
+            env=clean_environment(command.variables),
             start_new_session=True,
         )
 
@@ -286,14 +259,25 @@ def _collect_csv(run_dir: RunDir, repeats: int) -> None:
 
 
 @contextmanager
-def simulator_of(plan: Plan, run_dir: RunDir) -> Iterator[str | None]:
+def simulator_of(plan: Plan, run_dir: RunDir, host: str = "127.0.0.1") -> Iterator[str | None]:
     """The embedded simulator for as long as the block lasts, if the plan has a simulated target. Yields its URL."""
     if not any(target.simulated for target in plan.targets):
         yield None
         return
     config = run_dir.root / "simulator.yaml"
     config.write_text(yaml.safe_dump(plan.simulator, sort_keys=False), encoding="utf-8")
-    command = [sys.executable, "-m", "harness", "simulate", "--port", "0", "--truth", str(run_dir.truth)]
+    command = [
+        sys.executable,
+        "-m",
+        "harness",
+        "simulate",
+        "--host",
+        host,
+        "--port",
+        "0",
+        "--truth",
+        str(run_dir.truth),
+    ]
     command += [str(config)] if plan.simulator else []
     log_path = run_dir.root / "simulator.log"
     with log_path.open("wb") as log:
@@ -301,7 +285,7 @@ def simulator_of(plan: Plan, run_dir: RunDir) -> Iterator[str | None]:
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, start_new_session=True
         )
     try:
-        yield _ready_url(process, log_path)
+        yield _ready_url(process, log_path).replace("//0.0.0.0:", "//127.0.0.1:")
     finally:
         _stop({"simulator": process}, signal.SIGTERM, 10)
         if process.stdout is not None:

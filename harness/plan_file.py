@@ -47,6 +47,11 @@ def _with_traces_beside(source: str, plan: Plan) -> Plan:
     return msgspec.structs.replace(plan, stages=settled(plan.stages), workloads=workloads)
 
 
+def plan_of_text(text: str, place: str) -> Plan:
+    """The plan in a YAML text whose paths need no settling. `place` names it in errors. Raises UsageFault."""
+    return plan_of(_mapping(text, place), place)
+
+
 def plan_of(document: Mapping[str, Any], place: str) -> Plan:
     """The plan that a mapping means. `place` names it in errors. Raises UsageFault."""
     document = dict(document)

@@ -1,4 +1,5 @@
-"""What a Locust process needs to know of the run it is part of, handed over in environment variables."""
+"""What a Locust process needs to know of the run it is part of. On this host it is handed over in environment
+variables; to other hosts in the text of the locustfile that the master sends them."""
 
 from __future__ import annotations
 
@@ -8,41 +9,90 @@ from pathlib import Path
 
 import msgspec
 
+from harness import __version__
+from harness.errors import UsageFault
 from harness.plan import SIMULATED, Plan
-from harness.plan_file import read_plan
+from harness.plan_file import plan_of_text, read_plan
 from harness.rundir import RunDir
 
 RUN_DIR = "TOKENSWARM_RUN_DIR"
 REPEAT = "TOKENSWARM_REPEAT"
 SHARE = "TOKENSWARM_SHARE"
 SIMULATOR_URL = "TOKENSWARM_SIMULATOR_URL"
+HANDED_OVER = "TOKENSWARM_HANDED_OVER"
+OUT = "TOKENSWARM_OUT"
+REDIS = "TOKENSWARM_REDIS"
+MASTER_HOST = "TOKENSWARM_MASTER_HOST"
+DONE_FILE = "TOKENSWARM_DONE_FILE"
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """One process's part of a run: the plan, the repeat (from 1), and its share (k, n)."""
+    """One process's part of a run: the plan, the repeat (from 1), and its share (k, n). A worker on another host has no
+    share until its master gives it one. `local_simulator` is the URL of the embedded simulator, `last` tells the last
+    repeat, `boot_id` the machine that the master runs on."""
 
     run_dir: RunDir
     plan: Plan
     repeat: int
-    share: tuple[int, int]
+    share: tuple[int, int] | None
+    simulator_url: str | None = None
+    redis: str | None = None
+    last: bool = False
+    boot_id: str | None = None
 
-    @property
-    def worker(self) -> str:
-        """The worker's name: it names the journal."""
-        return f"r{self.repeat}-w{self.share[0]}"
+
+class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
+    """What a master tells the workers of other hosts. No secret is in it: `plan` names variables only."""
+
+    run: str
+    plan: str
+    repeat: int
+    last: bool
+    simulator_port: int | None
+    version: str
+    boot_id: str | None
+
+    def as_locustfile(self) -> str:
+        """The locustfile that carries it."""
+        text = msgspec.json.encode(self).decode()
+        lines = [
+            '"""A run of tokenswarm, as its master hands it to workers."""',
+            "import os",
+            f"os.environ.setdefault({HANDED_OVER!r}, {text!r})",
+            "from locustfiles.planned import *",
+        ]
+        return "\n".join(lines) + "\n"
 
 
 def assignment_from_environment() -> Assignment:
-    """What `to_environment` wrote."""
-    run_dir = RunDir(Path(os.environ[RUN_DIR]))
-    k, _, n = os.environ[SHARE].partition("/")
-    plan = with_simulator(read_plan(str(run_dir.plan)), os.environ.get(SIMULATOR_URL))
-    return Assignment(run_dir, plan, int(os.environ[REPEAT]), (int(k), int(n)))
+    """What `to_environment`, or else a master on another host, said. Raises UsageFault where the versions differ."""
+    if RUN_DIR in os.environ:
+        run_dir = RunDir(Path(os.environ[RUN_DIR]))
+        k, _, n = os.environ[SHARE].partition("/")
+        url = os.environ.get(SIMULATOR_URL)
+        plan = with_simulator(read_plan(str(run_dir.plan)), url)
+        share = (int(k), int(n))
+        return Assignment(run_dir, plan, int(os.environ[REPEAT]), share, url, os.environ.get(REDIS))
+    return _from_master(msgspec.json.decode(os.environ[HANDED_OVER], type=HandedOver))
+
+
+def _from_master(handed: HandedOver) -> Assignment:
+    if handed.version != __version__:
+        message = f"this worker has tokenswarm {__version__}, its master {handed.version}: they must be the same"
+        raise UsageFault(message, f"install tokenswarm {handed.version} on this host")
+    name, _, start = handed.run.partition("/")
+    run_dir = RunDir(Path(os.environ.get(OUT, "runs")) / name / start)
+    run_dir.journals.mkdir(parents=True, exist_ok=True)
+    port = handed.simulator_port
+    url = None if port is None else f"http://{os.environ.get(MASTER_HOST, '127.0.0.1')}:{port}"
+    plan = with_simulator(plan_of_text(handed.plan, "the master's plan"), url)
+    redis = os.environ.get(REDIS)
+    return Assignment(run_dir, plan, handed.repeat, None, url, redis, handed.last, handed.boot_id)
 
 
 def to_environment(run_dir: RunDir, repeat: int, share: tuple[int, int], simulator_url: str | None) -> dict[str, str]:
-    """The variables for one Locust process."""
+    """The variables for one Locust process on this host."""
     variables = {RUN_DIR: str(run_dir.root.resolve()), REPEAT: str(repeat), SHARE: f"{share[0]}/{share[1]}"}
     return variables | ({SIMULATOR_URL: simulator_url} if simulator_url else {})
 
@@ -64,3 +114,14 @@ def _simulated_url(base_url: str, dialect: str, url: str) -> str:
     """What an official SDK would be given: OpenAI and Jina want the `/v1`, Anthropic and Google do not."""
     prefix = f"{url}/{base_url.removeprefix(SIMULATED).strip('/')}"
     return prefix if dialect in ("anthropic-messages", "google-generate") else f"{prefix}/v1"
+
+
+def write_lost(run_dir: RunDir, repeat: int, lost: list[str]) -> None:
+    """Leave word for the launcher."""
+    run_dir.lost(repeat).write_bytes(msgspec.json.encode(lost))
+
+
+def read_lost(run_dir: RunDir, repeat: int) -> list[str]:
+    """What the master of a repeat said of workers that were lost."""
+    path = run_dir.lost(repeat)
+    return msgspec.json.decode(path.read_bytes(), type=list[str]) if path.exists() else []

@@ -48,6 +48,10 @@ class RunDir:
         """The folder of what each Locust process wrote: its CSV of a repeat, and its log."""
         return self.root / "locust"
 
+    def lost(self, repeat: int) -> Path:
+        """What the master of a repeat noted of workers that it lost."""
+        return self.locust_logs / f"r{repeat}_lost.json"
+
     def locust_csv(self, part: str) -> Path:
         """One of Locust's four files: stats, stats_history, failures, exceptions."""
         return self.root / f"locust_{part}.csv"

@@ -113,7 +113,9 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="h
     """First line of a journal: who wrote it, and the anchors that turn its relative times into others.
 
     `mono_ns` and `wall_ns` were read together: absolute monotonic time = mono_ns + sample time, and wall time =
-    wall_ns + sample time. `share` (k, n) says that this worker was the k-th of n.
+    wall_ns + sample time. `share` (k, n) says that this worker was the k-th of n. `clock_offset_ns` is how far this
+    host's wall clock was ahead of the master's, known to `clock_error_ns` (None: not measured, as on the master's own
+    machine).
     """
 
     schema: int
@@ -125,6 +127,8 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="h
     mono_ns: int
     pid: int
     host: str
+    clock_offset_ns: int = 0
+    clock_error_ns: int | None = None
 
 
 class Footer(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="footer"):

@@ -8,6 +8,7 @@ from locust import LoadTestShape
 from locust.user.users import User
 
 from harness import garbage
+from harness.master_side import MasterSide
 from harness.plan import Cell
 
 BEGIN = "tokenswarm-begin"  # the message that tells all workers when an open cell begins, by the wall clock
@@ -25,6 +26,7 @@ class PlannedShape(LoadTestShape):
     abstract = True
     steps: list[tuple[Cell, type[User]]]
     workers: int = 1
+    master: MasterSide | None = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,6 +44,9 @@ class PlannedShape(LoadTestShape):
             return None
         cell, user = self.steps[self._step]
         now_s = time.monotonic()
+        if self.master is not None:
+            self.workers = self.master.share_out()
+            self.master.look()
         if self._began_s is None:
             self._began_s = now_s
             self._announce(cell)

@@ -12,7 +12,7 @@ import secrets
 import time
 from argparse import _ArgumentGroup
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import gevent
 import locust.stats
@@ -37,6 +37,7 @@ from harness.sample import Outcome, Sample
 from harness.transport import Connection, endpoint_of
 
 SIMULATOR_KEY = "sim-key"
+_LATE_PROMPTS = 5_000_000
 MOST_WORKERS = 1024  # stock Locust does not tell a worker how many there are: prompts are striped for this many
 DRAIN_S = 30.0  # Locust would cut requests at the stop and never report them; `--stop-timeout` sets another limit
 _PAUSE_AFTER_NO_CONTACT_S = 0.1
@@ -85,7 +86,8 @@ class Recorder:
         k, n = self.share
         count = self._prompts.get((target, workload.name, stage), 0)
         self._prompts[target, workload.name, stage] = count + 1
-        return self.prompt_at(target, workload, stage, k + n * count)
+        index = k + n * count if k < n else _LATE_PROMPTS + k + MOST_WORKERS * count  # k >= n: a worker that came late
+        return self.prompt_at(target, workload, stage, index)
 
     def prompt_at(self, target: str, workload: Workload, stage: int, index: int) -> Prompt:
         """The prompt of that number, alike for every target. Repeats and stages differ, so that no cache of an earlier
@@ -143,6 +145,12 @@ def stop_loudly(environment: Environment, message: str) -> None:
     environment.process_exit_code = 1
     if environment.runner is not None:
         gevent.spawn(environment.runner.quit)
+
+
+def refuse(fault: UsageFault) -> NoReturn:
+    """End this process before it has begun: two lines, exit code 2."""
+    os.write(2, f"error: {fault.message}\nhint: {fault.hint}\n".encode())
+    raise SystemExit(2) from None
 
 
 class AskingUser(User):
@@ -305,11 +313,10 @@ def _prepare(environment: Environment, **_: Any) -> None:
     try:
         for user in providers:
             key_of(cell_of_options(user, environment.parsed_options, environment.host or user.host).target)
-    except (UsageFault, ValueError) as fault:
-        message = fault.message if isinstance(fault, UsageFault) else str(fault)
-        hint = fault.hint if isinstance(fault, UsageFault) else "see `locust --help`, group tokenswarm"
-        os.write(2, f"error: {message}\nhint: {hint}\n".encode())
-        raise SystemExit(2) from None
+    except UsageFault as fault:
+        refuse(fault)
+    except ValueError as error:
+        refuse(UsageFault(str(error), "see `locust --help`, group tokenswarm"))
 
 
 @events.quit.add_listener

@@ -1,20 +1,28 @@
 """Runs a plan: one User class for each cell, and the shape that goes through them. Started by `tokenswarm run`."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 from locust import events
 from locust.env import Environment
+from locust.runners import MasterRunner
 
 from harness.carry import carry_in, carry_out
-from harness.cell_users import ClosedCellUser, OpenCellUser, WorkerSide
+from harness.cell_users import ClosedCellUser, OpenCellUser
+from harness.errors import UsageFault
+from harness.master_side import MasterSide
 from harness.plan import cells
-from harness.planned import assignment_from_environment
+from harness.planned import DONE_FILE, assignment_from_environment
 from harness.shape import BEGIN, PlannedShape
-from harness.stamps import wall_offset_ns
+from harness.user import refuse
+from harness.worker_side import PING, SHARE, WorkerSide
 
-assignment = assignment_from_environment()
-side = WorkerSide(assignment, os.environ.get("TOKENSWARM_SIMULATOR_URL"))
+try:
+    assignment = assignment_from_environment()
+except UsageFault as fault:
+    refuse(fault)
+side = WorkerSide(assignment)
 STEPS = [
     (
         cell,
@@ -33,7 +41,7 @@ class Shape(PlannedShape):
     """The cells of this repeat."""
 
     steps = STEPS
-    workers = assignment.share[1]
+    workers = 1 if assignment.share is None else assignment.share[1]
 
 
 @events.test_start.add_listener
@@ -43,15 +51,20 @@ def _carry_in(environment: Environment, **_: Any) -> None:
 
 @events.init.add_listener
 def _prepare(environment: Environment, **_: Any) -> None:
-    if environment.runner is not None:
-        environment.runner.register_message(BEGIN, _begin)
+    runner = environment.runner
     environment.events.quit.add_listener(lambda **_: _finish(environment))
-
-
-def _begin(msg: Any, **_: Any) -> None:
-    side.begin_ns[msg.data["step"]] = msg.data["wall_ns"] - wall_offset_ns()
+    if runner is None:
+        return
+    runner.register_message(BEGIN, lambda msg, **_: side.on_begin(msg))
+    if isinstance(runner, MasterRunner):
+        Shape.master = MasterSide(runner, assignment)
+    else:
+        runner.register_message(SHARE, lambda msg, **_: side.on_share(msg, environment))
+        runner.register_message(PING, lambda msg, **_: side.on_pong(msg))
 
 
 def _finish(environment: Environment) -> None:
     carry_out(environment, assignment.run_dir, assignment.repeat)
     side.close()
+    if assignment.last and DONE_FILE in os.environ:
+        Path(os.environ[DONE_FILE]).touch()

@@ -30,14 +30,23 @@ LAYERS = {
             "simulator",
             "planned",
             "health",
+            "collect",
+            "merge",
+            "relay",
+            "live",
         ),
         2,
     ),
-    **dict.fromkeys(("user", "cell_users", "open_load", "shape", "carry"), 3),
-    **dict.fromkeys(("launch", "estimate", "calibrate", "calibrate_client", "probe"), 4),
+    **dict.fromkeys(("user", "cell_users", "open_load", "worker_side", "master_side", "shape", "carry"), 3),
+    **dict.fromkeys(
+        ("swarm", "gather", "worker_loop", "launch", "estimate", "calibrate", "calibrate_client", "probe"), 4
+    ),
     **dict.fromkeys(("cli", "__main__"), 5),
 }
-MAY_IMPORT_LOCUST = {"harness.user", "harness.cell_users", "harness.shape", "harness.carry"}
+MAY_IMPORT_LOCUST = {
+    *("harness.user", "harness.cell_users", "harness.shape", "harness.carry"),
+    *("harness.worker_side", "harness.master_side", "harness.webui"),
+}
 ANALYSIS_MAY_IMPORT = {"health_record", "plan", "plan_file", "sample", "errors", "rundir", "loopback"}
 HARNESS_MAY_IMPORT_ANALYSIS = {"harness.cli"}
 FORBIDDEN_NAMES = {"utils", "util", "base", "common", "helpers", "manager", "misc"}

@@ -1,0 +1,72 @@
+"""A worker on another host: Locust workers, one for each repeat, until the master's run is over."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.planned import DONE_FILE, MASTER_HOST, OUT, REDIS
+from harness.swarm import clean_environment, worker_command
+
+_FIRST_CONTACT_S = 600.0
+_NEXT_REPEAT_S = 120.0
+_PAUSE_S = 0.3
+_GRACE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Served:
+    """How it ended: repeats served, and whether the master's last one was among them."""
+
+    repeats: int
+    done: bool
+    interrupted: bool
+
+
+def serve(master_host: str, port: int, out: Path, redis: str | None, tell: Callable[[str], None]) -> Served:
+    """Serve one run of a master. Waits ten minutes for it to appear, and two for each next repeat."""
+    out.mkdir(parents=True, exist_ok=True)
+    repeats = 0
+    with tempfile.TemporaryDirectory(prefix="tokenswarm-worker-") as name:
+        done = Path(name) / "done"
+        variables = {OUT: str(out.resolve()), MASTER_HOST: master_host, DONE_FILE: str(done)}
+        variables |= {REDIS: redis} if redis else {}
+        last_s = time.monotonic()
+        while not done.exists():
+            patience_s = _NEXT_REPEAT_S if repeats else _FIRST_CONTACT_S
+            if time.monotonic() - last_s > patience_s:
+                tell(f"{master_host}:{port}: no master for {patience_s:.0f} s")
+                return Served(repeats, done=False, interrupted=False)
+            tell(f"waiting for the master at {master_host}:{port}")
+            code = _one(worker_command(master_host, port), clean_environment(variables))
+            if code is None:
+                return Served(repeats, done=False, interrupted=True)
+            if code == 2:
+                return Served(repeats, done=False, interrupted=False)
+            if code == 0:
+                repeats += 1
+                last_s = time.monotonic()
+            time.sleep(_PAUSE_S)
+    return Served(repeats, done=True, interrupted=False)
+
+
+def _one(command: list[str], environment: dict[str, str]) -> int | None:
+    """One Locust worker, to its end. None: the user stopped it; it has then drained."""
+    process = subprocess.Popen(  # noqa: S603
+        command, stdin=subprocess.DEVNULL, env=environment, start_new_session=True
+    )
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        return None

@@ -1,0 +1,136 @@
+"""One worker process's side of a planned run: its share, its clock, its recorder, its relay."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import gevent
+from locust.env import Environment
+
+from harness import garbage
+from harness.environment import boot_id
+from harness.journal import Journal
+from harness.plan import Cell
+from harness.planned import Assignment
+from harness.relay import Shipper
+from harness.stamps import wall_offset_ns
+from harness.user import SIMULATOR_KEY, Recorder, key_of
+
+SHARE = "tokenswarm-share"  # master to worker: which part of the load is yours
+PING = "tokenswarm-ping"  # worker to master and back: what is your wall clock?
+_PINGS = 7
+_PATIENCE_S = 15.0
+_SHIP_DRAIN_S = 20.0
+
+
+class WorkerSide:
+    """What a process knows and has opened. Times are absolute, monotonic. Nothing is opened before the first user
+    starts: after any fork."""
+
+    def __init__(self, assignment: Assignment) -> None:
+        self.assignment = assignment
+        self.plan = assignment.plan
+        self.share = assignment.share
+        self.begin_ns: dict[int, int] = {}
+        self._taken: set[int] = set()
+        self._recorder: Recorder | None = None
+        self._shippers: list[Shipper] = []
+        self._pongs: list[tuple[int, int]] = []  # (round trip, offset) of each answer
+
+    def recorder(self, environment: Environment) -> Recorder:
+        """The recorder, and with it the journal, the watch over this process and the relay. Waits for the share."""
+        self._wait_for_share(environment)
+        if self._recorder is None:
+            self._recorder = self._opened(environment)
+        return self._recorder
+
+    def key(self, cell: Cell) -> str | None:
+        """The key of a cell's target."""
+        url = self.assignment.simulator_url
+        return SIMULATOR_KEY if url is not None and cell.target.base_url.startswith(url) else key_of(cell.target)
+
+    def taken(self, step: int) -> bool:
+        """Whether an open cell's schedule is already being sent by this worker; from now on it is."""
+        before = step in self._taken
+        self._taken.add(step)
+        return before
+
+    def close(self) -> None:
+        """Close what was opened. The relay may take some seconds to bring the last lines over."""
+        if self._recorder is not None:
+            self._recorder.close()
+        for shipper in self._shippers:
+            shipper.stop(_SHIP_DRAIN_S)
+
+    def on_begin(self, msg: Any) -> None:
+        """The master says when an open cell begins, by its own wall clock."""
+        offset_ns, _ = self._clock()
+        self.begin_ns[msg.data["step"]] = msg.data["wall_ns"] + offset_ns - wall_offset_ns()
+
+    def on_share(self, msg: Any, environment: Environment) -> None:
+        """The master says which part is ours. Before anything is sent, the clocks are compared."""
+        share = (int(msg.data["k"]), int(msg.data["n"]))
+        gevent.spawn(self._take_share, share, environment)
+
+    def on_pong(self, msg: Any) -> None:
+        """The master has answered a ping: the offset of the two wall clocks, to half of the round trip."""
+        now_ns, mono_ns = time.time_ns(), time.monotonic_ns()
+        trip_ns = mono_ns - int(msg.data["mono_ns"])
+        self._pongs.append((trip_ns, now_ns - trip_ns // 2 - int(msg.data["master_ns"])))
+
+    def _take_share(self, share: tuple[int, int], environment: Environment) -> None:
+        if self.assignment.boot_id != boot_id() and environment.runner is not None:
+            for _ in range(_PINGS):
+                environment.runner.send_message(PING, {"mono_ns": time.monotonic_ns()})
+                gevent.sleep(0.05)
+            end_s = time.monotonic() + 2.0
+            while len(self._pongs) < _PINGS and time.monotonic() < end_s:
+                gevent.sleep(0.05)
+        self.share = self.share or share
+
+    def _clock(self) -> tuple[int, int | None]:
+        """By how much this host's wall clock is ahead of the master's, and how well that is known: by the fastest
+        answer."""
+        if not self._pongs:
+            return 0, None
+        trip_ns, offset_ns = min(self._pongs)
+        return offset_ns, trip_ns // 2
+
+    def _wait_for_share(self, environment: Environment) -> None:
+        end_s = time.monotonic() + _PATIENCE_S
+        while self.share is None:
+            if time.monotonic() > end_s:
+                message = "the master gave this worker no share of the load"
+                environment.process_exit_code = 1
+                raise RuntimeError(message)
+            gevent.sleep(0.02)
+
+    def _opened(self, environment: Environment) -> Recorder:
+        garbage.hold_back()
+        whose, share = self.assignment, self.share
+        assert share is not None
+        worker = f"r{whose.repeat}-w{share[0]}"
+        run = whose.run_dir.name
+        path = whose.run_dir.journal(worker)
+        recorder = Recorder(
+            run,
+            worker,
+            whose.repeat,
+            share,
+            self.plan.seed,
+            Journal(path, run, worker, whose.repeat, share, self._clock()),
+        )
+        health = whose.run_dir.health
+        if whose.redis and not whose.run_dir.run_json.exists():  # else this is the collecting host's own folder
+            health = health.with_name(f"health-{worker}.jsonl")
+            self._ship(run, {worker: path, health.stem: health})
+        recorder.watch_health(health, environment)
+        return recorder
+
+    def _ship(self, run: str, files: dict[str, Path]) -> None:
+        assert self.assignment.redis is not None
+        self._shippers = [Shipper(self.assignment.redis, run, name, path) for name, path in files.items()]
+        for shipper in self._shippers:
+            shipper.start()
