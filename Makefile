@@ -18,7 +18,8 @@ demo: setup
 	@dir=$$($(BIN)/tokenswarm run suite:demo --out runs) && echo "$$dir/report.html"
 
 test: check
-	$(BIN)/pytest -n 2
+	$(BIN)/pytest -n 2 -m 'not alone'
+	$(BIN)/pytest -m alone
 
 # A real engine: builds llama.cpp's server from source, some 8 minutes the first time.
 LLAMA := .venv-llama

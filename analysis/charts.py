@@ -6,13 +6,14 @@ Names from a plan or a provider are neutralised, since plotly renders some HTML 
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import plotly.graph_objects as go
 
+from analysis.gaps import Whole
 from analysis.quantiles import Floats
 from analysis.samples import Samples
 from analysis.summary import Result, Summary
@@ -39,76 +40,110 @@ def _styled(figure: go.Figure, x: str, y: str) -> go.Figure:
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"family": "system-ui, sans-serif", "size": 13, "color": "#7a828c"},
-        margin={"l": 60, "r": 16, "t": 16, "b": 56},
-        height=340,
-        legend={"orientation": "h", "y": 1.12},
+        margin={"l": 48, "r": 12, "t": 8, "b": 48},
+        height=360,
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         hovermode="closest",
     )
-    grid = {"gridcolor": "rgba(128,128,128,0.2)", "zerolinecolor": "rgba(128,128,128,0.35)", "automargin": True}
+    soft = "rgba(128,128,128,0.35)"
+    grid = {"gridcolor": "rgba(128,128,128,0.2)", "zerolinecolor": soft, "tickcolor": soft, "automargin": True}
     figure.update_xaxes(title=x, **grid)
     figure.update_yaxes(title=y, **grid)
     return figure
 
 
 def distribution(summary: Summary, samples: Samples, metric: str) -> go.Figure | None:
-    """The cumulative distribution of `ttft_s`, `itl_s` or `e2e_s`, a line for each target and workload."""
+    """The cumulative distribution of `ttft_s`, `itl_s` or `e2e_s`, a line for each target and workload. Gaps are those
+    of at most 2000 requests of each, evenly chosen."""
     figure = go.Figure()
     colours = colours_of(summary)
-    table = samples.table[samples.table["outcome"] == "ok"]
-    seen: set[tuple[str, str]] = set()
-    for result in summary.results:
-        key = (result.target, result.workload or "")
-        rows = table[(table["target"] == key[0]) & (table["workload"] == key[1])]
-        values = _values(rows, metric)
-        if key in seen or len(values) == 0:
-            continue
-        seen.add(key)
-        share = np.linspace(0, 1, min(_POINTS, len(values)))
-        name = label(" ".join(key))
-        line = {"color": colours[result.target], "width": 2}
-        figure.add_scatter(x=np.quantile(values, share) * 1000, y=share * 100, name=name, mode="lines", line=line)
-    if not seen:
+    good = samples.table["outcome"] == "ok"
+    workloads = list(dict.fromkeys(result.workload for result in summary.results))
+    for target, workload in dict.fromkeys((result.target, result.workload) for result in summary.results):
+        mine = good & (samples.table["target"] == target) & (samples.table["workload"] == workload)
+        values = _values(samples, np.flatnonzero(mine.to_numpy()), metric)
+        if len(values):
+            share = np.linspace(0, 1, min(_POINTS, len(values)))
+            line = {"color": colours[target], "width": 2, "dash": _DASHES[workloads.index(workload) % len(_DASHES)]}
+            name = label(target if len(workloads) == 1 else f"{target} {workload}")
+            x = np.maximum(np.quantile(values, share) * 1000, _LEAST_MS)
+            figure.add_scatter(x=_short(x), y=_short(share * 100), name=name, mode="lines", line=line)
+    if not figure.data:
         return None
-    _styled(figure, "ms (log scale)", "% of requests or gaps at most")
-    figure.update_xaxes(type="log")
+    _styled(figure, "ms (log scale)", "% at most")
+    _log_axis(figure)
     return figure
 
 
-def _values(rows: pd.DataFrame, metric: str) -> Floats:
-    events = [np.asarray(each, dtype=float) for each in rows["event_ns"]]
-    start = np.asarray(rows["start_ns"].astype(float).to_numpy(), dtype=float)
-    if metric == "e2e_s":
-        return np.asarray((rows["end_ns"].astype(float).to_numpy() - start) / 1e9, dtype=float)
+def _log_axis(figure: go.Figure) -> None:
+    """A logarithmic axis over what lies between the first and the last per cent of any line, with plain ticks."""
+    low = min(line.x[len(line.x) // 100] for line in figure.data) * 0.9
+    high = max(line.x[-1 - len(line.x) // 200] for line in figure.data) * 1.1
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = _STEPS[0] if high / low < 5 else _STEPS[1] if high / low < 1000 else _STEPS[2]
+    ticks = [step * 10.0**decade for decade in decades for step in steps]
+    ticks = [tick for tick in ticks if low <= tick <= high]
+    text = [f"{tick:g}" for tick in ticks]
+    figure.update_xaxes(type="log", range=[math.log10(low), math.log10(high)], tickvals=ticks, ticktext=text)
+
+
+_STEPS: tuple[tuple[float, ...], ...] = ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 5), (1,))
+_DASHES = ("solid", "dash", "dot", "dashdot")
+_LEAST_MS = 1e-3  # a logarithmic axis has no zero; below, no clock here tells times apart
+_MOST_REQUESTS = 2000
+
+
+def _short(values: Floats) -> list[float]:
+    """Numbers with five digits, which is more than a plot shows."""
+    return [float(f"{value:.5g}") for value in values]
+
+
+def _values(samples: Samples, rows: Whole, metric: str) -> Floats:
     if metric == "itl_s":
-        gaps = [np.diff(each) for each in events]
-        return np.asarray(np.concatenate(gaps) / 1e9 if gaps else np.empty(0), dtype=float)
-    first = np.array([each[0] if len(each) else np.nan for each in events], dtype=float)
-    found = (first - start) / 1e9
-    return np.asarray(found[~np.isnan(found)], dtype=float)
+        chosen = np.zeros(len(samples.table), dtype=bool)
+        chosen[rows[:: max(1, len(rows) // _MOST_REQUESTS)]] = True
+        return np.concatenate([np.empty(0), *samples.gaps.of_rows(chosen)]) / 1e9
+    last = "end_ns" if metric == "e2e_s" else "first_event_ns"
+    found = (samples.column(last, rows) - samples.column("start_ns", rows)) / 1e9
+    return found[~np.isnan(found)]
 
 
-def over_time(summary: Summary, samples: Samples) -> go.Figure:
-    """Each request's E2E at the time it started, with failures as crosses; repeats are shaded bands."""
+def over_time(summary: Summary, samples: Samples) -> go.Figure | None:
+    """E2E of at most 1500 requests of each target at the time they started, with failures as crosses; repeats are
+    shaded bands. None where nothing was sent."""
+    sent = ~np.isnan(samples.column("start_ns"))
+    if not sent.any():
+        return None
     figure = go.Figure()
-    table = samples.table
-    origin = float(table["start_abs_ns"].min())
+    origin = float(np.nanmin(samples.on_axis("start_ns")))
+    good = (samples.table["outcome"] == "ok").to_numpy()
     for target, colour in colours_of(summary).items():
-        rows = table[table["target"] == target]
-        rows = rows.iloc[:: max(1, len(rows) // 1500)]
-        good = rows["outcome"] == "ok"
-        for mask, symbol, name in ((good, "circle", target), (~good, "x", f"{target} failed")):
-            here = rows[mask]
-            if len(here):
-                x = (here["start_abs_ns"].astype(float) - origin) / 1e9
-                y = (here["end_ns"] - here["start_ns"]).astype(float) / 1e6
+        mine = sent & (samples.table["target"] == target).to_numpy()
+        for mask, symbol, name in ((mine & good, "circle", target), (mine & ~good, "x", f"{target} failed")):
+            rows = np.flatnonzero(mask)
+            rows = rows[:: max(1, math.ceil(len(rows) / _MARKS))]
+            if len(rows):
+                start = samples.on_axis("start_ns", rows)
+                y = (samples.on_axis("end_ns", rows) - start) / 1e6
                 marker = {"color": colour, "size": 4 if symbol == "circle" else 8, "symbol": symbol}
-                figure.add_scatter(x=x, y=y, name=label(name), mode="markers", marker=marker)
-    for repeat in sorted(int(each) for each in table["repeat"].unique()):
-        rows = table[table["repeat"] == repeat]
-        x0, x1 = ((float(value) - origin) / 1e9 for value in (rows["start_abs_ns"].min(), rows["end_abs_ns"].max()))
-        shade = {"fillcolor": "rgba(128,128,128,0.08)", "line_width": 0, "annotation_text": f"repeat {repeat}"}
-        figure.add_vrect(x0=x0, x1=x1, annotation_position="top left", **shade)
+                x = _short((start - origin) / 1e9)
+                figure.add_scatter(x=x, y=_short(y), name=label(name), mode="markers", marker=marker)
+    _shade_repeats(figure, samples, origin)
     return _styled(figure, "s since the first request", "E2E in ms")
+
+
+_MARKS = 1500
+
+
+def _shade_repeats(figure: go.Figure, samples: Samples, origin: float) -> None:
+    repeat = samples.table["repeat"].to_numpy()
+    for number in np.unique(repeat):
+        rows = np.flatnonzero(repeat == number)
+        start, end = samples.on_axis("start_ns", rows), samples.on_axis("end_ns", rows)
+        if not np.isnan(start).all():
+            x0, x1 = (float(np.nanmin(start)) - origin) / 1e9, (float(end.max()) - origin) / 1e9
+            shade = {"fillcolor": "rgba(128,128,128,0.08)", "line_width": 0, "annotation_text": f"repeat {number}"}
+            figure.add_vrect(x0=x0, x1=x1, annotation_position="top left", **shade)
 
 
 def throughput(results: Sequence[Result], colours: dict[str, str]) -> go.Figure:
@@ -116,7 +151,7 @@ def throughput(results: Sequence[Result], colours: dict[str, str]) -> go.Figure:
     figure = go.Figure()
     for target, colour in colours.items():
         rows = [result for result in results if result.target == target]
-        x, y = [label(place(result)) for result in rows], [result.completed_rps for result in rows]
+        x, y = [label(place(result) or target) for result in rows], [result.completed_rps for result in rows]
         figure.add_bar(x=x, y=y, name=label(target), marker_color=colour)
     return _styled(figure, "", "completed requests/s")
 
@@ -191,6 +226,7 @@ def radar(results: Sequence[Result], colours: dict[str, str]) -> go.Figure:
         )
     _styled(figure, "", "")
     grid = "rgba(128,128,128,0.25)"
-    radial = {"range": [0, 100], "gridcolor": grid}
-    figure.update_layout(polar={"bgcolor": "rgba(0,0,0,0)", "radialaxis": radial, "angularaxis": {"gridcolor": grid}})
+    lines = {"gridcolor": grid, "linecolor": grid, "tickcolor": grid}
+    radial = {"range": [0, 100], **lines}
+    figure.update_layout(polar={"bgcolor": "rgba(0,0,0,0)", "radialaxis": radial, "angularaxis": lines})
     return figure

@@ -1,6 +1,6 @@
-"""Was the load generator itself the bottleneck? From `health.jsonl`, the samples' own lag, and what was dropped.
+"""Was the load generator itself the bottleneck? What `health.jsonl` says of it.
 
-Rows count while requests were under way, worker by worker: the worst worker decides.
+Rows count while their worker was measuring, stage by stage: the worst worker in the worst stage decides.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
+from analysis.samples import Samples
 from analysis.summary import Finding, Result
 from harness.health_record import LAG_BOUNDS_S, Health, decode_health
 from harness.rundir import RunDir
@@ -18,27 +19,60 @@ from harness.rundir import RunDir
 LOOP_LAG_S = 0.005
 STAMPED_LOOP_LAG_S = 0.020  # where the kernel stamps what arrives, only sends are late
 CPU_SHARE = 0.9
-LAG_OF_TTFT = 0.1
-ACHIEVED_SHARE = 0.98
+WAIT_SHARE = 0.1
 GC_PAUSE_S = 0.020
 PORTS_SHARE = 0.8
 MACHINE_SHARE = 0.97
-_FULL_SHARE = 0.9  # rows are a second apart: the fullest moment lies between two of them
-_FEWEST_BEATS = 300  # three seconds: fewer say little
+UNWATCHED_S = 5.0
+_FEWEST_S = 3.0  # a shorter span says little of the CPU
+# What is late belongs to one hiccup of the machine unless there is this much of it, or it comes back.
+HICCUP_COUNT = 20
+HICCUP_SECONDS = 3
+_HINT_FULL = "use more workers (--workers), a machine of its own for the load, or less load"
+_HINT_ROBBED = "end what else runs there, or give the load a machine of its own"
+
+
+@dataclass(frozen=True)
+class Span:
+    """When a worker measured in a stage, in ns after the worker's anchor."""
+
+    worker: str
+    stage: int
+    begin_ns: float
+    end_ns: float
 
 
 @dataclass(frozen=True)
 class Worker:
-    """What the rows of one worker of one repeat amount to, while requests were under way."""
+    """What the rows of one worker of one repeat amount to, while it measured in one stage. `late_beats` and
+    `late_rows`: how many beats were later than `LOOP_LAG_S`, and in how many rows."""
 
     name: str
-    beats: int
+    stage: int
+    span_s: float
+    late_beats: int
+    late_rows: int
     loop_lag_p99_s: float | None
     cpu_share: float | None
+    cpu_wait_share: float | None
     machine_share: float | None
     gc_pause_s: float
     ports_share: float | None
-    most_in_flight: int
+
+    @property
+    def cpu_wanted(self) -> float:
+        """The share of a core that it used or waited for."""
+        return (self.cpu_share or 0) + (self.cpu_wait_share or 0)
+
+    @property
+    def robbed(self) -> bool:
+        """Whether others kept it from running for a good part of the time."""
+        return (self.cpu_wait_share or 0) > WAIT_SHARE
+
+    @property
+    def place(self) -> str:
+        """How findings name it."""
+        return f"worker {self.name}, stage {self.stage}"
 
 
 def read_health(run_dir: RunDir) -> list[Health]:
@@ -56,31 +90,58 @@ def read_health(run_dir: RunDir) -> list[Health]:
     return rows
 
 
-def workers_of(rows: Iterable[Health]) -> list[Worker]:
-    """One record a worker, in order of their names."""
-    busy: dict[str, list[Health]] = {}
-    for row in rows:
-        if row.in_flight:
-            busy.setdefault(row.worker, []).append(row)
-    return [_worker(name, mine) for name, mine in sorted(busy.items())]
+def spans_of(samples: Samples, results: Sequence[Result]) -> list[Span]:
+    """When each worker measured: the steady windows of its cells, in every repeat."""
+    keys = ["target", "workload", "stage", "repeat"]
+    if samples.table.empty:
+        return []
+    windows = {(each.target, each.workload, each.stage): each.window for each in results}
+    due = samples.on_axis("due_ns")
+    arrival = np.where(np.isnan(due), samples.on_axis("start_ns"), due)
+    every = samples.table[[*keys, "worker", "axis_ns"]].assign(arrival=arrival)
+    cells = every.groupby([*keys, "worker"], observed=True, as_index=False).agg({"arrival": "min", "axis_ns": "min"})
+    cells["first"] = cells.groupby(keys, observed=True)["arrival"].transform("min")
+    spans = []
+    for cell in cells.itertuples():
+        window = windows.get((str(cell.target), str(cell.workload), int(cell.stage)))  # type: ignore[arg-type]
+        if window is not None:
+            zero_ns = float(cell.first) - float(cell.axis_ns)  # type: ignore[arg-type]
+            begin_ns, end_ns = zero_ns + window.begin_s * 1e9, zero_ns + window.end_s * 1e9
+            spans.append(Span(str(cell.worker), int(cell.stage), begin_ns, end_ns))  # type: ignore[arg-type]
+    return spans
 
 
-def _worker(name: str, rows: list[Health]) -> Worker:
-    counts = np.zeros(len(LAG_BOUNDS_S) + 1, dtype=np.int64)
+def workers_of(rows: Iterable[Health], spans: Iterable[Span]) -> list[Worker]:
+    """One record for each worker and stage, from the rows whose middle lies in one of its spans; in order of names."""
+    measured: dict[str, list[Span]] = {}
+    for span in spans:
+        measured.setdefault(span.worker, []).append(span)
+    found: dict[tuple[str, int], list[Health]] = {}
     for row in rows:
-        if len(row.loop_lag_counts) == len(counts):
-            counts += np.array(row.loop_lag_counts)
+        middle_ns = row.t_ns - row.span_s * 1e9 / 2
+        for stage in {span.stage for span in measured.get(row.worker, ()) if span.begin_ns <= middle_ns < span.end_ns}:
+            found.setdefault((row.worker, stage), []).append(row)
+    return [_worker(name, stage, mine) for (name, stage), mine in sorted(found.items())]
+
+
+def _worker(name: str, stage: int, rows: list[Health]) -> Worker:
+    known = [row.loop_lag_counts for row in rows if len(row.loop_lag_counts) == len(LAG_BOUNDS_S) + 1]
+    counts = np.array(known, dtype=np.int64).reshape(len(known), len(LAG_BOUNDS_S) + 1)
+    late = counts[:, LAG_BOUNDS_S.index(LOOP_LAG_S) + 1 :].sum(axis=1)
     spans = np.array([row.span_s for row in rows])
     ports = [(row.ephemeral_ports_used or 0) / row.ephemeral_ports for row in rows if row.ephemeral_ports]
     return Worker(
         name=name,
-        beats=int(counts.sum()),
-        loop_lag_p99_s=_pooled_p99(counts),
+        stage=stage,
+        span_s=float(spans.sum()),
+        late_beats=int(late.sum()),
+        late_rows=int((late > 0).sum()),
+        loop_lag_p99_s=_pooled_p99(counts.sum(axis=0)),
         cpu_share=_mean([row.cpu_share for row in rows], spans),
+        cpu_wait_share=_mean([row.cpu_wait_share for row in rows], spans),
         machine_share=_mean([row.machine_cpu_share for row in rows], spans),
         gc_pause_s=max(row.gc_pause_s or 0.0 for row in rows),
         ports_share=max(ports, default=None),
-        most_in_flight=max(row.in_flight or 0 for row in rows),
     )
 
 
@@ -97,38 +158,64 @@ def _mean(values: Sequence[float | None], spans: np.ndarray[tuple[int], np.dtype
     return float(np.average([v for v, _ in known], weights=[s for _, s in known])) if known else None
 
 
-def health_findings(
-    rows: Sequence[Health], results: Sequence[Result], *, kernel_stamps: bool, limits: dict[int, int]
-) -> list[Finding]:
-    """Doubts about the generator. `kernel_stamps`: every sample has them. `limits`: `max_in_flight` of each open stage
-    by its index."""
-    workers = workers_of(rows)
+def health_findings(rows: Sequence[Health], samples: Samples, results: Sequence[Result]) -> list[Finding]:
+    """Doubts about the generator."""
+    if not rows:
+        return _unwatched(results)
+    return [*judge_workers(workers_of(rows, spans_of(samples, results)), results), *_cut_short(rows, samples)]
+
+
+def judge_workers(workers: Sequence[Worker], results: Sequence[Result]) -> list[Finding]:
+    """Doubts about the generator from what its workers saw of themselves."""
+    kernel_stamps = bool(results) and all(set(result.stamps) <= {"kernel"} for result in results)
     return [
-        *_unwatched(rows, results),
         *_slow_loop(workers, kernel_stamps=kernel_stamps),
         *_busy_cpu(workers),
         *_pauses(workers),
         *_ports(workers),
-        *_schedule(results, workers, limits),
     ]
 
 
-def _unwatched(rows: Sequence[Health], results: Sequence[Result]) -> list[Finding]:
-    if rows or not results:
+def _unwatched(results: Sequence[Result]) -> list[Finding]:
+    if not results:
         return []
     why = "whether the client was the bottleneck is not known"
     return [Finding(code="no-health", severity="note", saw="no health.jsonl", why=why, hint="run it again")]
 
 
+def _cut_short(rows: Sequence[Health], samples: Samples) -> list[Finding]:
+    """Workers whose rows stop well before their samples do."""
+    watched = {row.worker: row.t_ns for row in sorted(rows, key=lambda row: row.t_ns)}
+    last = samples.table.groupby("worker", observed=True)["end_ns"].max()
+    gaps = {str(name): float(end_ns) - watched.get(str(name), 0) for name, end_ns in last.items()}
+    cut = {name: gap_ns / 1e9 for name, gap_ns in gaps.items() if gap_ns > UNWATCHED_S * 1e9}
+    if not cut:
+        return []
+    worst = max(cut, key=lambda name: cut[name])
+    saw = f"{len(cut)} of {len(last)} workers not watched to their end: {worst} for its last {cut[worst]:.0f} s"
+    why = "whether the client was the bottleneck in that time is not known"
+    hint = "see locust/*.log; was a worker killed, or the disk full?"
+    return [Finding(code="health-cut", severity="suspect", saw=saw, why=why, hint=hint)]
+
+
+def more_than_a_hiccup(count: int, seconds: int) -> bool:
+    """Whether so much that was late, in so many different seconds, is more than one short stop of the machine."""
+    return count >= HICCUP_COUNT or seconds >= HICCUP_SECONDS
+
+
 def _slow_loop(workers: Sequence[Worker], *, kernel_stamps: bool) -> list[Finding]:
-    slow = [each for each in workers if each.beats >= _FEWEST_BEATS and (each.loop_lag_p99_s or 0) > LOOP_LAG_S]
+    slow = [
+        each
+        for each in workers
+        if (each.loop_lag_p99_s or 0) > LOOP_LAG_S and more_than_a_hiccup(each.late_beats, each.late_rows)
+    ]
     if not slow:
         return []
     worst = max(slow, key=lambda each: each.loop_lag_p99_s or 0)
     lag_s = worst.loop_lag_p99_s or 0
-    late = f"the event loop was {_ms(lag_s)} late (p99; limit {_ms(LOOP_LAG_S)})"
-    saw = f"worker {worst.name}: {late}, {_cause(worst)}"
-    hint = "use more workers (--workers), a machine of its own for the load, or less load"
+    late = f"the event loop was up to {in_ms(lag_s)} late (p99; limit {in_ms(LOOP_LAG_S)})"
+    saw = f"{worst.place}: {late}, {_cause(worst)}"
+    hint = _HINT_ROBBED if worst.robbed else _HINT_FULL
     if kernel_stamps and lag_s <= STAMPED_LOOP_LAG_S:
         why = "requests are sent that much later than meant; arrivals were stamped by the kernel and are true"
         return [Finding(code="loop-lag", severity="suspect", saw=saw, why=why, hint=hint)]
@@ -138,6 +225,8 @@ def _slow_loop(workers: Sequence[Worker], *, kernel_stamps: bool) -> list[Findin
 
 def _cause(worker: Worker) -> str:
     """What the CPU figures say of why."""
+    if worker.robbed:
+        return f"and {_robbed(worker)}"
     if (worker.cpu_share or 0) > CPU_SHARE:
         return f"with its core full ({_share(worker.cpu_share)}): too much load for one worker"
     if (worker.machine_share or 0) > MACHINE_SHARE:
@@ -145,14 +234,20 @@ def _cause(worker: Worker) -> str:
     return f"with {_share(worker.cpu_share)} of a core: something else held its core, or it was held up"
 
 
+def _robbed(worker: Worker) -> str:
+    waited = f"waited {_share(worker.cpu_wait_share)} of the time for a core that others held"
+    return f"{waited} (it had one for {_share(worker.cpu_share)}, the machine was {_share(worker.machine_share)} busy)"
+
+
 def _busy_cpu(workers: Sequence[Worker]) -> list[Finding]:
-    full = [each for each in workers if each.beats >= _FEWEST_BEATS and (each.cpu_share or 0) > CPU_SHARE]
+    full = [each for each in workers if each.span_s >= _FEWEST_S and each.cpu_wanted > CPU_SHARE]
     if not full:
         return []
-    worst = max(full, key=lambda each: each.cpu_share or 0)
-    saw = f"worker {worst.name} used {_share(worst.cpu_share)} of a core (limit {_share(CPU_SHARE)})"
+    worst = max(full, key=lambda each: each.cpu_wanted)
     why = "a worker is one thread: near a full core it, and not the provider, sets the pace"
-    hint = "use more workers (--workers) or less load"
+    used = f"{_share(worst.cpu_share)} of a core used (limit {_share(CPU_SHARE)})"
+    saw = f"{worst.place}: {_robbed(worst) if worst.robbed else used}"
+    hint = _HINT_ROBBED if worst.robbed else _HINT_FULL
     return [Finding(code="client-cpu", severity="invalid", saw=saw, why=why, hint=hint)]
 
 
@@ -161,7 +256,7 @@ def _pauses(workers: Sequence[Worker]) -> list[Finding]:
     if worst_s <= GC_PAUSE_S:
         return []
     why = "nothing is sent or read meanwhile"
-    saw = f"the garbage collector stopped a worker for {_ms(worst_s)}"
+    saw = f"the garbage collector stopped a worker for {in_ms(worst_s)}"
     return [Finding(code="gc-pause", severity="note", saw=saw, why=why, hint="use more workers, or shorter stages")]
 
 
@@ -175,49 +270,8 @@ def _ports(workers: Sequence[Worker]) -> list[Finding]:
     return [Finding(code="ports", severity="suspect", saw=saw, why=why, hint=hint)]
 
 
-def _schedule(results: Sequence[Result], workers: Sequence[Worker], limits: dict[int, int]) -> list[Finding]:
-    """Arrivals that were late or never sent: the client's fault unless as many requests were under way as allowed."""
-    most = sum(max((each.most_in_flight for each in group), default=0) for group in _by_process(workers))
-    found = []
-    for result in results:
-        saw = _late(result)
-        if saw is None or result.stage is None:
-            continue
-        limit = limits.get(result.stage, 0)
-        if most < _FULL_SHARE * limit:
-            why = (
-                f"at most {most} of {limit} allowed requests were under way: the client was too slow, not the provider"
-            )
-            hint = "use more workers (--workers), or a lower rate"
-            found.append(Finding(code="late-sends", severity="invalid", saw=saw, why=why, hint=hint))
-        else:
-            why = f"all {limit} allowed requests were under way: the provider did not keep up with the rate"
-            hint = "this is the provider's; a higher max_in_flight lets more of it wait there instead of here"
-            found.append(Finding(code="late-sends", severity="note", saw=saw, why=why, hint=hint))
-    return found
-
-
-def _by_process(workers: Sequence[Worker]) -> list[list[Worker]]:
-    """The repeats of each worker together: `r2-w1` is the second repeat of w1."""
-    groups: dict[str, list[Worker]] = {}
-    for each in workers:
-        groups.setdefault(each.name.rpartition("-")[2], []).append(each)
-    return list(groups.values())
-
-
-def _late(result: Result) -> str | None:
-    """What was late about a result's schedule, if it matters."""
-    who = f"{result.target} {result.workload}"
-    dropped = result.outcomes.get("dropped", 0)
-    if dropped > (1 - ACHIEVED_SHARE) * result.attempted:
-        return f"{who}: {dropped} of {result.attempted} arrivals were not sent in time"
-    lag, first = result.lag_s, result.ttft_s or result.e2e_s
-    if lag is None or lag.p99 is None or first is None or first.p50 is None or lag.p99 <= LAG_OF_TTFT * first.p50:
-        return None
-    return f"{who}: sends were late by {_ms(lag.p99)} (p99), more than 10 % of a TTFT of {_ms(first.p50)}"
-
-
-def _ms(seconds: float) -> str:
+def in_ms(seconds: float) -> str:
+    """Milliseconds, as people read them."""
     return f"{seconds * 1e3:.3g} ms"
 
 

@@ -1,30 +1,37 @@
 """The figures of one cell (target, workload, stage), from its samples. Definitions: docs/metrics.md.
 
-Latencies are those of attempts that ended ok. The window of a repeat runs from the end of the warm-up to the last
-arrival in the span: an attempt belongs to it when it *started* inside. Rates divide what started inside by the span
-that was planned; tokens are booked when each content event arrived, inside the window.
+Latencies are those of attempts that ended ok. An attempt belongs to the steady window in which it was due (open stage)
+or started (closed stage). Rates divide what belongs to a window by its length; tokens are booked when each content
+event arrived inside it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from analysis.quantiles import Floats, dist
+from analysis.gaps import GapFigures, Whole, gap_figures
+from analysis.quantiles import QUANTILES, STATISTICS, Figures, Floats, dist_of, figures, given
+from analysis.samples import Samples
 from analysis.summary import Dist, Repeat
 from harness.plan import Slo, Stage
+from harness.sample import ServerTime
+
+Flags = np.typing.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Window:
-    """One repeat's samples of a cell, cut to the steady window. Times in ns on the run's axis."""
+    """The steady window of one repeat of a cell. `inside` are the rows that belong to it, `everything` all rows of the
+    repeat, as places in the table. Times in ns on the run's axis; `first_ns` is the cell's first arrival."""
 
     repeat: int
-    inside: pd.DataFrame
-    everything: pd.DataFrame
+    samples: Samples
+    inside: Whole
+    everything: Whole
+    first_ns: float
     begin_ns: float
     end_ns: float
 
@@ -33,54 +40,107 @@ class Window:
         """How long the window is."""
         return max(0.0, (self.end_ns - self.begin_ns) / 1e9)
 
+    @property
+    def good(self) -> Whole:
+        """The rows inside that ended ok."""
+        return self.inside[self.is_(self.inside, "outcome", "ok")]
 
-def window_of(rows: pd.DataFrame, repeat: int, stage: Stage, warmup_s: float) -> Window:
-    """The steady window of one repeat of a cell. It begins `warmup_s` after the cell's first arrival. It ends when the
-    planned duration is over, or for a run cut short at the last end."""
-    arrival = rows["due_abs_ns"].fillna(rows["start_abs_ns"]).astype(float)
-    first_ns = float(arrival.min())
+    def is_(self, rows: Whole, name: str, value: str) -> Flags:
+        """Which rows have this text in a column."""
+        return np.asarray((self.samples.table[name] == value).to_numpy()[rows], dtype=bool)
+
+
+def window_of(samples: Samples, rows: Whole, repeat: int, stage: Stage, warmup_s: float) -> Window:
+    """The steady window of one repeat of a cell, whose samples are `rows` (at least one).
+
+    It begins `warmup_s` after the cell's first arrival: the first due time (open stage), or the first start. It ends
+    when arrivals end: with the planned span, or before it where they ended early: an open stage's one mean gap after
+    its last due time (a trace that is over, a run cut short), a closed stage's at the last end of a request.
+    """
+    due, start = samples.on_axis("due_ns", rows), samples.on_axis("start_ns", rows)
+    arrival = np.where(np.isnan(due), start, due)
+    first_ns = float(np.nanmin(arrival))
     begin_ns = first_ns + warmup_s * 1e9
-    end_ns = min(begin_ns + stage.duration_s * 1e9, max(float(rows["end_abs_ns"].max()), begin_ns))
-    inside = rows[(arrival >= begin_ns) & (arrival <= end_ns)]
-    return Window(repeat, inside, rows, begin_ns, end_ns)
+    last_ns = _last_due(due) if stage.open else float(samples.on_axis("end_ns", rows).max())
+    end_ns = max(begin_ns, min(begin_ns + stage.duration_s * 1e9, last_ns))
+    inside = rows[(arrival >= begin_ns) & (arrival < end_ns)]
+    return Window(repeat, samples, inside, rows, first_ns, begin_ns, end_ns)
 
 
-def latencies(windows: list[Window]) -> dict[str, Any]:
-    """Every distribution (`Dist`, or None) of a result by name, in seconds; token counts in tokens."""
-    per_repeat = [_latencies_of(window.inside) for window in windows]
-    return {name: dist([each[name] for each in per_repeat]) for name in per_repeat[0]}
+def _last_due(due: Floats) -> float:
+    """One mean gap after the last due time: n arrivals take n gaps."""
+    known = due[~np.isnan(due)]
+    if len(known) < 2:
+        return float(known.max(initial=0.0))
+    return float(known.max() + (known.max() - known.min()) / (len(known) - 1))
 
 
-def _latencies_of(rows: pd.DataFrame) -> dict[str, Floats]:
-    good = rows[rows["outcome"] == "ok"]
-    start, end = _floats(good["start_ns"]), _floats(good["end_ns"])
-    due = _floats(good["due_ns"])
-    events = [np.asarray(each, dtype=float) for each in good["event_ns"]]
-    first = np.array([each[0] if len(each) else np.nan for each in events], dtype=float)
-    last = np.array([each[-1] if len(each) else np.nan for each in events], dtype=float)
-    tokens, head = _floats(good["output_tokens"]), _floats(good["first_event_tokens"])
-    divisor = tokens - np.where(np.isnan(head), 1, head)
-    several = np.array([len(each) > 1 for each in events], dtype=bool)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        tpot = np.where((divisor >= 1) & several, (last - first) / divisor, np.nan)
-    every_start, every_due = _floats(rows["start_ns"]), _floats(rows["due_ns"])
-    connect = _floats(rows["connect_ns"]) - every_start
-    return {
-        "ttft_s": _seconds(first - start),
-        "ttfo_s": _seconds(_floats(good["first_text_ns"]) - start),
-        "itl_s": _seconds(np.concatenate([np.diff(each) for each in events]) if events else np.empty(0)),
-        "tpot_s": _seconds(tpot),
+def latencies(windows: Sequence[Window]) -> tuple[dict[str, Dist | None], list[dict[str, Figures]]]:
+    """Every distribution of a result by name, in seconds (token counts in tokens), over all repeats; and its figures
+    in each repeat. None: not measured."""
+    arrays = [_latencies_of(window) for window in windows]
+    own = [{name: figures(values) for name, values in each.items()} for each in arrays]
+    pooled = {name: figures(np.concatenate([each[name] for each in arrays])) for name in arrays[0]}
+    *own_gaps, pooled_gaps = _gaps_of(windows)
+    for each, found in zip(own, own_gaps, strict=True):
+        each["itl_s"] = found
+    pooled["itl_s"] = pooled_gaps
+    return {name: dist_of(found, [each[name] for each in own]) for name, found in pooled.items()}, own
+
+
+SERVER_PARTS = tuple(name for name in ServerTime.__struct_fields__ if name != "source")
+
+
+def _latencies_of(window: Window) -> dict[str, Floats]:
+    samples, good, inside = window.samples, window.good, window.inside
+    start, end, due = (samples.column(name, good) for name in ("start_ns", "end_ns", "due_ns"))
+    every_start = samples.column("start_ns", inside)
+    found = {
+        "ttft_s": _seconds(samples.column("first_event_ns", good) - start),
+        "ttfo_s": _seconds(samples.column("first_text_ns", good) - start),
+        "tpot_s": _seconds(_tpot_ns(samples, good)),
         "e2e_s": _seconds(end - start),
         "response_s": _seconds(end - np.where(np.isnan(due), start, due)),
-        "lag_s": _seconds(every_start - every_due),
-        "connect_s": _seconds(connect),
-        "input_tokens": _known(_floats(good["input_tokens"])),
-        "output_tokens": _known(tokens),
+        "lag_s": _seconds(every_start - samples.column("due_ns", inside)),
+        "connect_s": _seconds(samples.column("connect_ns", inside) - every_start),
+        "input_tokens": _known(samples.column("input_tokens", good)),
+        "output_tokens": _known(samples.column("output_tokens", good)),
+        "network_s": _seconds(end - start - samples.column("server_total_ns", good)),
     }
+    return found | {f"server_{name}": _seconds(samples.column(f"server_{name}", good)) for name in SERVER_PARTS}
 
 
-def _floats(column: pd.Series[float]) -> Floats:
-    return np.asarray(column.astype(float).to_numpy(), dtype=float)
+def _tpot_ns(samples: Samples, rows: Whole) -> Floats:
+    """(last - first content event) / (tokens after the first event); NaN where that is not measured.
+
+    Tokens are the provider's count. The first event carries one, or as many as the wire tells. Reasoning tokens count
+    only where reasoning was sent: where the first content is visible text, it was not.
+    """
+    first, last = samples.column("first_event_ns", rows), samples.column("last_event_ns", rows)
+    head = samples.column("first_event_tokens", rows)
+    hidden = np.where(samples.column("first_text_ns", rows) == first, samples.column("reasoning_tokens", rows), 0.0)
+    after = samples.column("output_tokens", rows) - np.nan_to_num(hidden) - np.where(np.isnan(head), 1.0, head)
+    measured = (after >= 1) & (samples.column("events", rows) > 1)
+    return np.where(measured, (last - first) / np.where(measured, after, 1.0), np.nan)
+
+
+def _gaps_of(windows: Sequence[Window]) -> list[Figures]:
+    """The inter-token latencies of each repeat, and last of all together."""
+    size = len(windows[0].samples.table)
+    chosen = []
+    for window in windows:
+        flags = np.zeros(size, dtype=bool)
+        flags[window.good] = True
+        chosen.append(flags)
+    return [_gap_statistics(each) for each in gap_figures(windows[0].samples.gaps, chosen, list(QUANTILES.values()))]
+
+
+def _gap_statistics(found: GapFigures | None) -> Figures:
+    if found is None:
+        return Figures()
+    values: dict[str, float | None] = dict.fromkeys(STATISTICS)
+    values |= {name: found.quantiles_ns[quantile] / 1e9 for name, quantile in given(found.n).items()}
+    return Figures(found.n, values | {"mean": found.mean_ns / 1e9, "max": found.max_ns / 1e9})
 
 
 def _known(values: Floats) -> Floats:
@@ -91,96 +151,126 @@ def _seconds(nanoseconds: Floats) -> Floats:
     return _known(nanoseconds) / 1e9
 
 
-def meets_slo(rows: pd.DataFrame, slo: Slo) -> int:
-    """How many attempts ended ok within every limit. A limit on what was not measured is not met."""
-    good = rows[rows["outcome"] == "ok"]
-    start, end = _floats(good["start_ns"]), _floats(good["end_ns"])
+def meets_slo(window: Window, slo: Slo) -> int:
+    """How many attempts ended ok within every limit. A limit on tokens concerns streamed replies; of those, what was
+    not measured is not met, but a reply of one event has no TPOT to miss."""
+    samples, good = window.samples, window.good
+    start = samples.column("start_ns", good)
+    events = samples.column("events", good)
     fine = np.ones(len(good), dtype=bool)
     if slo.e2e_s is not None:
-        fine &= (end - start) / 1e9 <= slo.e2e_s
-    streamed = good[good["event_ns"].map(len) > 0] if len(good) else good
-    if len(streamed) and (slo.ttft_s is not None or slo.tpot_s is not None):
-        fine &= _meets_token_limits(good, slo)
-    return int(fine.sum())
-
-
-def _meets_token_limits(good: pd.DataFrame, slo: Slo) -> np.typing.NDArray[np.bool_]:
-    start = _floats(good["start_ns"])
-    first = np.array([each[0] if len(each) else np.nan for each in good["event_ns"]], dtype=float)
-    last = np.array([each[-1] if len(each) else np.nan for each in good["event_ns"]], dtype=float)
-    fine = np.ones(len(good), dtype=bool)
+        fine &= (samples.column("end_ns", good) - start) / 1e9 <= slo.e2e_s
     if slo.ttft_s is not None:
-        fine &= (first - start) / 1e9 <= slo.ttft_s
+        fine &= ((samples.column("first_event_ns", good) - start) / 1e9 <= slo.ttft_s) | (events == 0)
     if slo.tpot_s is not None:
-        tokens = _floats(good["output_tokens"])
-        with np.errstate(divide="ignore", invalid="ignore"):
-            tpot = np.where(tokens > 1, (last - first) / 1e9 / (tokens - 1), 0.0)
-        fine &= tpot <= slo.tpot_s
-    return fine
+        fine &= (_tpot_ns(samples, good) / 1e9 <= slo.tpot_s) | (events <= 1)
+    return int(fine.sum())
 
 
 @dataclass(frozen=True)
 class Rates:
-    """The rates of one repeat; None where the window is empty."""
+    """The rates of one repeat; None where the window is empty, or for what was not measured."""
 
-    achieved_rps: float | None
-    completed_rps: float | None
-    goodput_rps: float | None
-    output_tokens_per_s: float | None
-    input_tokens_per_s: float | None
-    ramp_to_drain_tokens_per_s: float | None
-    in_flight_mean: float | None
-    items_per_s: float | None
+    offered_rps: float | None = None
+    achieved_rps: float | None = None
+    completed_rps: float | None = None
+    goodput_rps: float | None = None
+    output_tokens_per_s: float | None = None
+    input_tokens_per_s: float | None = None
+    ramp_to_drain_tokens_per_s: float | None = None
+    in_flight_mean: float | None = None
+    items_per_s: float | None = None
 
 
 def rates_of(window: Window, slo: Slo) -> Rates:
-    """The rates of one repeat."""
-    length_s, rows = window.length_s, window.inside
+    """The rates of one repeat. Only arrivals with a due time are offered: a closed stage has none."""
+    length_s, samples, inside = window.length_s, window.samples, window.inside
     if length_s == 0:
-        return Rates(*[None] * 8)
-    good = rows[rows["outcome"] == "ok"]
-    sent = rows[rows["outcome"] != "dropped"]
-    everything = window.everything
-    span_s = (everything["end_abs_ns"].max() - everything["start_abs_ns"].min()) / 1e9
-    tokens = float(everything["output_tokens"].astype(float).sum())
-    knows_tokens = bool(everything["output_tokens"].notna().any())
-    overlap = np.clip(everything["end_abs_ns"].astype(float), window.begin_ns, window.end_ns) - np.clip(
-        everything["start_abs_ns"].astype(float), window.begin_ns, window.end_ns
-    )
+        return Rates()
+    good = window.good
+    due = int((~np.isnan(samples.column("due_ns", inside))).sum())
+    sent = int((~np.isnan(samples.column("start_ns", inside))).sum())
+    begin, end = (np.clip(samples.on_axis(n, window.everything), window.begin_ns, window.end_ns) for n in _SPAN)
     return Rates(
-        achieved_rps=len(sent) / length_s,
+        offered_rps=due / length_s if due else None,
+        achieved_rps=sent / length_s,
         completed_rps=len(good) / length_s,
-        goodput_rps=meets_slo(rows, slo) / length_s,
-        output_tokens_per_s=_tokens_inside(window) / length_s if knows_tokens else None,
-        input_tokens_per_s=float(good["input_tokens"].astype(float).sum()) / length_s,
-        ramp_to_drain_tokens_per_s=tokens / span_s if knows_tokens and span_s > 0 else None,
-        in_flight_mean=float(overlap.sum()) / 1e9 / length_s,
-        items_per_s=float(good["items"].astype(float).sum()) / length_s,
+        goodput_rps=meets_slo(window, slo) / length_s,
+        output_tokens_per_s=_per_s(_tokens_inside(window), length_s),
+        input_tokens_per_s=float(np.nansum(samples.column("input_tokens", good))) / length_s,
+        ramp_to_drain_tokens_per_s=_ramp_to_drain(window),
+        in_flight_mean=float(np.nansum(end - begin)) / 1e9 / length_s,
+        items_per_s=float(np.nansum(samples.column("items", good))) / length_s,
     )
 
 
-def _tokens_inside(window: Window) -> float:
-    """Output tokens, each booked when its event arrived: a reply's tokens are spread evenly over its events."""
-    rows = window.everything[window.everything["output_tokens"].notna()]
-    total = 0.0
-    for events, tokens, axis, end in zip(
-        rows["event_ns"], rows["output_tokens"], rows["axis_ns"], rows["end_abs_ns"], strict=True
-    ):
-        at = np.asarray(events, dtype=float) + axis if len(events) else np.array([end], dtype=float)
-        total += float(tokens) * float(np.mean((at >= window.begin_ns) & (at <= window.end_ns)))
-    return total
+_SPAN = ("start_ns", "end_ns")
 
 
-def repeat_record(window: Window, rates: Rates, distributions: dict[str, Dist | None]) -> Repeat:
+def _per_s(total: float | None, length_s: float) -> float | None:
+    return None if total is None else total / length_s
+
+
+def _ramp_to_drain(window: Window) -> float | None:
+    """All output tokens over the time from the first start to the last end."""
+    samples, rows = window.samples, window.everything
+    tokens = _known(samples.column("output_tokens", rows))
+    start = _known(samples.on_axis("start_ns", rows))
+    if len(tokens) == 0 or len(start) == 0:
+        return None
+    span_s = (float(samples.on_axis("end_ns", rows).max()) - float(start.min())) / 1e9
+    return float(tokens.sum()) / span_s if span_s > 0 else None
+
+
+def _tokens_inside(window: Window) -> float | None:
+    """Output tokens, each booked when its event arrived; those of a reply without events, when it ended. None where no
+    reply tells its tokens."""
+    samples, rows = window.samples, window.everything
+    tokens = samples.column("output_tokens", rows)
+    told = ~np.isnan(tokens)
+    if not told.any():
+        return None
+    rows, tokens = rows[told], tokens[told]
+    end = samples.on_axis("end_ns", rows)
+    first, last = samples.on_axis("first_event_ns", rows), samples.on_axis("last_event_ns", rows)
+    first, last = np.where(np.isnan(first), end, first), np.where(np.isnan(last), end, last)
+    within = (first >= window.begin_ns) & (last < window.end_ns)
+    across = ~within & (last >= window.begin_ns) & (first < window.end_ns)
+    shares = _shares_inside(window, rows[across])
+    return float(tokens[within].sum()) + float((tokens[across] * shares).sum())
+
+
+def _shares_inside(window: Window, rows: Whole) -> Floats:
+    """The share of each reply's tokens that arrived inside the window. The first event's tokens are as many as the wire
+    tells, else as many as every other's; the replies here have at least one event."""
+    samples = window.samples
+    counts = samples.column("events", rows).astype(np.int64)
+    if len(rows) == 0:
+        return np.empty(0)
+    heads = np.cumsum(counts) - counts
+    at = samples.event_times(rows) + np.repeat(samples.column("axis_ns", rows), counts)
+    here = ((at >= window.begin_ns) & (at < window.end_ns)).astype(np.float64)
+    sums = np.add.reduceat(here, heads)
+    total, head = samples.column("output_tokens", rows), samples.column("first_event_tokens", rows)
+    told = (head >= 0) & (head <= total) & (total > 0) & (counts > 1)
+    even = sums / counts
+    others = (sums - here[heads]) / np.maximum(counts - 1, 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(told, (here[heads] * head + others * (total - head)) / total, even)
+
+
+_COMPARED = ("ttft_s", "itl_s", "tpot_s", "e2e_s", "response_s")
+
+
+def repeat_record(window: Window, rates: Rates, own: dict[str, Figures]) -> Repeat:
     """The figures of one repeat that intervals and comparisons rest on."""
     values: dict[str, float | None] = {}
-    for name in ("ttft_s", "itl_s", "tpot_s", "e2e_s"):
-        found = distributions[name]
+    for name in _COMPARED:
         for statistic in ("mean", "p50", "p95"):
-            values[f"{name}.{statistic}"] = None if found is None else getattr(found, statistic)
-    for name in ("achieved_rps", "completed_rps", "goodput_rps", "output_tokens_per_s"):
+            values[f"{name}.{statistic}"] = own[name].values[statistic]
+    for name in ("offered_rps", "achieved_rps", "completed_rps", "goodput_rps", "output_tokens_per_s"):
         values[name] = getattr(rates, name)
-    rows = window.inside
-    counted = rows[~rows["outcome"].isin(["cancelled", "dropped"])]
-    values["success_ratio"] = float((counted["outcome"] == "ok").mean()) if len(counted) else None
-    return Repeat(repeat=window.repeat, attempted=len(rows), window_s=window.length_s, values=values)
+    given_up = window.is_(window.inside, "outcome", "cancelled") | window.is_(window.inside, "outcome", "dropped")
+    counted = len(window.inside) - int(given_up.sum())
+    values["success_ratio"] = len(window.good) / counted if counted else None
+    return Repeat(repeat=window.repeat, attempted=len(window.inside), window_s=window.length_s, values=values)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,16 @@ from scipy import stats
 from analysis.summary import Dist, Interval
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
+STATISTICS = ("mean", *QUANTILES, "max")
 Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How many values there are, and their statistics by name; None where there are too few values."""
+
+    n: int = 0
+    values: dict[str, float | None] = field(default_factory=lambda: dict.fromkeys(STATISTICS))
 
 
 def needed(quantile: float) -> int:
@@ -25,15 +35,26 @@ def needed(quantile: float) -> int:
     return max(1, math.ceil(round(1 / (1 - quantile), 9))) if quantile > 0.5 else 1
 
 
+def given(n: int) -> dict[str, float]:
+    """The quantiles, by name, that n values allow."""
+    return {name: quantile for name, quantile in QUANTILES.items() if n >= needed(quantile)}
+
+
 def statistics(values: Floats) -> dict[str, float | None]:
     """mean, p50 ... p99 and max; None where there are too few values."""
+    return figures(values).values
+
+
+def figures(values: Floats) -> Figures:
+    """The statistics of some values."""
     n = len(values)
     if n == 0:
-        return dict.fromkeys(("mean", *QUANTILES, "max"))
-    found: dict[str, float | None] = {"mean": float(np.mean(values))}
-    for name, quantile in QUANTILES.items():
-        found[name] = float(np.quantile(values, quantile)) if n >= needed(quantile) else None
-    return found | {"max": float(np.max(values))}
+        return Figures()
+    names = given(n)
+    found = np.quantile(values, list(names.values()))
+    blank: dict[str, float | None] = dict.fromkeys(STATISTICS)
+    quantiles = {name: float(value) for name, value in zip(names, found, strict=True)}
+    return Figures(n, blank | quantiles | {"mean": float(np.mean(values)), "max": float(np.max(values))})
 
 
 def interval(values: Sequence[float | None]) -> Interval | None:
@@ -49,16 +70,20 @@ def interval(values: Sequence[float | None]) -> Interval | None:
 def dist(per_repeat: Sequence[Floats]) -> Dist | None:
     """The distribution over all repeats, with intervals over them; None when nothing was measured."""
     pooled = np.concatenate(list(per_repeat)) if per_repeat else np.empty(0)
-    if len(pooled) == 0:
+    return dist_of(figures(pooled), [figures(values) for values in per_repeat])
+
+
+def dist_of(pooled: Figures, own: Sequence[Figures]) -> Dist | None:
+    """The distribution whose figures over all repeats are `pooled` and of each repeat `own`."""
+    if pooled.n == 0:
         return None
-    own = [statistics(values) for values in per_repeat]
     ci95: dict[str, Interval] = {}
     cv: dict[str, float] = {}
     for name in ("mean", *QUANTILES):
-        values = [each[name] for each in own]
+        values = [each.values[name] for each in own]
         found = interval(values)
         if found is not None:
             ci95[name] = found
             whole = [value for value in values if value is not None]
             cv[name] = float(np.std(whole, ddof=1) / np.mean(whole)) if np.mean(whole) > 0 else 0.0
-    return Dist(n=len(pooled), **statistics(pooled), ci95=ci95, cv=cv)
+    return Dist(n=pooled.n, **pooled.values, ci95=ci95, cv=cv)

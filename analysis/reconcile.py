@@ -13,6 +13,7 @@ from harness.errors import UsageFault
 from harness.plan import entry_name
 from harness.rundir import RunDir
 
+_NEEDED = ("outcome", "headers_ns", "start_ns", "end_ns")
 _TOLERANCE = 0.01  # buckets have three significant digits; the median of an even count lies between two values
 
 
@@ -23,9 +24,9 @@ def reconcile(run_dir: RunDir, table: pd.DataFrame) -> tuple[Reconciliation, ...
         stats = read_stats(path).set_index("Name")
     except UsageFault:
         return ()
-    fired = table[table["outcome"] != "dropped"]
-    names = [entry_name(target, workload) for target, workload in zip(fired["target"], fired["workload"], strict=True)]
-    groups = dict(iter(fired.groupby(np.array(names, dtype=object)))) if len(fired) else {}
+    fired = table.loc[table["outcome"] != "dropped", ["target", "workload", *_NEEDED]]
+    by_cell: Any = fired.groupby(["target", "workload"], observed=True)[[*_NEEDED]]
+    groups: dict[str, pd.DataFrame] = {entry_name(*key): rows for key, rows in by_cell}
     every = sorted({*stats.index, *groups})
     return tuple(_row(str(name), stats, groups.get(name)) for name in every)
 
@@ -35,7 +36,7 @@ def _row(name: str, stats: pd.DataFrame, rows: pd.DataFrame | None) -> Reconcili
     samples_median = None
     if rows is not None:
         answered = rows[rows["headers_ns"].notna()]
-        spans_ms = (answered["end_ns"] - answered["start_ns"]).astype(float) / 1e6
+        spans_ms = (answered["end_ns"] - answered["start_ns"]) / 1e6
         samples_median = float(spans_ms.median()) if len(spans_ms) else None
     csv_requests = None if csv is None else int(csv["Request Count"])
     csv_failures = None if csv is None else int(csv["Failure Count"])

@@ -6,6 +6,7 @@ Whatever comes from a plan or a provider is hostile text: Jinja2 escapes it, and
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,39 +17,40 @@ import plotly.graph_objects as go
 import plotly.offline
 
 from analysis import charts, wording
-from analysis.compare import ALPHA, POWER
-from analysis.reliability import RULE
+from analysis.compare import ALPHA, POWER, compare_runs
 from analysis.samples import Samples
 from analysis.summary import Result, Summary
+from harness.sample import Outcome
 
 _PAGE = jinja2.Environment(
     loader=jinja2.PackageLoader("analysis"), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
 )
 
 
-def write_report(runs: Sequence[tuple[Summary, Samples]], out: Path) -> None:
+def write_report(runs: Sequence[tuple[Summary, Samples | None]], out: Path) -> None:
     """Write the page of one or several runs, whole or not at all."""
     part = out.with_suffix(".tmp")
     part.write_text(render(runs), encoding="utf-8")
     part.replace(out)
 
 
-def render(runs: Sequence[tuple[Summary, Samples]]) -> str:
+def render(runs: Sequence[tuple[Summary, Samples | None]]) -> str:
     """The page as text."""
     figures: dict[str, str] = {}
     pages = [_page(index, summary, samples, figures) for index, (summary, samples) in enumerate(runs)]
+    for page in pages[1:]:
+        page["against_first"] = compare_runs(runs[0][0], [page["summary"]])
     return _PAGE.get_template("report.html").render(
         pages=pages,
         figures=figures,
         plotly=plotly.offline.get_plotlyjs(),
         words=wording,
-        rule=RULE,
         alpha=ALPHA,
         power=POWER,
     )
 
 
-def _page(index: int, summary: Summary, samples: Samples, figures: dict[str, str]) -> dict[str, Any]:
+def _page(index: int, summary: Summary, samples: Samples | None, figures: dict[str, str]) -> dict[str, Any]:
     made: list[dict[str, str]] = []
     for number, (title, note, figure) in enumerate(_figures(summary, samples)):
         if figure is not None:
@@ -61,8 +63,32 @@ def _page(index: int, summary: Summary, samples: Samples, figures: dict[str, str
         "figures": made,
         "goals": [(result, goal) for result in summary.results for goal in result.goals],
         "leaders": _leaders(summary),
-        "environment": msgspec.json.format(msgspec.json.encode(summary.environment), indent=2).decode(),
+        "against_first": (),
+        "streams": any(result.ttft_s or result.tpot_s for result in summary.results),
+        "told": [result for result in summary.results if result.server_s is not None],
+        "rules": list(dict.fromkeys(result.reliability.rule for result in summary.results if result.reliability)),
+        "outcomes": sorted({name for result in summary.results for name in result.outcomes}, key=_OUTCOMES.index),
+        "stamps": _stamps(summary),
+        "slo": ", ".join(f"{name} {limit:g}" for name, limit in summary.slo.items() if limit is not None),
+        "environment": _indented(summary.environment),
     }
+
+
+_OUTCOMES = [each.value for each in Outcome]
+
+
+def _indented(environment: dict[str, Any]) -> str:
+    """What the run was made with, as JSON; "" where it is not known."""
+    return msgspec.json.format(msgspec.json.encode(environment), indent=2).decode() if environment else ""
+
+
+def _stamps(summary: Summary) -> str:
+    """Who stamped how many requests."""
+    counts: Counter[str] = Counter()
+    for result in summary.results:
+        counts.update(result.stamps)
+    names = {"kernel": "by the kernel", "user": "by this program"}
+    return ", ".join(f"{counts[kind]:,} requests {name}" for kind, name in names.items() if counts[kind])
 
 
 def _embeddable(figure: go.Figure) -> str:
@@ -71,21 +97,18 @@ def _embeddable(figure: go.Figure) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _figures(summary: Summary, samples: Samples) -> list[tuple[str, str, go.Figure | None]]:
+def _figures(summary: Summary, samples: Samples | None) -> list[tuple[str, str, go.Figure | None]]:
     results, colours = summary.results, charts.colours_of(summary)
-    found: list[tuple[str, str, go.Figure | None]] = [
-        (
-            "Time to first token",
-            "Cumulative; all repeats, good requests.",
-            charts.distribution(summary, samples, "ttft_s"),
-        ),
-        ("Inter-token latency", "Gaps between content events.", charts.distribution(summary, samples, "itl_s")),
-        (
-            "End-to-end latency",
-            "Cumulative; all repeats, good requests.",
-            charts.distribution(summary, samples, "e2e_s"),
-        ),
-        ("Over time", "One mark a request; warm-up included; repeats shaded.", charts.over_time(summary, samples)),
+    found: list[tuple[str, str, go.Figure | None]] = []
+    if samples is not None:
+        all_good = "Cumulative; all repeats, good requests, warm-up included."
+        found += [
+            ("Time to first token", all_good, charts.distribution(summary, samples, "ttft_s")),
+            ("Inter-token latency", "Gaps between content events.", charts.distribution(summary, samples, "itl_s")),
+            ("End-to-end latency", all_good, charts.distribution(summary, samples, "e2e_s")),
+            ("Over time", "A mark a request; warm-up included; repeats shaded.", charts.over_time(summary, samples)),
+        ]
+    found += [
         ("Throughput", "Mean over the repeats.", charts.throughput(results, colours)),
         ("Errors by class", "", charts.errors(results)),
     ]
@@ -100,6 +123,8 @@ def _groups(results: Sequence[Result]) -> list[tuple[str, list[Result]]]:
     """The results of each workload and stage that at least two targets ran; the last stage of each workload."""
     groups: dict[str | None, dict[int | None, list[Result]]] = {}
     for result in results:
+        if result.workload is None:
+            continue  # plain CSV: nothing says that two names got the same load
         groups.setdefault(result.workload, {}).setdefault(result.stage, []).append(result)
     lasts = [list(stages.values())[-1] for stages in groups.values()]
     return [(wording.place(group[0]), group) for group in lasts if len(group) >= 2]

@@ -1,20 +1,25 @@
-"""Journals and `samples.parquet` -> one table, one row an attempt, and what was found wrong with each journal."""
+"""The samples of a run as one table, one row an attempt, and what was found wrong with each journal."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
+from analysis.gaps import Gaps, Part, Whole
+from analysis.journals import NUMBERS, SERVER, TIMES, UNIQUE_TEXT, USAGE, Batch, count_lines, read_journals
 from harness.errors import UsageFault
 from harness.rundir import RunDir
-from harness.sample import SCHEMA, Footer, Header, Sample, decode
+from harness.sample import SCHEMA, Header
 
-_USAGE = ("input_tokens", "output_tokens", "reasoning_tokens", "cached_tokens")
-_PLAIN = tuple(name for name in Sample.__struct_fields__ if name not in ("usage", "outcome", "error", "server"))
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -31,13 +36,41 @@ class JournalState:
 
 @dataclass(frozen=True)
 class Samples:
-    """All attempts of a run. `table` has the fields of a sample as columns (usage spread out, `error_class` added)
-    and `start_wall_ns`, `end_wall_ns`; times in ns relative to the worker's anchor also stand as `start_abs_ns`,
-    `end_abs_ns`, `due_abs_ns` on one axis. `axis_ns` is each row's anchor on that axis."""
+    """All attempts of a run.
+
+    `table` has the fields of a sample as columns: numbers as floats (NaN: not measured), texts that repeat as
+    categories; usage and server time are spread out (`server_total_ns` ...), `error_class` is added. Instead of
+    `event_ns` it has `events` (how many), `first_event_ns` and `last_event_ns`; `gaps` holds the gaps between them, row
+    by row.
+    Times are in ns relative to the anchor of the row's worker; `axis_ns` is that anchor on the run's axis, whose zero
+    is the earliest anchor, at the wall time `origin_wall_ns`.
+    """
 
     table: pd.DataFrame
+    gaps: Gaps
     journals: tuple[JournalState, ...]
     duplicates: int
+    origin_wall_ns: int
+
+    def column(self, name: str, rows: Whole | slice = slice(None)) -> Floats:
+        """A column of numbers, or some rows of it, as floats."""
+        return np.asarray(self.table[name].to_numpy()[rows], dtype=np.float64)
+
+    def on_axis(self, name: str, rows: Whole | slice = slice(None)) -> Floats:
+        """A column of times on the run's axis, in ns: the wall clock at each worker's anchor, carried on by its
+        monotonic clock."""
+        return self.column(name, rows) + self.column("axis_ns", rows)
+
+    def event_times(self, rows: Whole) -> Whole:
+        """When the content events of some rows (ascending) came, one row after another, in ns relative to the anchor of
+        each row's worker."""
+        chosen = np.zeros(len(self.table), dtype=bool)
+        chosen[rows] = True
+        first, last = (np.nan_to_num(self.column(name, rows)).astype(np.int64) for name in _ENDS)
+        return self.gaps.event_times(chosen, self.table["events"].to_numpy()[rows], first, last)
+
+
+_ENDS = ("first_event_ns", "last_event_ns")
 
 
 def load_samples(run_dir: RunDir) -> Samples:
@@ -47,55 +80,38 @@ def load_samples(run_dir: RunDir) -> Samples:
         raise UsageFault(
             f"{run_dir.root}: no journal in it", "name a run directory, or the prefix of Locust's CSV files"
         )
-    rows: list[dict[str, Any]] = []
-    states: list[JournalState] = []
-    for path in paths:
-        found, state = _read_journal(path)
-        rows += found
-        states.append(state)
-    table = pd.DataFrame(rows, columns=[*_COLUMNS])
-    before = len(table)
-    table = table.drop_duplicates(["worker", "seq", "attempt"], ignore_index=True)
-    return Samples(table, tuple(states), before - len(table))
-
-
-_COLUMNS = (
-    *_PLAIN,
-    *_USAGE,
-    "usage_source",
-    "outcome",
-    "error",
-    "error_class",
-    "axis_ns",
-    "start_abs_ns",
-    "end_abs_ns",
-    "due_abs_ns",
-    "start_wall_ns",
-    "end_wall_ns",
-)
-
-
-def _read_journal(path: Path) -> tuple[list[dict[str, Any]], JournalState]:
-    rows: list[dict[str, Any]] = []
+    states = {path: JournalState(path.stem, 0, closed=False, torn=False, bad_lines=0) for path in paths}
+    columns = _Columns(sum(count_lines(path) for path in paths))
     header: Header | None = None
-    closed = torn = False
-    bad = 0
-    for line in path.read_bytes().splitlines(keepends=True):
-        try:
-            record = decode(line)
-        except msgspec.MsgspecError:
-            torn = not line.endswith(b"\n")
-            bad += not torn
-            continue
-        if isinstance(record, Header):
-            header = _accepted(record, path)
-        elif isinstance(record, Footer):
-            closed = True
-        elif header is not None:
-            rows.append(_row(record, header))
-        else:
-            bad += 1
-    return rows, JournalState(path.stem, len(rows), closed, torn, bad)
+    before: Path | None = None
+    for path, batch in read_journals(paths):
+        anchors, header = _anchors(batch, header if path == before else None, path)
+        before = path
+        states[path] = _grown(states[path], batch, int((anchors < 0).sum()))
+        columns.add(batch, anchors)
+    table, gaps, duplicates, origin_wall_ns = columns.joined()
+    return Samples(table, gaps, tuple(states.values()), duplicates, origin_wall_ns)
+
+
+def _grown(state: JournalState, batch: Batch, headless: int) -> JournalState:
+    """What is known of a journal after one more of its batches, `headless` of whose rows stand before any header."""
+    return JournalState(
+        state.worker,
+        state.samples + batch.rows - headless,
+        state.closed or batch.closed,
+        batch.torn,
+        state.bad_lines + batch.bad_lines + headless,
+    )
+
+
+def _anchors(batch: Batch, header: Header | None, path: Path) -> tuple[Whole, Header | None]:
+    """The wall time of the anchor that holds for each row (-1: no header stands before it), and the header that holds
+    after the batch."""
+    anchors = np.full(batch.rows, -1 if header is None else header.wall_ns, np.int64)
+    for begin, each in batch.headers:
+        header = _accepted(each, path)
+        anchors[begin:] = header.wall_ns
+    return anchors, header
 
 
 def _accepted(header: Header, path: Path) -> Header:
@@ -105,28 +121,118 @@ def _accepted(header: Header, path: Path) -> Header:
     return header
 
 
-def _row(sample: Sample, header: Header) -> dict[str, Any]:
-    """One attempt as a row. One axis for all workers: the wall clock at each anchor carried on by the monotonic one."""
-    row: dict[str, Any] = {name: getattr(sample, name) for name in _PLAIN}
-    for name in _USAGE:
-        row[name] = None if sample.usage is None else getattr(sample.usage, name)
-    axis = header.wall_ns
-    row |= {
-        "usage_source": None if sample.usage is None else sample.usage.source,
-        "outcome": sample.outcome.value,
-        "error": None if sample.error is None else sample.error.value,
-        "error_class": None if sample.error_class is None else sample.error_class.value,
-        "axis_ns": axis,
-        "start_abs_ns": None if sample.start_ns is None else sample.start_ns + axis,
-        "end_abs_ns": sample.end_ns + axis,
-        "due_abs_ns": None if sample.due_ns is None else sample.due_ns + axis,
-    }
-    row["start_wall_ns"], row["end_wall_ns"] = row["start_abs_ns"], row["end_abs_ns"]
-    return row
+class _Columns:
+    """Columns that grow batch by batch, in arrays as long as there can be rows: nothing is held twice."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._n = 0
+        self._numbers: dict[str, npt.NDArray[Any]] = {}
+        self._codes: dict[str, npt.NDArray[np.int32]] = {}
+        self._known: dict[str, dict[str, int]] = {}
+        self._texts: dict[str, list[pa.Array]] = {}
+        self._parts: list[Part] = []
+        self._wall = np.empty(most, np.int64)
+
+    def add(self, batch: Batch, anchors: Whole) -> None:
+        """One more batch; `anchors`: the wall time of each row's anchor, negative where it has none."""
+        begin, end = self._n, self._n + batch.rows
+        self._n = end
+        self._wall[begin:end] = anchors
+        for name, values in batch.numbers.items():
+            self._numbers.setdefault(name, np.empty(self._most, values.dtype))[begin:end] = values
+        for name, (texts, codes) in batch.categories.items():
+            known = self._known.setdefault(name, {})
+            places = np.array([*(known.setdefault(text, len(known)) for text in texts), -1], np.int32)
+            self._codes.setdefault(name, np.empty(self._most, np.int32))[begin:end] = places[codes]
+        for name, array in batch.texts.items():
+            self._texts.setdefault(name, []).append(array)
+        if batch.rows:
+            of_rows = np.maximum(batch.numbers["events"] - 1, 0)
+            self._parts.append(Part(begin, np.cumsum(of_rows), batch.gaps))
+
+    def joined(self) -> tuple[pd.DataFrame, Gaps, int, int]:
+        """The table, the gaps, how many rows were left out as met before, and the wall time of the axis's zero."""
+        n = self._n
+        columns: dict[str, Any] = {name: values[:n] for name, values in self._numbers.items()}
+        for name, codes in self._codes.items():
+            columns[name] = pd.Categorical.from_codes(codes[:n], pd.Index(list(self._known[name]), dtype=object))
+        for name, arrays in self._texts.items():
+            columns[name] = pd.arrays.ArrowExtensionArray(pa.chunked_array(arrays, pa.string()))
+        wall = self._wall[:n]
+        anchored = wall >= 0
+        origin = int(wall[anchored].min()) if anchored.any() else 0
+        columns["axis_ns"] = (wall - origin).astype(np.float64)
+        table = pd.DataFrame(columns, copy=False)
+        worker = self._codes["worker"][:n]
+        keys = pd.DataFrame({"worker": worker, "seq": columns["seq"], "attempt": columns["attempt"]})
+        again = np.zeros(n, dtype=bool)
+        again[anchored] = keys[anchored].duplicated().to_numpy()
+        keep = anchored & ~again
+        if keep.all():
+            return table, Gaps(tuple(self._parts)), 0, origin
+        return table[keep].reset_index(drop=True), _only(self._parts, keep), int(again.sum()), origin
+
+
+def _only(parts: list[Part], keep: npt.NDArray[np.bool_]) -> Gaps:
+    """The gaps of the rows that are kept, which close up."""
+    kept: list[Part] = []
+    row = 0
+    for part in parts:
+        flags = keep[part.first_row : part.first_row + len(part.ends)]
+        own = part.gaps
+        values = own if flags.all() else own[np.repeat(flags, part.counts())]
+        kept.append(Part(row, np.cumsum(part.counts()[flags]), values))
+        row += int(flags.sum())
+    return Gaps(tuple(part for part in kept if len(part.ends)))
+
+
+_GROUP_ROWS = 20_000
+_STEPPING = ("event_ns.list.element", *TIMES, "seq")  # columns whose differences are small
+_REPLACED = ("first_event_ns", "last_event_ns", "events", "axis_ns")
+_INTEGERS = (
+    *TIMES,
+    *(n for n in NUMBERS if n not in ("retry_after_s", "reused")),
+    *USAGE,
+    *(f"server_{n}" for n in SERVER),
+)
 
 
 def write_parquet(samples: Samples, path: Path) -> None:
-    """The table as Parquet, written whole or not at all."""
+    """The samples as Parquet, written whole or not at all. Times are as in the journal, beside them `anchor_wall_ns`,
+    the wall time of the worker's anchor."""
     part = path.with_suffix(".tmp")
-    samples.table.to_parquet(part, index=False)
+    groups = _row_groups(samples)
+    first = next(groups)
+    times: dict[str, Any] = {"use_dictionary": [name for name in first.column_names if name not in _STEPPING]}
+    times["column_encoding"] = dict.fromkeys(_STEPPING, "DELTA_BINARY_PACKED")
+    with pq.ParquetWriter(part, first.schema, compression="zstd", **times) as writer:
+        writer.write_table(first)
+        for group in groups:
+            writer.write_table(group)
     part.replace(path)
+
+
+def _row_groups(samples: Samples) -> Iterator[pa.Table]:
+    """The table in pieces; at least one, so that there is a schema."""
+    for begin in range(0, max(1, len(samples.table)), _GROUP_ROWS):
+        rows = samples.table.iloc[begin : begin + _GROUP_ROWS]
+        columns: dict[str, Any] = {name: _stored(name, rows[name]) for name in rows.columns if name not in _REPLACED}
+        wall = rows["axis_ns"].to_numpy().astype(np.int64) + samples.origin_wall_ns
+        columns["anchor_wall_ns"] = pa.array(wall, pa.int64())
+        places = np.arange(begin, begin + len(rows))
+        offsets = np.concatenate([[0], np.cumsum(rows["events"].to_numpy())]).astype(np.int32)
+        columns["event_ns"] = pa.ListArray.from_arrays(pa.array(offsets), pa.array(samples.event_times(places)))
+        yield pa.table(columns)
+
+
+def _stored(name: str, column: pd.Series[Any]) -> pa.Array:
+    if name in UNIQUE_TEXT:
+        return pa.Array.from_pandas(column).cast(pa.string())
+    if name in _INTEGERS:
+        return pa.array(column.to_numpy(), from_pandas=True).cast(pa.int64())
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return pa.array(column).cast(pa.dictionary(pa.int32(), pa.string()))
+    if name == "reused":
+        return pa.array(column.to_numpy(), from_pandas=True).cast(pa.bool_())
+    return pa.array(column.to_numpy(), from_pandas=True)

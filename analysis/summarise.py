@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pandas as pd
 
 from analysis.compare import compare
 from analysis.cost import cost_of
+from analysis.gaps import Whole
 from analysis.goals import judge
-from analysis.metrics import Rates, latencies, meets_slo, rates_of, repeat_record, window_of
+from analysis.health import read_health
+from analysis.locust_csv import summarise_csv
+from analysis.metrics import Rates, Window, latencies, meets_slo, rates_of, repeat_record, window_of
 from analysis.reconcile import reconcile
 from analysis.reliability import reliability_of
 from analysis.samples import Samples, load_samples
-from analysis.summary import Batch, Result, Summary
+from analysis.summary import Batch, Dist, Result, ServerTimes, Summary
+from analysis.summary import Window as WindowPart
 from analysis.validity import judge_run
 from harness.plan import Cell, Plan, cells
 from harness.plan_file import read_plan
 from harness.rundir import RunDir
+
+
+def read_source(source: Path) -> tuple[Summary, Samples | None]:
+    """The numbers of a run directory with its samples, or of the Locust CSV with this prefix. Raises UsageFault."""
+    is_run = source.is_dir() and (RunDir(source).journals.is_dir() or not Path(f"{source}_stats.csv").exists())
+    return summarise(RunDir(source)) if is_run else (summarise_csv(source), None)
 
 
 def summarise(run_dir: RunDir) -> tuple[Summary, Samples]:
@@ -27,7 +38,12 @@ def summarise(run_dir: RunDir) -> tuple[Summary, Samples]:
     samples = load_samples(run_dir)
     plan = read_plan(str(run_dir.plan))
     run = _run_json(run_dir)
-    results = with_batches([found for cell in _in_order(plan) if (found := _result(cell, plan, samples.table))])
+    rows_of = _rows_of_cells(samples.table)
+    results = with_batches([
+        _result(cell, plan, samples, own)
+        for cell in _in_order(plan)
+        if (own := rows_of.get((cell.target.name, cell.workload.name, cell.stage_index)))
+    ])  # fmt: skip
     results = [_with_goals(result, plan) for result in results]
     rows = reconcile(run_dir, samples.table)
     repeats = int(samples.table["repeat"].nunique()) if len(samples.table) else 0
@@ -36,9 +52,9 @@ def summarise(run_dir: RunDir) -> tuple[Summary, Samples]:
         plan=plan.name,
         source="samples",
         started_utc=run.get("started_utc"),
-        duration_s=_duration_s(samples.table),
+        duration_s=_duration_s(samples),
         ended=str(run.get("ended", "died")).replace("running", "died"),
-        validity=judge_run(samples, run, results, rows, repeats),
+        validity=judge_run(samples, run, results, rows, repeats, read_health(run_dir)),
         results=tuple(results),
         comparisons=compare(results),
         reconciliation=rows,
@@ -79,26 +95,38 @@ def _in_order(plan: Plan) -> list[Cell]:
     return sorted(cells(plan, 1), key=key)
 
 
-def _duration_s(table: pd.DataFrame) -> float | None:
-    if table.empty:
+def _duration_s(samples: Samples) -> float | None:
+    if samples.table.empty:
         return None
-    return float(table["end_abs_ns"].max() - table["start_abs_ns"].min()) / 1e9
+    return float(np.nanmax(samples.on_axis("end_ns")) - _origin_ns(samples)) / 1e9
 
 
-def _result(cell: Cell, plan: Plan, table: pd.DataFrame) -> Result | None:
-    mine = (table["target"] == cell.target.name) & (table["workload"] == cell.workload.name)
-    rows = table[mine & (table["stage"] == cell.stage_index)]
-    if rows.empty:
-        return None
-    windows = [
-        window_of(rows[rows["repeat"] == repeat], repeat, cell.stage, cell.warmup_s)
-        for repeat in sorted(int(each) for each in rows["repeat"].unique())
-    ]
-    inside = pd.concat([window.inside for window in windows])
+def _origin_ns(samples: Samples) -> float:
+    """The first start, on the run's axis; where nothing was sent, the first end."""
+    start = samples.on_axis("start_ns")
+    return float(np.nanmin(start)) if not np.isnan(start).all() else float(samples.on_axis("end_ns").min())
+
+
+def _rows_of_cells(table: pd.DataFrame) -> dict[tuple[str, str, int], dict[int, Whole]]:
+    """The rows of each cell (target, workload, stage), by repeat, as places in the table."""
+    found: dict[tuple[str, str, int], dict[int, Whole]] = {}
+    groups: Any = table.groupby(["target", "workload", "stage", "repeat"], observed=True, sort=True).indices
+    for (target, workload, stage, repeat), rows in groups.items():
+        found.setdefault((target, workload, int(stage)), {})[int(repeat)] = np.asarray(rows, dtype=np.int64)
+    return found
+
+
+def _result(cell: Cell, plan: Plan, samples: Samples, rows: dict[int, Whole]) -> Result:
+    windows = [window_of(samples, rows[repeat], repeat, cell.stage, cell.warmup_s) for repeat in sorted(rows)]
     rates = [rates_of(window, plan.slo) for window in windows]
-    origin_ns = float(table["start_abs_ns"].min())
+    found, own = latencies(windows)
+    distributions: dict[str, Any] = {**found}
+    places = np.concatenate([window.inside for window in windows])
+    inside = samples.table[_COUNTED].iloc[places]
+    inside["end_abs_ns"] = samples.on_axis("end_ns", places)
+    origin_ns = _origin_ns(samples)
     spans_s = [((window.begin_ns - origin_ns) / 1e9, (window.end_ns - origin_ns) / 1e9) for window in windows]
-    good = meets_slo(inside, plan.slo)
+    parts = {name: distributions.pop(f"server_{name}_ns") for name in _SERVER_PARTS}
     return Result(
         target=cell.target.name,
         dialect=cell.target.dialect,
@@ -108,43 +136,85 @@ def _result(cell: Cell, plan: Plan, table: pd.DataFrame) -> Result | None:
         stage=cell.stage_index,
         stage_label=cell.stage.label,
         load=_load(cell),
+        request=_request(cell),
         repeats=len(windows),
         attempted=len(inside),
-        warmup_attempts=len(rows) - len(inside),
+        warmup_attempts=_in_warmup(windows),
         outcomes=_counts(inside["outcome"]),
         errors=_counts(inside["error"]),
         error_classes=_counts(inside["error_class"]),
+        stamps=_counts(inside["stamps"]),
+        window=_window(windows),
         window_s=sum(window.length_s for window in windows),
-        offered_rps=cell.stage.rate_rps,
         tokens_per_event=_tokens_per_event(inside),
         **_mean_rates(rates),
-        **latencies(windows),
+        **distributions,
+        server_s=_server_times(inside, parts),
         reliability=reliability_of(inside, spans_s, origin_ns),
         batch=_batch(cell, rates),
-        cost=cost_of(inside, cell.target.price, good),
+        cost=cost_of(inside, cell.target.price, sum(meets_slo(window, plan.slo) for window in windows)),
         repeat_values=tuple(
-            repeat_record(window, rate, latencies([window])) for window, rate in zip(windows, rates, strict=True)
+            repeat_record(window, rate, each) for window, rate, each in zip(windows, rates, own, strict=True)
         ),
     )
 
 
+_COUNTED = [
+    *("outcome", "error", "error_class", "stamps", "server_source", "events"),
+    *("input_tokens", "output_tokens", "cached_tokens"),
+]
+_SERVER_PARTS = ("total", "headers", "queue", "prompt", "output")
+
+
+def _in_warmup(windows: list[Window]) -> int:
+    """The attempts that belong to no window."""
+    return sum(len(window.everything) - len(window.inside) for window in windows)
+
+
+def _window(windows: list[Window]) -> WindowPart:
+    begin = [(window.begin_ns - window.first_ns) / 1e9 for window in windows]
+    end = [(window.end_ns - window.first_ns) / 1e9 for window in windows]
+    return WindowPart(begin_s=sum(begin) / len(begin), end_s=sum(end) / len(end))
+
+
+def _server_times(rows: pd.DataFrame, parts: dict[str, Dist | None]) -> ServerTimes | None:
+    sources = _counts(rows["server_source"])
+    return ServerTimes(sources=sources, **parts) if sources else None
+
+
 def _load(cell: Cell) -> dict[str, Any]:
-    stage = cell.stage
-    load: dict[str, Any] = {"concurrency": stage.concurrency, "rate_rps": stage.rate_rps}
-    return {name: value for name, value in load.items() if value is not None} | {"duration_s": stage.duration_s}
+    """What load the stage was: only the plan's keys that describe it, and only where they are set."""
+    stage = msgspec.structs.asdict(cell.stage)
+    names = ("concurrency", "end_concurrency", "rate_rps", "end_rate_rps", "trace")
+    load: dict[str, Any] = {name: stage[name] for name in names if stage[name] is not None}
+    if cell.stage.open:
+        load |= {name: stage[name] for name in ("arrival", "max_in_flight", "max_lag_s")}
+    return load | {"duration_s": cell.stage.duration_s}
 
 
-def _counts(column: pd.Series[str]) -> dict[str, int]:
-    return dict(sorted(Counter(str(each) for each in column if isinstance(each, str)).items()))
+def _request(cell: Cell) -> dict[str, Any]:
+    """What the workload asks: the plan's keys that describe a request."""
+    workload = msgspec.structs.asdict(cell.workload)
+    described = {name: value for name, value in workload.items() if name not in ("name", "kind", "goals", "stages")}
+    return described if cell.workload.kind == "chat" else {n: v for n, v in described.items() if n not in _OF_CHAT}
+
+
+_OF_CHAT = ("output_tokens", "stream", "temperature", "prefix_share")
+
+
+def _counts(column: pd.Series[Any]) -> dict[str, int]:
+    counts = column.value_counts()
+    return {str(text): int(n) for text, n in sorted(counts.items()) if n}
 
 
 def _tokens_per_event(rows: pd.DataFrame) -> float | None:
     streamed = rows[(rows["outcome"] == "ok") & rows["output_tokens"].notna()]
-    events = int(streamed["event_ns"].map(len).sum()) if len(streamed) else 0
-    return float(streamed["output_tokens"].astype(float).sum()) / events if events else None
+    events = int(streamed["events"].sum())
+    return float(streamed["output_tokens"].sum()) / events if events else None
 
 
 _RATES = (
+    "offered_rps",
     "achieved_rps",
     "completed_rps",
     "goodput_rps",

@@ -108,6 +108,26 @@ class Cost(Part, frozen=True, kw_only=True):
     usd_per_1m_output_tokens: float | None
 
 
+class ServerTimes(Part, frozen=True, kw_only=True):
+    """What the servers say that requests took, in seconds: all of it, until the headers, waiting, reading the prompt
+    and making the output. `sources`: requests by where the server said so (a header, or a field of the reply)."""
+
+    sources: dict[str, int] = {}
+    total: Dist | None = None
+    headers: Dist | None = None
+    queue: Dist | None = None
+    prompt: Dist | None = None
+    output: Dist | None = None
+
+
+class Window(Part, frozen=True, kw_only=True):
+    """The steady window: from the end of the warm-up to the end of arrivals, in seconds after the cell's first arrival.
+    The mean of the repeats."""
+
+    begin_s: float
+    end_s: float
+
+
 class Goal(Part, frozen=True, kw_only=True):
     """A limit the plan set: `saw` is the measured value, `met` None when it was not measured."""
 
@@ -130,7 +150,8 @@ class Result(Part, frozen=True, kw_only=True):
     Warm-up is out of everything but `warmup_attempts`.
 
     Rates: `offered_rps` planned arrivals (null for a closed stage), `achieved_rps` sent, `completed_rps` ended ok,
-    `goodput_rps` ended ok and within every SLO limit.
+    `goodput_rps` ended ok and within every SLO limit. `network_s` is E2E less the server's own total. `stamps` counts
+    requests by who stamped the arrival of their bytes: the kernel, or this program (`user`).
     """
 
     target: str
@@ -140,14 +161,17 @@ class Result(Part, frozen=True, kw_only=True):
     kind: str | None = None
     stage: int | None = None
     stage_label: str | None = None
-    load: dict[str, Any] = {}
+    load: dict[str, Any] = {}  # what the stage was, in the plan's words
+    request: dict[str, Any] = {}  # what the workload asks, in the plan's words
     repeats: int = 1
     attempted: int
     warmup_attempts: int = 0
     outcomes: dict[str, int] = {}
     errors: dict[str, int] = {}  # by kind
     error_classes: dict[str, int] = {}
-    window_s: float | None = None
+    stamps: dict[str, int] = {}
+    window: Window | None = None
+    window_s: float | None = None  # all repeats together
     offered_rps: float | None = None
     achieved_rps: float | None = None
     completed_rps: float | None = None
@@ -165,6 +189,8 @@ class Result(Part, frozen=True, kw_only=True):
     response_s: Dist | None = None
     lag_s: Dist | None = None
     connect_s: Dist | None = None
+    server_s: ServerTimes | None = None
+    network_s: Dist | None = None
     input_tokens: Dist | None = None
     output_tokens: Dist | None = None
     reliability: Reliability | None = None
@@ -177,11 +203,13 @@ class Result(Part, frozen=True, kw_only=True):
 
 
 class Comparison(Part, frozen=True, kw_only=True):
-    """Target `a` against target `b` on one metric, paired by repeat: `ratio` = a / b of the
-    repeats' values (geometric mean).
+    """Target `a` against target `b` on one metric: `ratio` = a / b of the repeats' values (geometric mean). `a_run` and
+    `b_run` name their runs where these are two.
 
-    `verdict` speaks of a: better, worse, no difference (the interval lies within what does not matter or the test
-    does not tell them apart), undecided is told by `repeats_needed`, or not comparable with the reason.
+    `verdict` speaks of a. "no difference" means that none is shown: `reason` says whether the interval lies within what
+    does not matter, or the test does not tell the two apart; then `repeats_needed` says how many further repeats would
+    show a difference of the size seen. `detectable` is the smallest ratio above 1 that these repeats would have shown.
+    "not comparable" gives the reason.
     """
 
     workload: str
@@ -189,14 +217,29 @@ class Comparison(Part, frozen=True, kw_only=True):
     metric: str
     a: str
     b: str
+    a_run: str | None = None
+    b_run: str | None = None
     a_value: float | None
     b_value: float | None
     ratio: Estimate
     p_value: float | None = None
     p_adjusted: float | None = None
-    verdict: Literal["better", "worse", "no difference", "cannot tell", "not comparable"]
+    verdict: Literal["better", "worse", "no difference", "not comparable"]
     reason: str = ""
-    repeats_needed: int | None = None  # further repeats that would decide, at the spread seen
+    repeats_needed: int | None = None
+    detectable: float | None = None
+
+
+class Gate(Part, frozen=True, kw_only=True):
+    """A limit on how much worse (or better) a may be than b: `ratio` = a / b, `met` None when it was not measured."""
+
+    text: str
+    workload: str | None
+    stage: int | None
+    a: str
+    b: str
+    ratio: float | None
+    met: bool | None
 
 
 class Reconciliation(Part, frozen=True, kw_only=True):

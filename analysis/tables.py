@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.summary import Result, Summary
-from analysis.wording import NOTHING, answers, number, percent, place, seconds, statistic, usd
+from analysis.wording import NOTHING, answers, number, percent, place, seconds, statistic, usd, window
 
 _STYLE = {"valid": "bold green", "suspect": "bold yellow", "invalid": "bold red"}
 
@@ -21,28 +21,43 @@ def print_summary(summary: Summary, console: Console) -> None:
     for finding in summary.validity.findings:
         console.print(Text(f"  {finding.severity}: {finding.saw}: {finding.why}", style="yellow"))
         console.print(Text(f"    hint: {finding.hint}"))
-    console.print(_figures(summary.results, console.width))
+    if summary.results:
+        console.print(_figures(summary.results, console))
+    _print_windows(summary, console)
     _print_goals(summary, console)
     for answer in answers(summary):
         console.print(Text(answer))
 
 
-def _figures(results: tuple[Result, ...], width: int) -> Table:
-    """One row a result. A narrow terminal gets fewer columns, never cut numbers."""
-    columns = {name: cell for name, cell in _COLUMNS.items() if width >= _WIDE or name in _ESSENTIAL}
+def _figures(results: tuple[Result, ...], console: Console) -> Table:
+    """One row a result. A column without any number is left out; a narrow terminal gets fewer columns, never cut
+    numbers."""
+    columns = [name for name, cell in _COLUMNS.items() if any(cell(result) != NOTHING for result in results)]
+    for name in (*_FIRST_TO_GO, None):
+        table = _table(results, columns)
+        if name is None or console.measure(table).minimum <= console.width:
+            break
+        columns = [each for each in columns if each != name]
+    return table
+
+
+def _table(results: tuple[Result, ...], columns: list[str]) -> Table:
     table = Table(pad_edge=False)
     table.add_column("target", overflow="fold", min_width=12)
-    table.add_column("load", overflow="fold", min_width=8)
+    table.add_column("load", overflow="fold", min_width=10)
     for name in columns:
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right", no_wrap=True, min_width=_width(results, name))
     for result in results:
-        cells = (result.target, place(result) or NOTHING, *(cell(result) for cell in columns.values()))
+        cells = (result.target, place(result) or NOTHING, *(_COLUMNS[name](result) for name in columns))
         table.add_row(*(Text(cell) for cell in cells))
     return table
 
 
-_WIDE = 125
-_ESSENTIAL = ("requests", "ok", "TTFT p50", "E2E p50", "req/s")
+def _width(results: tuple[Result, ...], name: str) -> int:
+    return max(len(name), *(len(_COLUMNS[name](result)) for result in results))
+
+
+_FIRST_TO_GO = ("USD/1k", "TPOT p50", "lag p99", "p95", "ITL p50", "resp p95", "p95 ", "tok/s", "due/s", "requests")
 _COLUMNS: dict[str, Callable[[Result], str]] = {
     "requests": lambda result: str(result.attempted),
     "ok": lambda result: percent(result.reliability.success_ratio.value if result.reliability else None),
@@ -52,10 +67,24 @@ _COLUMNS: dict[str, Callable[[Result], str]] = {
     "TPOT p50": lambda result: statistic(result.tpot_s, "p50"),
     "E2E p50": lambda result: statistic(result.e2e_s, "p50"),
     "p95 ": lambda result: statistic(result.e2e_s, "p95"),
+    "due/s": lambda result: number(result.offered_rps),
     "req/s": lambda result: number(result.achieved_rps),
+    "lag p99": lambda result: statistic(result.lag_s, "p99"),
+    "resp p95": lambda result: statistic(result.response_s, "p95") if result.lag_s else NOTHING,
     "tok/s": lambda result: number(result.output_tokens_per_s),
     "USD/1k": lambda result: usd(result.cost.usd_per_1k_good) if result.cost else NOTHING,
 }
+
+
+def _print_windows(summary: Summary, console: Console) -> None:
+    """When the figures are from, told once for loads that have the same window."""
+    windows: dict[str, list[str]] = {}
+    for result in summary.results:
+        if result.window is not None:
+            windows.setdefault(window(result), []).append(place(result))
+    for text, places in windows.items():
+        loads = "; ".join(dict.fromkeys(places))
+        console.print(Text(f"steady window: {text} after the first arrival ({loads})", style="dim"))
 
 
 def _print_goals(summary: Summary, console: Console) -> None:

@@ -5,16 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from analysis.health import health_findings
 from analysis.samples import Samples
+from analysis.sends import send_findings
 from analysis.summary import Finding, Reconciliation, Result, Validity, Verdict
+from harness.health_record import Health
 
 
 def judge_run(
-    samples: Samples, run: dict[str, Any], results: Sequence[Result], rows: Sequence[Reconciliation], repeats: int
+    samples: Samples,
+    run: dict[str, Any],
+    results: Sequence[Result],
+    rows: Sequence[Reconciliation],
+    repeats: int,
+    health: Sequence[Health],
 ) -> Validity:
-    """Every finding about a run of this project. `run`: run.json, empty when it is missing."""
+    """Every finding about a run of this project, the generator's own first. `run`: run.json, empty if missing."""
     ended = str(run.get("ended", "died"))
     findings = [
+        *health_findings(health, samples, results),
+        *send_findings(samples, results),
         *_ending(ended, run),
         *_journals(samples),
         *_nothing_worked(results),

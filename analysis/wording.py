@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.summary import Comparison, Dist, Result, Summary
+from analysis.summary import Comparison, Dist, Estimate, Gate, Result, Summary
 
 NOTHING = "—"
 NAMES = {
@@ -24,7 +24,13 @@ def seconds(value: float | None) -> str:
     """A time in the unit people read: ms below one second."""
     if value is None:
         return NOTHING
-    return f"{value:.2f} s" if value >= 1 else f"{value * 1000:.0f} ms" if value >= 0.1 else f"{value * 1000:.1f} ms"
+    size = abs(value)
+    if size >= 100:
+        return f"{value:,.0f} s"
+    if size >= 1:
+        return f"{value:.2f} s"
+    ms = f"{value * 1000:.0f}" if size >= 0.1 else f"{value * 1000:.1f}" if size >= 0.001 else f"{value * 1000:.2g}"
+    return f"{ms} ms"
 
 
 def number(value: float | None) -> str:
@@ -63,15 +69,60 @@ def place(result: Result) -> str:
 
 def sentence(found: Comparison) -> str:
     """A comparison as a person would say it: the first named is the one that is ahead."""
+    a, b = named(found.a, found.a_run), named(found.b, found.b_run)
     name = NAMES.get(found.metric, found.metric)
     if found.verdict in ("better", "worse") and found.ratio.value is not None:
-        ahead, behind = (found.a, found.b) if found.verdict == "better" else (found.b, found.a)
+        ahead, behind = (a, b) if found.verdict == "better" else (b, a)
         return f"{ahead} beats {behind} in {name} by {_lead(found, found.ratio.value)}."
-    if found.verdict == "no difference":
-        return f"{found.a} and {found.b} do not differ in {name}: {found.reason}."
-    more = f"; {found.repeats_needed} more repeats would decide" if found.repeats_needed else ""
-    why = f" ({found.reason})" if found.reason else ""
-    return f"Cannot tell whether {found.a} or {found.b} has the better {name}{why}{more}."
+    if found.verdict == "not comparable":
+        what = "" if found.metric == "all" else f" in {name}"
+        return f"{a} and {b} are not comparable{what}: {found.reason}."
+    seen = f" (ratio {_ratio(found)})" if found.repeats_needed else ""
+    return f"No difference is shown between {a} and {b} in {name}{seen}: {found.reason}{more(found)}."
+
+
+def named(target: str, run: str | None) -> str:
+    """A target, with its run where that must be told."""
+    return target if run is None else f"{target} ({run})"
+
+
+def ratio(value: float | None) -> str:
+    """A ratio with three decimals."""
+    return NOTHING if value is None else f"{value:.3f}"
+
+
+def more(found: Comparison) -> str:
+    """How many further repeats would decide, as the end of a sentence; "" where that is not known."""
+    n = found.repeats_needed
+    return f"; {n} more {'repeat' if n == 1 else 'repeats'} would show one of this size" if n else ""
+
+
+def estimate(found: Estimate) -> str:
+    """A time with its interval, of which one end may be open."""
+    low, high = found.ci95 or (None, None)
+    if found.value is None:
+        return NOTHING if low is None else f"over {seconds(low)}"
+    return seconds(found.value) + (f" [{seconds(low)}, {seconds(high)}]" if low is not None else "")
+
+
+def window(result: Result) -> str:
+    """The steady window, in seconds after the first arrival; from CSV, how long the run was."""
+    if result.window is None:
+        return seconds(result.window_s)
+    return f"{result.window.begin_s:.1f} to {result.window.end_s:.1f} s"
+
+
+def _ratio(found: Comparison) -> str:
+    ends = found.ratio.ci95
+    return ratio(found.ratio.value) + (f" [{ratio(ends[0])}, {ratio(ends[1])}]" if ends else "")
+
+
+def gate_sentence(gate: Gate) -> str:
+    """Whether a gate is met, and what was seen."""
+    word = {True: "met", False: "failed", None: "not measured"}[gate.met]
+    saw = "" if gate.ratio is None else f" (saw {100 * (gate.ratio - 1):+.1f} %)"
+    load = ", ".join(part for part in (gate.workload, None if gate.stage is None else f"stage {gate.stage}") if part)
+    return f"gate {word}: {gate.text}: {gate.a} against {gate.b}, {load}{saw}"
 
 
 def _lead(found: Comparison, ratio: float) -> str:

@@ -11,6 +11,7 @@ Each due time comes from u_k alone, never from the one before it, so that nothin
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 from collections.abc import Iterator
 from functools import lru_cache
@@ -19,7 +20,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from harness.plan import Stage
+from harness.plan import Stage, TraceFormat
 from harness.traces import Trace, read_trace
 
 _BLOCK = 4096
@@ -39,22 +40,22 @@ class Arrival(msgspec.Struct, frozen=True, gc=False):
 def arrivals(stage: Stage, span_s: float, seed: str | int, share: tuple[int, int] = (0, 1)) -> Iterator[Arrival]:
     """The arrivals of worker k of n (`share`): those whose number leaves k when divided by n, in order.
 
-    A constant schedule begins at 0, a random one after its first gap, a trace at its first entry. Raises UsageFault
-    where a trace cannot be read.
+    All are due before `span_s`. A constant schedule begins at 0, a random one after its first gap, a trace at its
+    first entry. Raises UsageFault where a trace cannot be read.
     """
     k, n = share
     if stage.trace is not None:
         yield from _traced(stage, span_s, k, n)
         return
-    for first, block in enumerate(_unit_arrivals(stage, seed)):
-        due_s = _due_s(stage, span_s, block)
-        begin = first * _BLOCK
-        for offset in range((k - begin) % n, len(block), n):
-            if due_s[offset] >= span_s:
-                return
-            yield Arrival(begin + offset, round(float(due_s[offset]) * 1e9))
-        if due_s[-1] >= span_s:
+    begin = 0
+    for block in _unit_arrivals(stage, seed, _BLOCK):
+        due_ns = _due_ns(stage, span_s, block)
+        inside = _inside(due_ns, span_s)
+        for offset in range((k - begin) % n, inside, n):
+            yield Arrival(begin + offset, int(due_ns[offset]))
+        if inside < len(block):
             return
+        begin += len(block)
 
 
 def expected_arrivals(stage: Stage, span_s: float) -> float:
@@ -63,29 +64,41 @@ def expected_arrivals(stage: Stage, span_s: float) -> float:
     Raises UsageFault where a trace cannot be read.
     """
     if stage.trace is not None:
-        return float(np.count_nonzero(_trace_of(stage).at_s / stage.trace_speed < span_s))
+        return float(len(_due_ns_of_trace(stage, span_s, _trace_of(stage))))
     rate_rps = stage.rate_rps or 0.0
     mean = (rate_rps + (rate_rps if stage.end_rate_rps is None else stage.end_rate_rps)) / 2 * span_s
-    return float(math.ceil(mean - 1e-9)) if stage.arrival == "constant" else mean
+    if stage.arrival != "constant":
+        return mean
+    first = max(0, math.floor(mean) - 2)
+    near = np.arange(first, first + 5, dtype=np.float64)  # rounding alone decides whether the last one is inside
+    return float(first + _inside(_due_ns(stage, span_s, near), span_s))
 
 
-def _unit_arrivals(stage: Stage, seed: str | int) -> Iterator[_Array]:
-    """Arrivals at a rate of 1, for ever, in blocks."""
+def _unit_arrivals(stage: Stage, seed: str | int, size: int) -> Iterator[_Array]:
+    """Arrivals at a rate of 1, for ever, in blocks of `size`, which changes nothing about them."""
     digest = hashlib.sha256(f"{seed}/{stage.arrival}".encode()).digest()
     rng = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16])))
+    shape = stage.burstiness if stage.arrival == "gamma" else 1.0
     last = 0.0
-    block = 0
-    while True:
+    for block in itertools.count():
         if stage.arrival == "constant":
-            yield np.arange(block * _BLOCK, (block + 1) * _BLOCK, dtype=np.float64)
-        else:
-            shape = stage.burstiness if stage.arrival == "gamma" else 1.0
-            gaps = rng.standard_gamma(shape, _BLOCK) / shape
-            gaps[0] += last
-            times = np.cumsum(gaps)
-            last = float(times[-1])
-            yield times
-        block += 1
+            yield np.arange(block * size, (block + 1) * size, dtype=np.float64)
+            continue
+        gaps = rng.standard_gamma(shape, size) / shape
+        gaps[0] += last
+        times = np.cumsum(gaps)
+        last = float(times[-1])
+        yield times
+
+
+def _due_ns(stage: Stage, span_s: float, unit: _Array) -> _Array:
+    """Due times in whole nanoseconds."""
+    return np.rint(_due_s(stage, span_s, unit) * 1e9)
+
+
+def _inside(due_ns: _Array, span_s: float) -> int:
+    """How many are due before the span ends: told in whole nanoseconds, so that 3 arrivals a second for 2 s are 6."""
+    return int(np.searchsorted(due_ns, round(span_s * 1e9)))
 
 
 def _due_s(stage: Stage, span_s: float, unit: _Array) -> _Array:
@@ -101,13 +114,16 @@ def _due_s(stage: Stage, span_s: float, unit: _Array) -> _Array:
 
 def _traced(stage: Stage, span_s: float, k: int, n: int) -> Iterator[Arrival]:
     trace = _trace_of(stage)
-    for index in range(k, len(trace.at_s), n):
-        due_s = float(trace.at_s[index]) / stage.trace_speed
-        if due_s >= span_s:
-            return
-        lengths = trace.input_tokens, trace.output_tokens
-        tokens = [None if column is None else int(column[index]) for column in lengths]
-        yield Arrival(index, round(due_s * 1e9), *tokens)
+    due_ns = _due_ns_of_trace(stage, span_s, trace)
+    for index in range(k, len(due_ns), n):
+        tokens = int(trace.input_tokens[index]), int(trace.output_tokens[index])
+        yield Arrival(index, int(due_ns[index]), *tokens)
+
+
+def _due_ns_of_trace(stage: Stage, span_s: float, trace: Trace) -> _Array:
+    """Due times in whole nanoseconds, cut at the span."""
+    due_ns = np.rint(trace.at_s / stage.trace_speed * 1e9)
+    return due_ns[: _inside(due_ns, span_s)]
 
 
 def _trace_of(stage: Stage) -> Trace:
@@ -115,4 +131,6 @@ def _trace_of(stage: Stage) -> Trace:
     return _read_once(stage.trace, stage.trace_format)
 
 
-_read_once = lru_cache(maxsize=8)(lambda path, kind: read_trace(Path(path), kind))
+@lru_cache(maxsize=8)
+def _read_once(path: str, kind: TraceFormat | None) -> Trace:
+    return read_trace(Path(path), kind)

@@ -117,7 +117,8 @@ def check(
         return
     click.echo(dump_plan(checked))
     for name, value in figures.items():
-        click.echo(f"# {name}: {value}")
+        unknown = "unknown (this machine was not calibrated: tokenswarm calibrate)" if name == "workers" else "unknown"
+        click.echo(f"# {name}: {unknown if value is None else value}")
 
 
 @tokenswarm.command()
@@ -271,8 +272,15 @@ def calibrate(*, quick: bool, as_json: bool) -> None:
     for row in calibration.rows_of(found):
         table.add_row(*row)
     _console(stderr=False).print(table)
-    click.echo(f"one worker measures {found.streams_within_1ms} paced streams within 1 ms at p99")
-    click.echo(f"and {found.streams_within_5ms} within 5 ms; {found.chunks_per_s:,.0f} chunks/s at most")
+    for doubt in calibration.doubts_of(found):
+        click.echo(doubt)
+    most = max(level.streams for level in found.levels if level.pace != calibration.ZERO_GAP)
+    within_1ms, within_5ms = (
+        f"{streams}{' (the most that were tried)' * (streams == most)}"
+        for streams in (found.streams_within_1ms, found.streams_within_5ms)
+    )
+    click.echo(f"one worker measures {within_1ms} paced streams within 1 ms at p99")
+    click.echo(f"and {within_5ms} within 5 ms; {found.chunks_per_s:,.0f} chunks/s at most")
     click.echo(f"bias: {found.ttft_bias_s * 1e3:.3f} ms on TTFT, {found.itl_bias_s * 1e3:.3f} ms on ITL (median)")
     tell(f"kept in {path}")
 

@@ -54,7 +54,7 @@ def _requests(cell: Cell) -> float:
 
 def most_streams(plan: Plan) -> int:
     """How many requests will be under way at once, at most: by the concurrency of closed stages, and for open ones by
-    the rate and an assumed service time of 0.5 s + 20 ms for each output token."""
+    the rate (a trace's mean one) and an assumed service time of 0.5 s + 20 ms for each output token."""
     return max((_streams(cell) for cell in cells(plan, 1)), default=0)
 
 
@@ -63,8 +63,8 @@ def _streams(cell: Cell) -> int:
     if stage.concurrency is not None:
         return max(stage.concurrency, stage.end_concurrency or 0)
     service_s = _ASSUMED_TTFT_S + _ASSUMED_TPOT_S * _output_tokens(cell)
-    rate_rps = max(stage.rate_rps or 0, stage.end_rate_rps or 0)
-    return min(stage.max_in_flight, math.ceil(rate_rps * service_s)) if rate_rps else stage.max_in_flight
+    rate_rps = max(stage.rate_rps or 0, stage.end_rate_rps or 0) or expected_arrivals(stage, cell.span_s) / cell.span_s
+    return min(stage.max_in_flight, math.ceil(rate_rps * service_s))
 
 
 def workers_needed(plan: Plan, calibration: Calibration) -> int:

@@ -13,16 +13,18 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import gevent
 import psutil
 
+from harness.alarm import Alarm
 from harness.health_record import LAG_BOUNDS_S, Health, encode_health
 from harness.sample import Header
 
 _BEAT_NS = 10_000_000
 _ROW_S = 1.0
+_SCHEDSTAT = Path("/proc/self/schedstat")
+_FEWEST_CPU_S = 0.2  # the machine counts its CPU time in steps of 10 ms, for each core
 
 
 @dataclass(frozen=True)
@@ -37,17 +39,21 @@ class Gauges:
 
 @dataclass
 class _Interval:
-    """What has been seen since the last row."""
+    """What has been seen since the last row. Of its begin: `cpu_s` is the process's CPU time, `wait_s` how long it had
+    waited for a core, `machine_s` the busy and the whole CPU time of the machine; None: this platform does not tell."""
 
     begin_ns: int
     cpu_s: float
+    wait_s: float | None
+    machine_s: tuple[float, float] | None
     lags_s: list[float] = field(default_factory=list)
     gc_s: float = 0.0
     gc_pause_s: float = 0.0
 
 
 class HealthWatch:
-    """Watches one worker process from `start` to `stop`. A row that cannot be written is told to `on_fault`."""
+    """Watches one worker process from `start` to `stop`. A row that cannot be written is told to `on_fault`, once; none
+    is written after it."""
 
     def __init__(self, path: Path, header: Header, gauges: Gauges, on_fault: Callable[[str], None]) -> None:
         self._path = path
@@ -56,38 +62,41 @@ class HealthWatch:
         self._on_fault = on_fault
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._process = psutil.Process()
-        self._beat: Any = None
-        self._writer: gevent.Greenlet[[], None] | None = None
+        self._greenlets: list[gevent.Greenlet[[], None]] = []
+        self._faulty = False
         self._due_ns = 0
         self._gc_began_ns = 0
-        self._interval = self._new_interval()
+        self._interval = _new_interval()
 
     def start(self) -> None:
         """Begin to watch."""
         gc.callbacks.append(self._on_gc)
         self._due_ns = time.monotonic_ns() + _BEAT_NS
-        self._interval = self._new_interval()
-        self._beat = gevent.get_hub().loop.timer(_BEAT_NS / 1e9, _BEAT_NS / 1e9, ref=False)
-        self._beat.start(self._on_beat)
-        self._writer = gevent.spawn(self._write_rows)
+        self._interval = _new_interval()
+        self._greenlets = [gevent.spawn(self._beat), gevent.spawn(self._write_rows)]
 
     def stop(self) -> None:
         """Write what remains, and end."""
-        if self._writer is None:
+        if not self._greenlets:
             return
-        self._writer.kill()
-        self._writer = None
-        self._beat.stop()
-        self._beat.close()
+        gevent.killall(self._greenlets)
+        self._greenlets = []
         with suppress(ValueError):
             gc.callbacks.remove(self._on_gc)
         self._write_row()
         os.close(self._file)
 
-    def _new_interval(self) -> _Interval:
-        return _Interval(time.monotonic_ns(), time.process_time())
+    def _beat(self) -> None:
+        alarm = Alarm()
+        try:
+            while True:
+                alarm.wait_until(self._due_ns)
+                self._count_beats()
+        finally:
+            alarm.close()
 
-    def _on_beat(self) -> None:
+    def _count_beats(self) -> None:
+        """Every beat that is due by now. The due times never move, so that lateness does not hide more of itself."""
         now_ns = time.monotonic_ns()
         lags_s = self._interval.lags_s
         while self._due_ns <= now_ns:
@@ -104,17 +113,23 @@ class HealthWatch:
         self._interval.gc_pause_s = max(self._interval.gc_pause_s, pause_s)
 
     def _write_rows(self) -> None:
-        psutil.cpu_percent()  # the first call of each greenlet has nothing to compare with
-        while True:
+        while not self._faulty:
             gevent.sleep(_ROW_S)
             self._write_row()
 
     def _write_row(self) -> None:
-        seen, self._interval = self._interval, self._new_interval()
+        self._count_beats()
+        seen, self._interval = self._interval, _new_interval()
+        line = encode_health(self._row(seen))
+        if self._faulty:
+            return
         try:
-            os.write(self._file, encode_health(self._row(seen)))
+            fault = None if os.write(self._file, line) == len(line) else "written in part only: is the disk full?"
         except OSError as error:
-            self._on_fault(f"{self._path}: cannot be written: {error.strerror}")
+            fault = f"cannot be written: {error.strerror}"
+        if fault is not None:
+            self._faulty = True
+            self._on_fault(f"{self._path}: {fault}")
 
     def _row(self, seen: _Interval) -> Health:
         now = self._interval
@@ -132,17 +147,54 @@ class HealthWatch:
             loop_lag_max_s=_quantile(lags_s, 1.0),
             loop_lag_counts=_counts(lags_s),
             cpu_share=(now.cpu_s - seen.cpu_s) / span_s,
-            machine_cpu_share=psutil.cpu_percent() / 100,
+            cpu_wait_share=None if seen.wait_s is None or now.wait_s is None else (now.wait_s - seen.wait_s) / span_s,
+            machine_cpu_share=_busy_share(seen.machine_s, now.machine_s),
             schedule_lag_s=self._gauges.worst_lag_s(),
             gc_s=seen.gc_s,
             gc_pause_s=seen.gc_pause_s,
-            rss_bytes=self._process.memory_info().rss,
+            rss_bytes=self._rss_bytes(),
             open_sockets=self._gauges.connections(),
             ephemeral_ports_used=used,
             ephemeral_ports=ports,
             in_flight=self._gauges.in_flight(),
             users=self._gauges.users(),
         )
+
+    def _rss_bytes(self) -> int | None:
+        try:
+            return int(self._process.memory_info().rss)
+        except (OSError, psutil.Error):
+            return None
+
+
+def _new_interval() -> _Interval:
+    return _Interval(time.monotonic_ns(), time.process_time(), _wait_s(), _machine_s())
+
+
+def _wait_s() -> float | None:
+    """How long the event loop's thread has been ready to run and did not, because others had the core. Linux only."""
+    try:
+        return int(_SCHEDSTAT.read_text(encoding="ascii").split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _machine_s() -> tuple[float, float] | None:
+    """CPU seconds of all cores since the machine started: busy, and all. Waiting for a disk is not busy; what a
+    hypervisor gave to others is."""
+    try:
+        times = psutil.cpu_times()._asdict()
+    except (OSError, psutil.Error):
+        return None
+    whole = sum(times.values()) - times.get("guest", 0.0) - times.get("guest_nice", 0.0)  # within user and nice
+    return whole - times["idle"] - times.get("iowait", 0.0), whole
+
+
+def _busy_share(before: tuple[float, float] | None, after: tuple[float, float] | None) -> float | None:
+    """None also where the interval is too short for the machine's clock ticks."""
+    if before is None or after is None or after[1] - before[1] < _FEWEST_CPU_S:
+        return None
+    return min(1.0, max(0.0, (after[0] - before[0]) / (after[1] - before[1])))
 
 
 def _quantile(ordered: list[float], share: float) -> float | None:

@@ -14,9 +14,10 @@ class Health(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `t_ns` is relative to the worker's anchor, like the times of its samples; `span_s` is the length of the interval.
     `loop_lag_...` are how late each beat of a 10 ms heartbeat was; a beat that was missed altogether counts with the
     time it had to wait. `loop_lag_counts` are the beats in the classes that `LAG_BOUNDS_S` divides. `cpu_share` is CPU
-    time over wall time: 1 is one full core. `machine_cpu_share` is that of the whole machine, 1 being all cores.
-    `schedule_lag_s` is the worst lag of an arrival sent in the interval (open load only). `gc_pause_s` is the longest
-    collection, `gc_s` all of them together. None means not measured.
+    time over wall time: 1 is one full core. `cpu_wait_share` is how much of the time the event loop was ready to run
+    and waited for a core that others had (Linux only). `machine_cpu_share` is that of the whole machine, 1 being all
+    cores. `schedule_lag_s` is the worst lag of an arrival sent in the interval (open load only). `gc_pause_s` is the
+    longest collection, `gc_s` all of them together. None means not measured.
     """
 
     run: str
@@ -29,6 +30,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     loop_lag_max_s: float | None = None
     loop_lag_counts: tuple[int, ...] = ()
     cpu_share: float | None = None
+    cpu_wait_share: float | None = None
     machine_cpu_share: float | None = None
     schedule_lag_s: float | None = None
     gc_s: float | None = None

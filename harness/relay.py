@@ -100,8 +100,17 @@ class Shipper:
         """One round that does not hold up the event loop."""
         if monkey.is_module_patched("socket"):
             return self._round()
-        pause_s: float = gevent.get_hub().threadpool.apply(self._round)
-        return pause_s
+        outcome: float | Exception = gevent.get_hub().threadpool.apply(self._round_or_fault)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def _round_or_fault(self) -> float | Exception:
+        """What a round raises, as its value: the pool would print it."""
+        try:
+            return self._round()
+        except (redis.RedisError, OSError) as error:
+            return error
 
     def _round(self) -> float:
         """Learn where things stand and send what there is to send. Returns how long to pause, in seconds."""

@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.planned import DONE_FILE, MASTER_HOST, OUT, REDIS
+from harness.relay import Shipper
+from harness.rundir import RunDir
 from harness.swarm import clean_environment, worker_command
 
 _FIRST_CONTACT_S = 600.0
 _NEXT_REPEAT_S = 120.0
 _PAUSE_S = 0.3
 _GRACE_S = 60.0
+_RECENT_S = 24 * 3600
+_SHIP_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,8 @@ class Served:
 def serve(master_host: str, port: int, out: Path, redis: str | None, tell: Callable[[str], None]) -> Served:
     """Serve one run of a master. Waits ten minutes for it to appear, and two for each next repeat."""
     out.mkdir(parents=True, exist_ok=True)
+    if redis:
+        ship_rest(out, redis, tell)
     repeats = 0
     with tempfile.TemporaryDirectory(prefix="tokenswarm-worker-") as name:
         done = Path(name) / "done"
@@ -44,6 +50,8 @@ def serve(master_host: str, port: int, out: Path, redis: str | None, tell: Calla
                 return Served(repeats, done=False, interrupted=False)
             tell(f"waiting for the master at {master_host}:{port}")
             code = _one(worker_command(master_host, port), clean_environment(variables))
+            if code != 0 and redis:
+                ship_rest(out, redis, tell)
             if code is None:
                 return Served(repeats, done=False, interrupted=True)
             if code == 2:
@@ -53,6 +61,26 @@ def serve(master_host: str, port: int, out: Path, redis: str | None, tell: Calla
                 last_s = time.monotonic()
             time.sleep(_PAUSE_S)
     return Served(repeats, done=True, interrupted=False)
+
+
+def ship_rest(out: Path, redis: str, tell: Callable[[str], None]) -> None:
+    """Bring over what a worker that was killed had recorded and not shipped. What is there already costs nothing."""
+    since_s = time.time() - _RECENT_S
+    for path in sorted(out.glob("*/*/journal/r*-w*.jsonl")):
+        run_dir = RunDir(path.parent.parent)
+        if run_dir.run_json.exists() or path.stat().st_mtime < since_s:
+            continue  # a master's own folder, or long past
+        health = run_dir.root / f"health-{path.stem}.jsonl"
+        shippers = [
+            Shipper(redis, run_dir.name, each.stem, each)
+            for each in (path, health)
+            if each.exists() and each.stat().st_size
+        ]
+        for shipper in shippers:
+            shipper.start()
+        shipped = [shipper.stop(_SHIP_S) for shipper in shippers]
+        if not all(shipped):
+            tell(f"{path}: not all of it could be shipped; it stays there")
 
 
 def _one(command: list[str], environment: dict[str, str]) -> int | None:

@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
+FINISHED = (0, 3)  # a run that came to its end; 3: on a machine too busy to measure well, which it then says
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from conftest import Command
 
 PLAN = """
@@ -17,6 +18,7 @@ stages: [{concurrency: STREAMS, duration_s: 1}]
 """
 
 
+@pytest.mark.alone
 def test_a_calibration_is_kept_and_tells_how_many_workers_a_plan_needs(tokenswarm: Command, tmp_path: Path) -> None:
     env = {"XDG_CACHE_HOME": str(tmp_path)}
     done = tokenswarm("calibrate", "--quick", "--json", env=env)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Command
+from conftest import FINISHED, Command
 
 from harness.arrivals import arrivals
 from harness.plan import Stage
@@ -47,7 +47,7 @@ def samples_of(run_dir: Path) -> list[tuple[float, Sample]]:
 def test_the_union_over_workers_is_the_one_seeded_schedule(tokenswarm: Command, tmp_path: Path, workers: int) -> None:
     plan = write_plan(tmp_path / "plan.yaml", "{rate_rps: 60, arrival: poisson, duration_s: 4}")
     done = tokenswarm("run", plan, "--workers", workers)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode in FINISHED, done.stderr
     found = samples_of(tmp_path / done.stdout.splitlines()[-1])
     stage = Stage(rate_rps=60, arrival="poisson", duration_s=4)
     planned = [arrival.due_ns / 1e9 for arrival in arrivals(stage, 4, "3/arrivals/default/0/1")]
@@ -89,7 +89,7 @@ def test_arrivals_that_are_too_late_are_dropped_samples_and_count(tokenswarm: Co
 def test_a_closed_ramp_and_an_open_stage_may_follow_one_another(tokenswarm: Command, tmp_path: Path) -> None:
     stages = "{concurrency: 1, end_concurrency: 6, duration_s: 4}, {rate_rps: 20, end_rate_rps: 60, duration_s: 3}"
     done = tokenswarm("run", write_plan(tmp_path / "plan.yaml", stages))
-    assert done.returncode == 0, done.stderr
+    assert done.returncode in FINISHED, done.stderr
     samples = [sample for _, sample in samples_of(tmp_path / done.stdout.splitlines()[-1])]
     closed = [sample for sample in samples if sample.stage == 0]
     rising = [sample for sample in samples if sample.stage == 1]

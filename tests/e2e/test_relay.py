@@ -207,10 +207,10 @@ def test_redis_emptied_while_much_is_on_its_way(server: Redis, collector: Collec
     journal = new_journal(tmp_path)
     shipper = shipper_of(server.url, journal)
     collector.process.send_signal(signal.SIGSTOP)
+    write(journal, 300)
     with server.client() as client:
         for lost in (client.flushall, lambda: client.delete(keys_of(RUN).journal)):
-            write(journal, 300)
-            until(lambda: client.xlen(keys_of(RUN).journal) > 0)
+            until(lambda: client.xlen(keys_of(RUN).journal) > 0)  # the second time without new samples: sent again
             lost()
     write(journal, 300)
     collector.process.send_signal(signal.SIGCONT)
@@ -274,9 +274,11 @@ def test_a_collector_that_lost_its_folder_gets_all_again(server: Redis, collecto
 
 
 WORKER = """
+import sys
 import gevent.monkey
-gevent.monkey.patch_all()
-import gevent, os, sys, time
+if sys.argv.pop() == "patched":
+    gevent.monkey.patch_all()
+import gevent, os, time
 from pathlib import Path
 from harness.relay import Shipper
 url, run, path, timeout_s = sys.argv[1:]
@@ -298,9 +300,9 @@ gevent.sleep(1000)
 """
 
 
-def worker_process(url: str, journal: Journal, timeout_s: float) -> subprocess.Popen[str]:
-    """A process, patched as Locust's are, that ships and says how long its loop was held up until the first fault."""
-    command = [sys.executable, "-c", WORKER, url, RUN, str(journal.path), str(timeout_s)]
+def worker_process(url: str, journal: Journal, timeout_s: float, kind: str = "patched") -> subprocess.Popen[str]:
+    """A process that ships and says how long its loop was held up until the first fault. Locust's are patched."""
+    command = [sys.executable, "-c", WORKER, url, RUN, str(journal.path), str(timeout_s), kind]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline() == "ready\n"
     return process
@@ -318,11 +320,12 @@ def test_what_a_killed_worker_wrote_is_shipped_by_the_next(server: Redis, collec
     assert report["written_bytes"] == journal.path.stat().st_size
 
 
+@pytest.mark.parametrize("kind", ["patched", "plain"])
 def test_a_redis_that_hangs_does_not_hold_up_the_loop_of_a_worker(
-    server: Redis, collector: Collector, tmp_path: Path
+    server: Redis, collector: Collector, tmp_path: Path, kind: str
 ) -> None:
     journal = new_journal(tmp_path)
-    with worker_process(server.url, journal, 3) as process:
+    with worker_process(server.url, journal, 3, kind) as process:
         until(lambda: len(collector.copy("r1-w0")) > 0)
         server.process.send_signal(signal.SIGSTOP)
         write(journal, 300)

@@ -13,7 +13,7 @@ import jsonschema
 import numpy as np
 import pytest
 import yaml
-from conftest import BIN, ROOT, Command
+from conftest import BIN, FINISHED, ROOT, Command
 
 from harness.sample import Sample, decode
 from harness.simulator.truth import Truth, read_truth
@@ -44,7 +44,7 @@ def test_a_run_of_two_targets_agrees_with_the_truth(tokenswarm: Command, tmp_pat
     """Counts in CSV, samples and truth are equal; TTFT and E2E p50 are within 2 ms or 2 % of the truth."""
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump(PLAN))
     done = tokenswarm("run", "plan.yaml")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode in FINISHED, done.stderr
     run_dir = _run_dir(done, tmp_path)
     summary = json.loads((run_dir / "summary.json").read_text())
     jsonschema.validate(summary, json.loads((ROOT / "docs" / "summary.schema.json").read_text()))
@@ -83,8 +83,8 @@ def test_analysis_can_be_repeated_and_gives_the_same_bytes(tokenswarm: Command, 
     first = (run_dir / "summary.json").read_bytes()
     assert tokenswarm("analyze", run_dir, "--json").stdout.encode() == first
     assert (run_dir / "summary.json").read_bytes() == first
-    assert tokenswarm("report", run_dir, "--out", "again.html").returncode == 0
-    assert tokenswarm("compare", run_dir).returncode == 0
+    assert tokenswarm("report", run_dir, "--out", "again.html").returncode in FINISHED
+    assert tokenswarm("compare", run_dir).returncode in FINISHED
 
 
 def test_a_worker_killed_at_once_loses_no_answered_request(tmp_path: Path) -> None:

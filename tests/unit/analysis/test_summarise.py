@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
+from runs_on_disk import HOSTILE, MS, S, header, sample, steady, write_journal, write_run
 
 from analysis.report import render
 from analysis.samples import load_samples
@@ -13,57 +13,7 @@ from analysis.summarise import summarise, summary_json
 from analysis.summary import Result
 from harness.errors import ErrorKind, UsageFault
 from harness.rundir import RunDir
-from harness.sample import Footer, Header, Outcome, Sample, Usage, encode
-
-MS = 1_000_000
-S = 1_000_000_000
-HOSTILE = "<script>alert(1)</script>"
-
-
-def _sample(seq: int, start_ns: int, **changes: object) -> Sample:
-    """TTFT 100 ms, then 4 events 10 ms apart that carry 5 tokens, E2E 150 ms."""
-    events = tuple(start_ns + 100 * MS + 10 * MS * k for k in range(5))
-    fields = {
-        "run": "r", "target": "t", "dialect": "openai-chat", "model": "m", "workload": "w", "stage": 0, "repeat": 1,
-        "worker": "r1-w0", "seq": seq, "prompt_id": "p", "start_ns": start_ns, "headers_ns": start_ns + 50 * MS,
-        "event_ns": events, "first_text_ns": events[0], "end_ns": start_ns + 150 * MS, "outcome": Outcome.OK,
-        "status": 200, "items": 1, "usage": Usage(source="provider", input_tokens=10, output_tokens=5),
-    } | changes  # fmt: skip
-    return Sample(**fields)  # type: ignore[arg-type]
-
-
-def _run(folder: Path, samples: list[Sample], *, footer: bool = True) -> RunDir:
-    run_dir = RunDir(folder)
-    run_dir.journals.mkdir(parents=True)
-    target = {
-        "name": "t",
-        "dialect": "openai-chat",
-        "base_url": "http://h/v1",
-        "model": HOSTILE,
-        "price": {"input": 1, "output": 2},
-    }
-    plan = {
-        "name": "p", "repeats": 1, "warmup_s": 1, "targets": [target],
-        "workload": {"name": "w", "goals": ["e2e_s.p50 < 1"]},
-        "stages": [{"concurrency": 1, "duration_s": 10}], "slo": {"ttft_s": 0.12},
-    }  # fmt: skip
-    run_dir.plan.write_text(yaml.safe_dump(plan))
-    run_dir.run_json.write_text('{"ended": "complete"}')
-    header = Header(
-        schema=1, run="r", worker="r1-w0", repeat=1, share=(0, 1), wall_ns=10**18, mono_ns=5, pid=1, host="h"
-    )
-    lines = [
-        encode(header),
-        *map(encode, samples),
-        *([encode(Footer(samples=len(samples), end_ns=1))] if footer else []),
-    ]
-    run_dir.journal("r1-w0").write_bytes(b"".join(lines))
-    return run_dir
-
-
-def _steady() -> list[Sample]:
-    """A request each 100 ms from 0 s to 11 s: 10 of them in the warm-up."""
-    return [_sample(k, k * 100 * MS) for k in range(110)]
+from harness.sample import Outcome, Sample, ServerTime, Usage
 
 
 def _only(run_dir: RunDir) -> Result:
@@ -72,7 +22,7 @@ def _only(run_dir: RunDir) -> Result:
 
 
 def test_the_figures_of_known_samples(tmp_path: Path) -> None:
-    result = _only(_run(tmp_path, _steady()))
+    result = _only(write_run(tmp_path, steady()))
     assert (result.attempted, result.warmup_attempts, result.outcomes) == (100, 10, {"ok": 100})
     assert result.window_s == pytest.approx(10, abs=0.06)
     assert result.achieved_rps == pytest.approx(10, rel=0.01)
@@ -89,8 +39,8 @@ def test_the_figures_of_known_samples(tmp_path: Path) -> None:
 
 def test_a_failure_counts_but_gives_no_latency_and_no_goodput(tmp_path: Path) -> None:
     quick = {"outcome": Outcome.FAILED, "error": ErrorKind.OVERLOADED, "event_ns": (), "usage": None, "items": None}
-    failed = [_sample(k, k * 100 * MS, end_ns=k * 100 * MS + MS, **quick) for k in range(50, 60)]
-    result = _only(_run(tmp_path, [*_steady()[:50], *failed, *_steady()[60:]]))
+    failed = [sample(k, k * 100 * MS, end_ns=k * 100 * MS + MS, **quick) for k in range(50, 60)]
+    result = _only(write_run(tmp_path, [*steady()[:50], *failed, *steady()[60:]]))
     assert (result.outcomes, result.errors, result.error_classes) == (
         {"failed": 10, "ok": 90}, {"overloaded": 10}, {"server": 10}
     )  # fmt: skip
@@ -105,23 +55,23 @@ def test_a_failure_counts_but_gives_no_latency_and_no_goodput(tmp_path: Path) ->
 
 
 def test_what_misses_the_slo_is_no_goodput(tmp_path: Path) -> None:
-    late = [_sample(k, k * 100 * MS, event_ns=(k * 100 * MS + 130 * MS,)) for k in range(50, 60)]
-    assert _only(_run(tmp_path, [*_steady()[:50], *late, *_steady()[60:]])).goodput_rps == pytest.approx(9, rel=0.01)
+    late = [sample(k, k * 100 * MS, event_ns=(k * 100 * MS + 130 * MS,)) for k in range(50, 60)]
+    assert _only(write_run(tmp_path, [*steady()[:50], *late, *steady()[60:]])).goodput_rps == pytest.approx(9, rel=0.01)
 
 
 def test_a_journal_without_footer_makes_the_run_suspect(tmp_path: Path) -> None:
-    summary, _ = summarise(_run(tmp_path, _steady(), footer=False))
+    summary, _ = summarise(write_run(tmp_path, steady(), footer=False))
     assert summary.validity.verdict == "suspect"
 
 
 def test_samples_written_twice_count_once_and_are_told(tmp_path: Path) -> None:
-    run_dir = _run(tmp_path, [*_steady(), _steady()[0]])
+    run_dir = write_run(tmp_path, [*steady(), steady()[0]])
     assert len(load_samples(run_dir).table) == 110
     assert "journal-damaged" in {finding.code for finding in summarise(run_dir)[0].validity.findings}
 
 
 def test_an_unknown_schema_is_refused(tmp_path: Path) -> None:
-    run_dir = _run(tmp_path, _steady())
+    run_dir = write_run(tmp_path, steady())
     journal = run_dir.journal("r1-w0")
     journal.write_bytes(journal.read_bytes().replace(b'"schema":1', b'"schema":9', 1))
     with pytest.raises(UsageFault, match="schema 9"):
@@ -129,10 +79,128 @@ def test_an_unknown_schema_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_report_escapes_what_a_plan_or_provider_says(tmp_path: Path) -> None:
-    hostile = [_sample(0, 2 * S, target="t", outcome=Outcome.FAILED, error=ErrorKind.EMPTY, error_detail=HOSTILE)]
-    run_dir = _run(tmp_path, [*_steady(), *hostile])
+    hostile = [sample(0, 2 * S, target="t", outcome=Outcome.FAILED, error=ErrorKind.EMPTY, error_detail=HOSTILE)]
+    run_dir = write_run(tmp_path, [*steady(), *hostile])
     run_dir.plan.write_text(run_dir.plan.read_text().replace("name: p\n", "name: p\nseed: 3\n"))
     summary, samples = summarise(run_dir)
     page = render([(summary, samples)])
     assert HOSTILE not in page
     assert summary_json(summary)
+
+
+def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
+    run_dir = write_run(tmp_path, steady())
+    assert summary_json(summarise(run_dir)[0]) == summary_json(summarise(run_dir)[0])
+
+
+def test_the_window_of_a_closed_stage_is_its_planned_span(tmp_path: Path) -> None:
+    result = _only(write_run(tmp_path, steady()))
+    assert result.window is not None
+    assert (result.window.begin_s, result.window.end_s) == pytest.approx((1, 11))
+    assert (result.offered_rps, result.lag_s) == (None, None)
+
+
+def test_users_who_move_in_step_do_not_raise_the_rate(tmp_path: Path) -> None:
+    """Eight users, a request each second: 8/s, wherever the last of the eight happened to start."""
+    together = [sample(8 * k + u, k * S + u * MS, end_ns=(k + 1) * S) for k in range(11) for u in range(8)]
+    result = _only(write_run(tmp_path, together, stages=[{"concurrency": 8, "duration_s": 10}]))
+    assert result.achieved_rps == pytest.approx(8, rel=0.01)
+
+
+OPEN = [{"rate_rps": 10, "duration_s": 10}]
+
+
+def _open(seq: int, due_ns: int, lag_ns: int = 0, **changes: object) -> Sample:
+    return sample(seq, due_ns + lag_ns, due_ns=due_ns, **changes)
+
+
+def _dropped(seq: int, due_ns: int) -> Sample:
+    nothing = {"event_ns": (), "headers_ns": None, "first_text_ns": None, "usage": None, "items": None, "status": None}
+    changes = {"due_ns": due_ns, "end_ns": due_ns + S, "outcome": Outcome.DROPPED, **nothing}
+    return sample(seq, None, **changes)
+
+
+def test_an_open_stage_offers_what_was_due_and_sends_what_was_not_dropped(tmp_path: Path) -> None:
+    arrivals = [_dropped(k, k * 100 * MS) if k % 10 == 5 else _open(k, k * 100 * MS) for k in range(110)]
+    result = _only(write_run(tmp_path, arrivals, stages=OPEN))
+    assert result.outcomes == {"dropped": 10, "ok": 90}
+    rates = result.offered_rps, result.achieved_rps, result.completed_rps, result.goodput_rps
+    assert rates == pytest.approx((10, 9, 9, 9))
+    assert result.in_flight_mean == pytest.approx(0.9 * 1.5, rel=0.02)
+    assert result.repeat_values[0].values["success_ratio"] == 1
+
+
+def test_response_counts_from_when_a_request_was_due(tmp_path: Path) -> None:
+    result = _only(write_run(tmp_path, [_open(k, k * 100 * MS, lag_ns=30 * MS) for k in range(110)], stages=OPEN))
+    assert result.lag_s is not None
+    assert result.response_s is not None
+    assert result.e2e_s is not None
+    assert (result.lag_s.p50, result.response_s.p50, result.e2e_s.p50) == pytest.approx((0.03, 0.18, 0.15))
+
+
+def test_an_arrival_belongs_to_the_window_in_which_it_was_due(tmp_path: Path) -> None:
+    """Due 50 ms before the warm-up ended, sent 50 ms after: it belongs to the warm-up."""
+    late = _open(1, 950 * MS, lag_ns=100 * MS)
+    result = _only(write_run(tmp_path, [_open(0, 0), late, *(_open(k, k * S) for k in range(2, 10))], stages=OPEN))
+    assert (result.attempted, result.warmup_attempts) == (8, 2)
+
+
+def test_the_window_ends_where_arrivals_end_early(tmp_path: Path) -> None:
+    """A trace of 6 s in a stage of 10: nothing is due in the rest, which would thin out every rate."""
+    result = _only(write_run(tmp_path, [_open(k, k * 100 * MS) for k in range(60)], stages=OPEN))
+    assert result.window is not None
+    assert (result.window.begin_s, result.window.end_s) == pytest.approx((1, 6))
+    assert result.offered_rps == pytest.approx(10)
+
+
+def test_nothing_but_dropped_arrivals_is_a_result_without_latencies(tmp_path: Path) -> None:
+    result = _only(write_run(tmp_path, [_dropped(k, k * 100 * MS) for k in range(110)], stages=OPEN))
+    assert (result.outcomes, result.achieved_rps, result.goodput_rps) == ({"dropped": 100}, 0, 0)
+    assert (result.ttft_s, result.e2e_s, result.lag_s, result.output_tokens_per_s) == (None,) * 4
+
+
+def test_tokens_are_booked_when_their_events_arrived(tmp_path: Path) -> None:
+    """A reply's events at 0.98, 0.99, 1.00, 1.01, 1.02 s carry 2, 0.75, 0.75, 0.75, 0.75 of its five tokens; the window
+    begins at 1 s and ends with the last request, at 10.15 s."""
+    straddling = sample(1, 880 * MS, first_event_tokens=2)
+    result = _only(write_run(tmp_path, [sample(0, 0), straddling, sample(2, 10 * S)]))
+    assert result.window_s == pytest.approx(9.15)
+    assert result.output_tokens_per_s == pytest.approx((3 * 0.75 + 5) / 9.15)
+
+
+def test_tpot_leaves_out_the_first_events_tokens_and_reasoning_that_was_not_sent(tmp_path: Path) -> None:
+    hidden = Usage(source="provider", input_tokens=10, output_tokens=105, reasoning_tokens=100)
+    run_dirs = [
+        write_run(tmp_path / "a", steady(first_event_tokens=3)),
+        write_run(tmp_path / "b", steady(usage=hidden)),
+    ]
+    found = [dist.mean for run_dir in run_dirs if (dist := _only(run_dir).tpot_s) is not None]
+    assert found == pytest.approx([0.04 / 2, 0.04 / 4])
+
+
+def test_the_servers_own_time_and_who_stamped(tmp_path: Path) -> None:
+    told = ServerTime(source="usage", total_ns=120 * MS, queue_ns=5 * MS)
+    half = [each if k % 2 else sample(k, k * 100 * MS, server=told, stamps="kernel") for k, each in enumerate(steady())]
+    result = _only(write_run(tmp_path, half))
+    assert result.stamps == {"kernel": 50}
+    assert result.server_s is not None
+    assert result.server_s.sources == {"usage": 50}
+    assert result.server_s.prompt is None
+    assert result.server_s.queue is not None
+    assert result.network_s is not None
+    assert (result.server_s.queue.p50, result.network_s.p50, result.network_s.n) == pytest.approx((0.005, 0.03, 50))
+
+
+def test_clocks_of_workers_are_brought_onto_one_axis(tmp_path: Path) -> None:
+    """Two workers whose anchors are 3 s apart, each with half of the arrivals, are one schedule."""
+    run_dir = write_run(tmp_path, steady()[::2])
+    later = [sample(k, k * 100 * MS - 3 * S, worker="r1-w1") for k in range(1, 110, 2)]
+    write_journal(run_dir, later, head=header("r1-w1", wall_ns=10**18 + 3 * S))
+    result = _only(run_dir)
+    assert (result.attempted, result.warmup_attempts) == (100, 10)
+    assert result.achieved_rps == pytest.approx(10)
+
+
+def test_two_runs_in_one_report_are_compared(tmp_path: Path) -> None:
+    runs = [summarise(write_run(tmp_path / name, steady())) for name in ("a", "b")]
+    assert "Against " in render(runs)
