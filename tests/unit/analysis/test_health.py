@@ -46,13 +46,11 @@ def test_one_bad_second_of_many_is_not_held_against_a_run() -> None:
     assert judged(rows) == []
 
 
-@pytest.mark.parametrize(
-    ("lag_s", "kernel_stamps", "severity"),
-    [(0.015, False, "invalid"), (0.015, True, "suspect"), (0.05, True, "invalid"), (99.0, False, "invalid")],
-)
-def test_a_loop_that_lags_is_found(lag_s: float, kernel_stamps: bool, severity: str) -> None:  # noqa: FBT001
+@pytest.mark.parametrize("kernel_stamps", [False, True])
+@pytest.mark.parametrize("lag_s", [0.007, 0.05, 99.0])
+def test_a_loop_that_lags_is_found(lag_s: float, kernel_stamps: bool) -> None:  # noqa: FBT001
     rows = [row(second, lag_s=lag_s, late_share=0.05) for second in range(10)]
-    assert judged(rows, kernel_stamps=kernel_stamps) == [("loop-lag", severity)]
+    assert judged(rows, kernel_stamps=kernel_stamps) == [("loop-lag", "invalid")]
 
 
 def test_the_finding_names_the_cause() -> None:
