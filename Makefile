@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-real check bench clean
+.PHONY: setup demo test test-faults test-real check bench clean
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml
@@ -20,6 +20,10 @@ demo: setup
 test: check
 	$(BIN)/pytest -n 2 -m 'not alone'
 	$(BIN)/pytest -m alone
+
+# The whole fault matrix, 30 runs with one process killed, frozen or cut off: some 15 minutes.
+test-faults: setup
+	TOKENSWARM_FAULT_RUNS=30 $(BIN)/pytest -n 2 tests/e2e/test_faults.py
 
 # A real engine: builds llama.cpp's server from source, some 8 minutes the first time.
 LLAMA := .venv-llama

@@ -5,8 +5,9 @@ Rows count while their worker was measuring, stage by stage: the worst worker in
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -43,11 +44,11 @@ class Span:
 
 @dataclass(frozen=True)
 class Worker:
-    """What the rows of one worker of one repeat amount to, while it measured in one stage. `late_beats` and
-    `late_rows`: how many beats were later than `LOOP_LAG_S`, and in how many rows."""
+    """What the rows of one worker of one repeat amount to, while it measured in one stage (None: in whichever).
+    `late_beats` and `late_rows`: how many beats were later than `LOOP_LAG_S`, and in how many rows."""
 
     name: str
-    stage: int
+    stage: int | None
     span_s: float
     late_beats: int
     late_rows: int
@@ -71,7 +72,15 @@ class Worker:
     @property
     def place(self) -> str:
         """How findings name it."""
-        return f"worker {self.name}, stage {self.stage}"
+        return f"worker {self.name}" + ("" if self.stage is None else f", stage {self.stage}")
+
+
+class Stamped(Protocol):
+    """Samples of which is known who stamped how many of them."""
+
+    @property
+    def stamps(self) -> Mapping[str, int]:
+        """How many, by who."""
 
 
 def read_health(run_dir: RunDir) -> list[Health]:
@@ -120,10 +129,11 @@ def workers_of(rows: Iterable[Health], spans: Iterable[Span]) -> list[Worker]:
         middle_ns = row.t_ns - row.span_s * 1e9 / 2
         for stage in {span.stage for span in measured.get(row.worker, ()) if span.begin_ns <= middle_ns < span.end_ns}:
             found.setdefault((row.worker, stage), []).append(row)
-    return [_worker(name, stage, mine) for (name, stage), mine in sorted(found.items())]
+    return [worker_of(name, stage, mine) for (name, stage), mine in sorted(found.items())]
 
 
-def _worker(name: str, stage: int, rows: list[Health]) -> Worker:
+def worker_of(name: str, stage: int | None, rows: Sequence[Health]) -> Worker:
+    """What rows of one worker, at least one, amount to."""
     known = [row.loop_lag_counts for row in rows if len(row.loop_lag_counts) == len(LAG_BOUNDS_S) + 1]
     counts = np.array(known, dtype=np.int64).reshape(len(known), len(LAG_BOUNDS_S) + 1)
     late = counts[:, LAG_BOUNDS_S.index(LOOP_LAG_S) + 1 :].sum(axis=1)
@@ -164,7 +174,7 @@ def health_findings(rows: Sequence[Health], samples: Samples, results: Sequence[
     return [*judge_workers(workers_of(rows, spans_of(samples, results)), results), *_cut_short(rows, samples)]
 
 
-def judge_workers(workers: Sequence[Worker], results: Sequence[Result]) -> list[Finding]:
+def judge_workers(workers: Sequence[Worker], results: Sequence[Stamped]) -> list[Finding]:
     """Doubts about the generator from what its workers saw of themselves."""
     kernel_stamps = bool(results) and all(set(result.stamps) <= {"kernel"} for result in results)
     return [

@@ -25,13 +25,16 @@ Floats = npt.NDArray[np.float64]
 @dataclass(frozen=True)
 class JournalState:
     """One journal as it was found. `bad_lines` counts lines in its middle that are no record; `torn`: the last line is
-    cut; `closed`: it has its footer, so its worker ended in order."""
+    cut; `closed`: it has its footer, so its worker ended in order. `clock_offset_ns`: how far its host's wall clock was
+    ahead of the master's, known to `clock_error_ns`; times on the run's axis are corrected by it."""
 
     worker: str
     samples: int
     closed: bool
     torn: bool
     bad_lines: int
+    clock_offset_ns: int = 0
+    clock_error_ns: int | None = None
 
 
 @dataclass(frozen=True)
@@ -87,13 +90,13 @@ def load_samples(run_dir: RunDir) -> Samples:
     for path, batch in read_journals(paths):
         anchors, header = _anchors(batch, header if path == before else None, path)
         before = path
-        states[path] = _grown(states[path], batch, int((anchors < 0).sum()))
+        states[path] = _grown(states[path], batch, int((anchors < 0).sum()), header)
         columns.add(batch, anchors)
     table, gaps, duplicates, origin_wall_ns = columns.joined()
     return Samples(table, gaps, tuple(states.values()), duplicates, origin_wall_ns)
 
 
-def _grown(state: JournalState, batch: Batch, headless: int) -> JournalState:
+def _grown(state: JournalState, batch: Batch, headless: int, header: Header | None) -> JournalState:
     """What is known of a journal after one more of its batches, `headless` of whose rows stand before any header."""
     return JournalState(
         state.worker,
@@ -101,16 +104,18 @@ def _grown(state: JournalState, batch: Batch, headless: int) -> JournalState:
         state.closed or batch.closed,
         batch.torn,
         state.bad_lines + batch.bad_lines + headless,
+        0 if header is None else header.clock_offset_ns,
+        None if header is None else header.clock_error_ns,
     )
 
 
 def _anchors(batch: Batch, header: Header | None, path: Path) -> tuple[Whole, Header | None]:
-    """The wall time of the anchor that holds for each row (-1: no header stands before it), and the header that holds
-    after the batch."""
-    anchors = np.full(batch.rows, -1 if header is None else header.wall_ns, np.int64)
+    """The wall time, by the master's clock, of the anchor that holds for each row (-1: no header stands before it), and
+    the header that holds after the batch."""
+    anchors = np.full(batch.rows, -1 if header is None else header.wall_ns - header.clock_offset_ns, np.int64)
     for begin, each in batch.headers:
         header = _accepted(each, path)
-        anchors[begin:] = header.wall_ns
+        anchors[begin:] = header.wall_ns - header.clock_offset_ns
     return anchors, header
 
 

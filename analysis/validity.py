@@ -11,6 +11,8 @@ from analysis.sends import send_findings
 from analysis.summary import Finding, Reconciliation, Result, Validity, Verdict
 from harness.health_record import Health
 
+CLOCK_OFFSET_S = 0.01
+
 
 def judge_run(
     samples: Samples,
@@ -63,7 +65,19 @@ def _journals(samples: Samples) -> list[Finding]:
         saw = f"{bad} unreadable lines, {samples.duplicates} samples written twice"
         why = "a journal was damaged or copied together; these lines are left out"
         found.append(Finding(code="journal-damaged", severity="suspect", saw=saw, why=why, hint="check the disk"))
-    return found
+    return found + _clocks(samples)
+
+
+def _clocks(samples: Samples) -> list[Finding]:
+    """Hosts whose clock was off."""
+    known = [state for state in samples.journals if state.clock_error_ns is not None]
+    worst = max(known, key=lambda state: abs(state.clock_offset_ns), default=None)
+    if worst is None or abs(worst.clock_offset_ns) < CLOCK_OFFSET_S * 1e9:
+        return []
+    offset_s, error_s = worst.clock_offset_ns / 1e9, (worst.clock_error_ns or 0) / 1e9
+    saw = f"{worst.worker}: its host's clock was {offset_s:+.3f} s off the master's, known to {error_s * 1e3:.2g} ms"
+    why = "times of all hosts are brought onto the master's clock by it; durations do not depend on it"
+    return [Finding(code="clock-offset", severity="note", saw=saw, why=why, hint="keep the hosts' clocks with NTP")]
 
 
 def _nothing_worked(results: Sequence[Result]) -> list[Finding]:

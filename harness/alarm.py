@@ -14,6 +14,8 @@ from typing import Any
 import gevent
 from gevent.hub import get_hub
 
+from harness.moderation import NEVER_NS, moderation
+
 _CLOCK_MONOTONIC = 1
 _ABSOLUTE = 1
 _FLAGS = os.O_NONBLOCK | os.O_CLOEXEC if sys.platform.startswith("linux") else 0  # those of timerfd_create
@@ -36,6 +38,7 @@ class Alarm:
     def __init__(self) -> None:
         self._libc: Any = ctypes.CDLL(None, use_errno=True) if _FLAGS else None
         self._fd: int = self._libc.timerfd_create(_CLOCK_MONOTONIC, _FLAGS) if self._libc else -1
+        self._moderation = moderation()
         self._watcher: Any = get_hub().loop.io(self._fd, 1) if self._fd >= 0 else None
 
     def wait_until(self, due_ns: int) -> None:
@@ -50,7 +53,11 @@ class Alarm:
         spec = _Spec(0, 0, seconds, nanoseconds)
         if self._libc.timerfd_settime(self._fd, _ABSOLUTE, ctypes.byref(spec), None) != 0:
             raise OSError(ctypes.get_errno(), "timerfd_settime")
-        get_hub().wait(self._watcher)
+        self._moderation.due_ns = due_ns
+        try:
+            get_hub().wait(self._watcher)
+        finally:
+            self._moderation.due_ns = NEVER_NS
         os.read(self._fd, 8)
 
     def close(self) -> None:

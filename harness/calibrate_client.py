@@ -19,6 +19,7 @@ from harness.exchange import Origin, perform
 from harness.health import Gauges, HealthWatch
 from harness.journal import Journal
 from harness.plan import Target, Timeouts, Workload
+from harness.prepare import prepare
 from harness.prompts import Prompt
 from harness.rundir import RunDir
 from harness.transport import Connection, endpoint_of
@@ -44,14 +45,14 @@ def main(url: str, streams: int, seconds: float, folder: Path, stamps: str) -> N
     garbage.hold_back()
     watch.start()
     end_ns = time.monotonic_ns() + int((seconds + STAGGER_S) * 1e9)
-    workload = Workload(input_tokens=8, output_tokens=OUTPUT_TOKENS)
+    asked = prepare(target, Workload(input_tokens=8, output_tokens=OUTPUT_TOKENS), _ASK, _KEY)
 
     def stream(number: int) -> None:
         gevent.sleep(STAGGER_S * number / streams)
         seq = number
         while time.monotonic_ns() < end_ns:
             origin = Origin("calibrate", 0, 1, "w0", seq, journal.header.mono_ns)
-            journal.append(perform(connections[number], target, workload, _ASK, origin, _KEY))
+            journal.append(perform(connections[number], asked, origin))
             seq += streams
 
     gevent.joinall([gevent.spawn(stream, number) for number in range(streams)], raise_error=True)

@@ -12,17 +12,16 @@ import msgspec
 from locust import User, constant, task
 
 from harness.arrivals import Arrival, arrivals
-from harness.exchange import dropped, perform
+from harness.exchange import dropped
 from harness.http_framing import TransportFault
 from harness.open_load import OpenLoad, share_of
 from harness.plan import Cell, Timeouts, Workload
-from harness.prompts import Prompt
+from harness.prepare import Prepared, prepare
 from harness.sample import Sample
 from harness.transport import Connection, endpoint_of
 from harness.user import IDLE_S, AskingUser, Recorder
 from harness.worker_side import WorkerSide
 
-Chosen = tuple[Workload, Prompt]
 _MOST_WARM = 200  # connections that an open cell makes before its first arrival
 
 
@@ -42,10 +41,23 @@ class ClosedCellUser(AskingUser):
         """The plan's."""
         return self.side.plan.timeouts
 
+    def admit(self, prepared: Prepared) -> bool:
+        """By the limits and the budget of the plan, if that is before the span is over."""
+        admitted = self.side.admit(prepared, self._begin_ns() + int(self.planned_cell.span_s * 1e9))
+        if not admitted:
+            gevent.sleep(IDLE_S)
+        return admitted
+
+    def settle(self, prepared: Prepared, sample: Sample) -> None:
+        """What it has cost."""
+        self.side.settle(prepared, sample)
+
     def more(self) -> bool:
         """Until the span is over, counted from this process's first request in the cell."""
-        begin_ns = self.begun_ns.setdefault(type(self), time.monotonic_ns())
-        return time.monotonic_ns() - begin_ns < self.planned_cell.span_s * 1e9
+        return time.monotonic_ns() - self._begin_ns() < self.planned_cell.span_s * 1e9
+
+    def _begin_ns(self) -> int:
+        return self.begun_ns.setdefault(type(self), time.monotonic_ns())
 
 
 class OpenCellUser(User):
@@ -62,7 +74,7 @@ class OpenCellUser(User):
         cell, whose = self.planned_cell, self.side.assignment
         self.recorder = self.side.recorder(self.environment)
         share = self.recorder.share
-        self.load: OpenLoad[Chosen] | None = None
+        self.load: OpenLoad | None = None
         if self.side.taken(self.step) or share[0] >= share[1]:
             return  # a worker has one part of a schedule; one that came late, or in another's place, has none
         self.key = self.side.key(cell)
@@ -74,7 +86,7 @@ class OpenCellUser(User):
             most,
             self.side.plan.drain_s,
             self._connect,
-            self._choose,
+            self._prepare,
             self._send,
             self._drop,
         )
@@ -98,27 +110,24 @@ class OpenCellUser(User):
             connection.close()  # the request meets the same fault, and records it
         return connection
 
-    def _choose(self, arrival: Arrival) -> Chosen:
+    def _prepare(self, arrival: Arrival) -> Prepared:
         cell = self.planned_cell
         workload = _with_lengths(cell.workload, arrival)
-        return workload, self.recorder.prompt_at(cell.target.name, workload, cell.stage_index, arrival.index)
+        chosen = self.recorder.prompt_at(cell.target.name, workload, cell.stage_index, arrival.index)
+        return prepare(cell.target, workload, chosen, self.key)
 
-    def _send(self, connection: Connection, chosen: Chosen, due_ns: int) -> Sample:
-        cell, recorder = self.planned_cell, self.recorder
-        origin = recorder.origin(cell.stage_index, due_ns)
-        recorder.under_way += 1
-        try:
-            sample = perform(connection, cell.target, *chosen, origin, self.key)
-        finally:
-            recorder.under_way -= 1
-        recorder.record(sample, self.environment)
-        return sample
+    def _send(self, connection: Connection, prepared: Prepared, due_ns: int, latest_ns: int) -> None:
+        if self.side.admit(prepared, latest_ns):
+            origin = self.recorder.origin(self.planned_cell.stage_index, due_ns)
+            self.side.settle(prepared, self.recorder.attempt(connection, prepared, origin, self.environment))
+        else:
+            self._drop(prepared, due_ns)
 
-    def _drop(self, chosen: Chosen, due_ns: int) -> None:
-        workload, asked = chosen
+    def _drop(self, prepared: Prepared, due_ns: int) -> None:
         cell = self.planned_cell
         origin = self.recorder.origin(cell.stage_index, due_ns)
-        self.recorder.record(dropped(cell.target, workload, asked.id, origin), self.environment)
+        sample = dropped(cell.target, prepared.workload, prepared.prompt.id, origin)
+        self.recorder.record(sample, self.environment)
 
 
 def _with_lengths(workload: Workload, arrival: Arrival) -> Workload:

@@ -50,6 +50,7 @@ _MOST_ENTRIES = 16  # read at once: with entries of 256 KiB that is 4 MiB
 _PUBLISH_S = 1.0
 _ASK_AGAIN_S = 1.0
 _MOST_PAUSE_S = 2.0
+_QUIET_S = 60.0
 _CHUNK = 1 << 16
 _FIELD = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}:[0-9a-f]{16}")
 _log = logging.getLogger(__name__)
@@ -365,6 +366,15 @@ def _alone(run_dir: RunDir) -> Iterator[RunDir]:
         yield run_dir
 
 
+def _forsaken(parent: int, journals: Path) -> bool:
+    """Whether whoever started this is gone, and nothing has come for a minute."""
+    return os.getppid() != parent and time.time() - max(map(_changed_s, journals.glob("*.jsonl")), default=0) > _QUIET_S
+
+
+def _changed_s(path: Path) -> float:
+    return path.stat().st_mtime
+
+
 def main() -> int:
     """The command. Prints the report as one JSON line; 0 when all that was sent is there, 1 when not or when a file
     cannot be written, 2 for bad usage."""
@@ -374,11 +384,15 @@ def main() -> int:
     parser.add_argument("--folder", required=True, type=Path, help="the run directory to collect into")
     given = parser.parse_args()
     asked_to_end: list[int] = []
+    parent = os.getppid()
+    journals = RunDir(given.folder).journals
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: asked_to_end.append(number))
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     try:
-        report = collect(given.redis, given.run, given.folder, stop=lambda: bool(asked_to_end))
+        report = collect(
+            given.redis, given.run, given.folder, stop=lambda: bool(asked_to_end) or _forsaken(parent, journals)
+        )
     except UsageFault as fault:
         print(f"error: {fault.message}\nhint: {fault.hint}", file=sys.stderr)  # noqa: T201
         return 2

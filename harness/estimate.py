@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from harness.arrivals import expected_arrivals
@@ -50,6 +51,26 @@ def _requests(cell: Cell) -> float:
     begin = cell.stage.concurrency or 0
     users = (begin + (begin if cell.stage.end_concurrency is None else cell.stage.end_concurrency)) / 2
     return users * cell.span_s / service_s
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a stage asks of its target at its height: requests and tokens a minute, requests under way."""
+
+    rpm: float
+    tpm: float
+    streams: int
+
+
+def load_of(cell: Cell) -> Load:
+    """The load of one cell, by the same assumption. Tokens are those of prompts and of the replies' caps."""
+    stage, workload = cell.stage, cell.workload
+    peak_rps = max(stage.rate_rps or 0.0, stage.end_rate_rps or 0.0)
+    if not stage.open:
+        peak_rps = _streams(cell) / (_ASSUMED_TTFT_S + _ASSUMED_TPOT_S * _output_tokens(cell))
+    rpm = 60 * (peak_rps or expected_arrivals(stage, cell.span_s) / cell.span_s)
+    texts = workload.batch + (workload.kind == "rerank")
+    return Load(rpm, rpm * (parse_length(workload.input_tokens).mean * texts + _output_tokens(cell)), _streams(cell))
 
 
 def most_streams(plan: Plan) -> int:

@@ -10,22 +10,24 @@ import re
 import time
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import gevent
 
+from harness.alike import Alike, alike
 from harness.dialects import DIALECTS
-from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest, join_url, merge_usage
+from harness.dialects.wire import Delta, Dialect, merge_usage
 from harness.errors import ErrorKind, classify
 from harness.http_framing import TransportFault
 from harness.plan import Target, Workload
-from harness.prompts import Prompt
+from harness.prepare import Prepared
+from harness.rate_limits import read_limits, retry_after_s
 from harness.sample import Outcome, Sample, ServerTime, Usage, outcome_of
 from harness.sse import EventTooLarge, SseReader
 from harness.transport import Connection, Response
 
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-goog-request-id")
 _DETAIL_CHARS = 300
+_TRIES = 4  # events of a stream that are tried as a pattern of the others
 
 
 @dataclass(frozen=True)
@@ -64,21 +66,15 @@ class _Reply:
     detail: str | None = None
 
 
-def perform(
-    connection: Connection, target: Target, workload: Workload, prompt: Prompt, origin: Origin, key: str | None
-) -> Sample:
+def perform(connection: Connection, prepared: Prepared, origin: Origin) -> Sample:
     """Send one request and return what happened. Never raises for what the network or the provider did.
 
     When the greenlet is killed while the request is under way, the sample is `cancelled`; the caller journals it and
     then ends (`gevent.GreenletExit` is swallowed here and told by the outcome).
     """
-    dialect = DIALECTS[target.dialect]
-    ask = _ask(target, workload, prompt, key)
-    request = dialect.build(ask)
-    head = _head(connection, target, request)
     attempt = _Attempt(connection, time.monotonic_ns())
     try:
-        attempt.run(head, request.body)
+        attempt.run(prepared.wire)
     except TransportFault as fault:
         attempt.error, attempt.detail = fault.kind, fault.detail
         connection.close()
@@ -87,9 +83,9 @@ def perform(
         connection.close()
     last_ns = attempt.response.last_byte_ns if attempt.response.complete else None
     end_ns = last_ns or time.monotonic_ns()
-    reply = _reply_of(attempt, dialect, ask.stream and dialect.kind == "chat")
-    detail = _redact(reply.detail, key)
-    return _sample(target, workload, prompt, origin, attempt, reply, detail, end_ns)
+    reply = _reply_of(attempt, DIALECTS[prepared.target.dialect], prepared.stream)
+    detail = _redact(reply.detail, prepared.key)
+    return _sample(prepared, origin, attempt, reply, detail, end_ns)
 
 
 def dropped(target: Target, workload: Workload, prompt_id: str, origin: Origin) -> Sample:
@@ -123,37 +119,13 @@ class _Attempt:
         self.detail: str | None = None
         self.cancelled = False
 
-    def run(self, head: bytes, body: bytes) -> None:
+    def run(self, wire: bytes) -> None:
         """Raises TransportFault, and GreenletExit when it is killed."""
         deadline_ns = self.start_ns + int(self.connection.timeouts.total_s * 1e9)
         if not self.connection.ready():
             self.connection.connect()
             self.connect_ns = time.monotonic_ns()
-        self.connection.ask(head + body, self.response, deadline_ns)
-
-
-def _ask(target: Target, workload: Workload, prompt: Prompt, key: str | None) -> Ask:
-    return Ask(
-        model=target.model,
-        texts=prompt.texts,
-        max_tokens=prompt.max_tokens,
-        temperature=workload.temperature,
-        stream=workload.stream,
-        key=key,
-        body=target.body,
-    )
-
-
-def _head(connection: Connection, target: Target, request: HttpRequest) -> bytes:
-    """The request line and headers. The target's own headers stand over the dialect's."""
-    url = urlsplit(join_url(target.base_url, request.path))
-    path = url.path + (f"?{url.query}" if url.query else "")
-    headers = {"host": connection.endpoint.authority, "user-agent": "tokenswarm", "accept-encoding": "identity"}
-    headers |= {name.lower(): value for name, value in request.headers.items()}
-    headers |= {name.lower(): value for name, value in target.headers.items()}
-    headers["content-length"] = str(len(request.body))
-    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+        self.connection.ask(wire, self.response, deadline_ns)
 
 
 def _reply_of(attempt: _Attempt, dialect: Dialect, stream: bool) -> _Reply:  # noqa: FBT001
@@ -184,10 +156,20 @@ def _read_failure(reply: _Reply, attempt: _Attempt, dialect: Dialect) -> None:
 def _read_stream(reply: _Reply, attempt: _Attempt, dialect: Dialect) -> None:
     reader = SseReader()
     t_ns = 0
+    pattern: Alike | None = None
+    tries = _TRIES
     try:
         for t_ns, data in attempt.response.pieces:
-            for event in reader.feed(data):
-                _add(reply, dialect.read(event.event, event.data), t_ns)
+            if pattern is not None and reader.between and (chars := pattern.chars(data)):
+                reply.event_ns.append(t_ns)
+                reply.text_chars += chars
+                continue
+            events = reader.feed(data)
+            for event in events:
+                delta = dialect.read(event.event, event.data)
+                _add(reply, delta, t_ns)
+            if tries and pattern is None and len(events) == 1 and delta.text and reader.between:
+                pattern, tries = alike(data, delta, dialect), tries - 1
         for event in reader.flush():
             _add(reply, dialect.read(event.event, event.data), t_ns)
     except EventTooLarge as error:
@@ -259,17 +241,13 @@ def _judge(reply: _Reply, stream: bool) -> None:  # noqa: FBT001
 
 
 def _sample(
-    target: Target,
-    workload: Workload,
-    prompt: Prompt,
-    origin: Origin,
-    attempt: _Attempt,
-    reply: _Reply,
-    detail: str | None,
-    end_ns: int,
+    prepared: Prepared, origin: Origin, attempt: _Attempt, reply: _Reply, detail: str | None, end_ns: int
 ) -> Sample:
+    target, workload = prepared.target, prepared.workload
     anchor = origin.anchor_ns
     response = attempt.response
+    headers = response.head.headers
+    headers_wall_s = time.time() - (time.monotonic_ns() - (response.first_byte_ns or end_ns)) / 1e9
     good = reply.error is None
     return Sample(
         run=origin.run,
@@ -282,7 +260,7 @@ def _sample(
         worker=origin.worker,
         seq=origin.seq,
         attempt=origin.attempt,
-        prompt_id=prompt.id,
+        prompt_id=prepared.prompt.id,
         due_ns=origin.due_ns,
         start_ns=attempt.start_ns - anchor,
         connect_ns=_relative(attempt.connect_ns, anchor),
@@ -294,8 +272,8 @@ def _sample(
         error=None if attempt.cancelled else reply.error,
         error_detail=detail,
         status=response.head.status,
-        retry_after_s=_retry_after_s(response.head.headers),
-        request_id=_request_id(response.head.headers),
+        retry_after_s=retry_after_s(headers, headers_wall_s),
+        request_id=_request_id(headers),
         reused=attempt.connect_ns is None,
         usage=reply.usage,
         text_chars=reply.text_chars if reply.content or good else None,
@@ -304,7 +282,8 @@ def _sample(
         finish_reason=reply.finish,
         fingerprint=reply.fingerprint,
         stamps=response.stamps,
-        server=reply.server or _server_time(response.head.headers, streamed=workload.stream),
+        server=reply.server or _server_time(headers, streamed=workload.stream),
+        limits=read_limits(headers, headers_wall_s),
     )
 
 
@@ -317,17 +296,6 @@ def _request_id(headers: dict[str, str]) -> str | None:
 
 
 _SECONDS = re.compile(r"^\d{1,9}(\.\d{1,9})?$")
-
-
-def _retry_after_s(headers: dict[str, str]) -> float | None:
-    """Seconds the provider asks to wait: `retry-after-ms`, or `retry-after` in seconds (a date is left alone)."""
-    milliseconds = headers.get("retry-after-ms", "").strip()
-    if _SECONDS.match(milliseconds):
-        return float(milliseconds) / 1000
-    seconds = headers.get("retry-after", "").strip()
-    return float(seconds) if _SECONDS.match(seconds) else None
-
-
 _MILLISECONDS_HEADERS = ("openai-processing-ms", "x-envoy-upstream-service-time")
 _SERVER_TIMING = re.compile(r";\s*dur=(\d{1,9}(?:\.\d{1,9})?)")
 

@@ -12,12 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.collect import REDIS_URL
+from harness.planned import lost_workers
 from harness.rundir import RunDir
 from harness.swarm import Swarm
 
 _FOOTER = b'{"type":"footer"'
-_LAST_LINES_S = 30.0  # for workers to ship their last lines after Locust has ended
-_DRAIN_S = 15.0
+_LAST_LINES_S = 50.0  # for workers to ship their last lines after Locust has ended
+_DRAIN_S = 8.0
+_QUIET_S = 10.0  # a worker that was killed is started again, and ships what the other had not
 _HEALTH = "health-*.jsonl"
 
 
@@ -32,7 +34,7 @@ def collector_of(run_dir: RunDir, swarm: Swarm, missing: list[str]) -> Iterator[
     try:
         yield
         end_s = time.monotonic() + _LAST_LINES_S
-        while open_journals(run_dir, swarm.expected) and time.monotonic() < end_s:
+        while _more_may_come(run_dir, swarm.expected) and time.monotonic() < end_s:
             if process.poll() is not None:
                 process = _start(run_dir, swarm.redis)
             time.sleep(0.2)
@@ -45,6 +47,16 @@ def collector_of(run_dir: RunDir, swarm: Swarm, missing: list[str]) -> Iterator[
             process.wait()
         gather_health(run_dir)
         missing += [f"{name}: its journal has not come to its end" for name in open_journals(run_dir, swarm.expected)]
+
+
+def _more_may_come(run_dir: RunDir, workers: int) -> bool:
+    """Whether a journal is open that belongs to a worker which lives; or, if it was lost, which grew lately."""
+    lost = {name for repeat in _begun(run_dir) for name in lost_workers(run_dir, repeat)}
+    still_open = set(open_journals(run_dir, workers))
+    if still_open - lost:
+        return True
+    grown_s = max((path.stat().st_mtime for path in run_dir.journals.glob("*.jsonl")), default=0.0)
+    return bool(still_open) and time.time() - grown_s < _QUIET_S
 
 
 def _start(run_dir: RunDir, url: str) -> subprocess.Popen[bytes]:
@@ -60,11 +72,21 @@ def _start(run_dir: RunDir, url: str) -> subprocess.Popen[bytes]:
         )
 
 
+def wait_for_journals(run_dir: RunDir, swarm: Swarm) -> None:
+    """Until the journals of past repeats are here, if they come from other hosts; some seconds at most."""
+    end_s = time.monotonic() + _DRAIN_S
+    while swarm.redis and open_journals(run_dir, swarm.expected) and time.monotonic() < end_s:
+        time.sleep(0.2)
+
+
 def open_journals(run_dir: RunDir, workers: int) -> list[str]:
     """The workers, of every repeat that has begun, whose journal is not here or has no last line."""
-    begun = sorted({path.stem.partition("_")[0] for path in run_dir.locust_logs.glob("r*_locustfile.py")})
-    names = [f"{repeat}-w{k}" for repeat in begun for k in range(workers)]
+    names = [f"r{repeat}-w{k}" for repeat in _begun(run_dir) for k in range(workers)]
     return [name for name in names if not _ended(run_dir.journal(name))]
+
+
+def _begun(run_dir: RunDir) -> list[int]:
+    return sorted(int(path.stem.partition("_")[0][1:]) for path in run_dir.locust_logs.glob("r*_locustfile.py"))
 
 
 def _ended(path: Path) -> bool:

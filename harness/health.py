@@ -21,6 +21,7 @@ from harness.alarm import Alarm
 from harness.health_record import LAG_BOUNDS_S, Health, encode_health
 from harness.sample import Header
 
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 _BEAT_NS = 10_000_000
 _ROW_S = 1.0
 _SCHEDSTAT = Path("/proc/self/schedstat")
@@ -52,15 +53,23 @@ class _Interval:
 
 
 class HealthWatch:
-    """Watches one worker process from `start` to `stop`. A row that cannot be written is told to `on_fault`, once; none
-    is written after it."""
+    """Watches one worker process from `start` to `stop`. Rows go to `on_row`, and to the file at `path`, if any.
+    A row that cannot be written is told to `on_fault`, once; none is written after it."""
 
-    def __init__(self, path: Path, header: Header, gauges: Gauges, on_fault: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        path: Path | None,
+        header: Header,
+        gauges: Gauges,
+        on_fault: Callable[[str], None],
+        on_row: Callable[[Health], None] = lambda _: None,
+    ) -> None:
         self._path = path
         self._header = header
         self._gauges = gauges
         self._on_fault = on_fault
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._on_row = on_row
+        self._file = None if path is None else os.open(path, _APPEND, 0o644)
         self._process = psutil.Process()
         self._greenlets: list[gevent.Greenlet[[], None]] = []
         self._faulty = False
@@ -84,7 +93,8 @@ class HealthWatch:
         with suppress(ValueError):
             gc.callbacks.remove(self._on_gc)
         self._write_row()
-        os.close(self._file)
+        if self._file is not None:
+            os.close(self._file)
 
     def _beat(self) -> None:
         alarm = Alarm()
@@ -120,9 +130,11 @@ class HealthWatch:
     def _write_row(self) -> None:
         self._count_beats()
         seen, self._interval = self._interval, _new_interval()
-        line = encode_health(self._row(seen))
-        if self._faulty:
+        row = self._row(seen)
+        self._on_row(row)
+        if self._faulty or self._file is None:
             return
+        line = encode_health(row)
         try:
             fault = None if os.write(self._file, line) == len(line) else "written in part only: is the disk full?"
         except OSError as error:

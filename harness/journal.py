@@ -13,6 +13,25 @@ from pathlib import Path
 from harness.sample import SCHEMA, Footer, Header, Sample, encode
 
 
+def new_header(
+    run: str, worker: str, repeat: int, share: tuple[int, int], clock: tuple[int, int | None] = (0, None)
+) -> Header:
+    """Who this process is, and its clocks now. `clock`: this host's offset to the master's, and its error."""
+    return Header(
+        schema=SCHEMA,
+        run=run,
+        worker=worker,
+        repeat=repeat,
+        share=share,
+        wall_ns=time.time_ns(),
+        mono_ns=time.monotonic_ns(),
+        pid=os.getpid(),
+        host=socket.gethostname(),
+        clock_offset_ns=clock[0],
+        clock_error_ns=clock[1],
+    )
+
+
 class Journal:
     """The journal of one worker, open for appending. The header is written when it is made."""
 
@@ -27,19 +46,7 @@ class Journal:
     ) -> None:
         self.path = path
         self.samples = 0
-        self.header = Header(
-            schema=SCHEMA,
-            run=run,
-            worker=worker,
-            repeat=repeat,
-            share=share,
-            wall_ns=time.time_ns(),
-            mono_ns=time.monotonic_ns(),
-            pid=os.getpid(),
-            host=socket.gethostname(),
-            clock_offset_ns=clock[0],
-            clock_error_ns=clock[1],
-        )
+        self.header = new_header(run, worker, repeat, share, clock)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._write(encode(self.header))

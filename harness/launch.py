@@ -16,11 +16,12 @@ import msgspec
 import yaml
 
 from harness.arrivals import expected_arrivals
+from harness.budget import purse_of
 from harness.collect import redacted_url
 from harness.environment import describe_environment, now_utc
 from harness.errors import UsageFault
-from harness.gather import collector_of
-from harness.plan import Plan, cells
+from harness.gather import collector_of, wait_for_journals
+from harness.plan import Budget, Plan, cells
 from harness.plan_file import dump_plan
 from harness.planned import read_lost, with_simulator
 from harness.probe import network_floors
@@ -60,14 +61,10 @@ def expected_s(plan: Plan) -> float:
 
 
 def check_runnable(plan: Plan) -> None:
-    """Refuse what cannot be run: a trace that cannot be read, or what this version does not do. Raises UsageFault."""
+    """Refuse what cannot be run: a trace that cannot be read. Raises UsageFault."""
     for cell in cells(plan, 1):
         if cell.stage.open:
             expected_arrivals(cell.stage, cell.span_s)
-    for name, value in (("usd", plan.budget.usd), ("requests", plan.budget.requests)):
-        if value is not None:
-            message = f"budget.{name}: {value}: a budget is not enforced by this version, so the run is refused"
-            raise UsageFault(message, "remove `budget`, and bound the run by its stages")
 
 
 def run(plan: Plan, run_dir: RunDir, swarm: Swarm, watch: Callable[[Progress], None]) -> Ending:
@@ -89,7 +86,9 @@ def run(plan: Plan, run_dir: RunDir, swarm: Swarm, watch: Callable[[Progress], N
             record["network"] = network_floors(with_simulator(plan, url).targets)
             for repeat in range(1, plan.repeats + 1):
                 _run_repeat(plan, run_dir, repeat, swarm, url, record, ending, watch, start_s)
-                if ending.ended in ("interrupted", "failed"):
+                if run_dir.spent(repeat).exists():
+                    ending.missing.append(f"the budget was used up in repeat {repeat}: what follows was not sent")
+                if ending.ended in ("interrupted", "failed") or run_dir.spent(repeat).exists():
                     break
         _collect_csv(run_dir, plan.repeats)
     finally:
@@ -118,7 +117,10 @@ def _run_repeat(
     watch: Callable[[Progress], None],
     start_s: float,
 ) -> None:
-    started = commands(plan, run_dir, repeat, swarm, url)
+    if plan.budget != Budget():
+        wait_for_journals(run_dir, swarm)
+    purse = purse_of(plan, run_dir, repeat, journals_here=not swarm.expected or swarm.redis is not None)
+    started = commands(plan, run_dir, repeat, swarm, url, purse)
     record["commands"] += [" ".join(command.words) for command in started]
     group = {command.name: _start(command, run_dir) for command in started}
     follower = _Follower(run_dir, plan, repeat, start_s)
@@ -132,7 +134,10 @@ def _run_repeat(
         if process.returncode != 0 and not interrupted:
             ending.missing.append(f"{name}: {_ending_of(process.returncode)}; see locust/{name}.log")
     ending.missing += read_lost(run_dir, repeat) if swarm.expected else []
-    if interrupted:
+    stopped = run_dir.stopped(repeat).exists()
+    if stopped:
+        ending.missing.append(f"stopped from Locust's web UI in repeat {repeat}: what follows was not sent")
+    if interrupted or stopped:
         ending.ended = "interrupted"
     elif all(process.returncode not in (0, -signal.SIGKILL) for process in group.values()):
         ending.ended = "failed"

@@ -7,8 +7,8 @@ stage's `max_lag_s` becomes a `dropped` sample; the response time of the others 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
 
 import gevent
 from gevent.lock import BoundedSemaphore
@@ -17,20 +17,22 @@ from gevent.pool import Group
 from harness.alarm import Alarm
 from harness.arrivals import Arrival
 from harness.plan import Cell
-from harness.sample import Sample
+from harness.prepare import Prepared
 from harness.transport import Connection
 
-Chosen = TypeVar("Chosen")
+_AHEAD = 64  # requests made before their time
+_FEW = 8  # seldom, so that what is sent is not followed by work each time: that would keep close arrivals apart
+_SPARE_NS = 1_000_000  # the first must be so far off that others may be made
 
 
-class OpenLoad(Generic[Chosen]):
+class OpenLoad:
     """A worker's part of one open cell.
 
-    `arrivals` are due relative to `begin_ns` (monotonic). `prepare` chooses what one sends, ahead of its time; `send`
-    performs it on a connection and returns its sample; `drop` records one that was never sent. `connect` makes a
-    connection; they are kept, and the last one used is used first. `most` requests may be under way. `drain_s` is how
-    long those may take that are under way after the last arrival; what then still runs is cut off, and recorded as
-    cancelled.
+    `arrivals` are due relative to `begin_ns` (monotonic). `prepare` makes the request of one, ahead of its time; `send`
+    performs it on a connection (request, when it was due, when it is too late); `drop` records one that was never sent.
+    `connect` makes a connection; they are kept, and the last one used is used first. `most` requests may be under way.
+    `drain_s` is how long those may take that are under way after the last arrival; what then still runs is cut off, and
+    recorded as cancelled.
     """
 
     def __init__(
@@ -40,9 +42,9 @@ class OpenLoad(Generic[Chosen]):
         most: int,
         drain_s: float,
         connect: Callable[[], Connection],
-        prepare: Callable[[Arrival], Chosen],
-        send: Callable[[Connection, Chosen, int], Sample],
-        drop: Callable[[Chosen, int], None],
+        prepare: Callable[[Arrival], Prepared],
+        send: Callable[[Connection, Prepared, int, int], None],
+        drop: Callable[[Prepared, int], None],
     ) -> None:
         self._cell = cell
         self._arrivals = arrivals
@@ -53,20 +55,36 @@ class OpenLoad(Generic[Chosen]):
         self._drop = drop
         self._free = BoundedSemaphore(most)
         self._idle: list[Connection] = []
+        self._refills = True
+        self._ready: deque[tuple[Arrival, Prepared]] = deque()
         self._running = Group()
 
     def run(self, begin_ns: int) -> None:
         """Send every arrival at its due time, then wait for the replies."""
         alarm = Alarm()
         try:
-            for arrival in self._arrivals:
-                self._start(arrival, begin_ns + arrival.due_ns, alarm)
+            while self._look_ahead(begin_ns):
+                arrival, prepared = self._ready.popleft()
+                self._start(prepared, begin_ns + arrival.due_ns, alarm)
+                gevent.sleep(0)  # let it be sent before others are made
             self._running.join(self._drain_s)
         finally:
             alarm.close()
             self._running.kill()
             for connection in self._idle:
                 connection.close()
+
+    def _look_ahead(self, begin_ns: int) -> bool:
+        """Make many of the next requests when few are left, and there is time; whether there is one more to send."""
+        ready = self._ready
+        self._refills = self._refills or len(ready) < _FEW
+        while self._refills and not (ready and begin_ns + ready[0][0].due_ns - time.monotonic_ns() < _SPARE_NS):
+            arrival = next(self._arrivals, None)
+            if arrival is not None:
+                ready.append((arrival, self._prepare(arrival)))
+            self._refills = arrival is not None and len(ready) < _AHEAD
+            gevent.sleep(0)
+        return bool(ready)
 
     def warm(self, connections: int) -> None:
         """Open connections before the first arrival, so that no handshake lies within a latency."""
@@ -80,23 +98,23 @@ class OpenLoad(Generic[Chosen]):
         """How many requests are under way."""
         return len(self._running)
 
-    def _start(self, arrival: Arrival, due_ns: int, alarm: Alarm) -> None:
-        chosen = self._prepare(arrival)
+    def _start(self, prepared: Prepared, due_ns: int, alarm: Alarm) -> None:
         alarm.wait_until(due_ns)
-        if self._may_go(due_ns + int(self._cell.stage.max_lag_s * 1e9)):
-            self._running.start(gevent.Greenlet(self._one, chosen, due_ns))
+        latest_ns = due_ns + int(self._cell.stage.max_lag_s * 1e9)
+        if self._may_go(latest_ns):
+            self._running.start(gevent.Greenlet(self._one, prepared, due_ns, latest_ns))
         else:
-            self._drop(chosen, due_ns)
+            self._drop(prepared, due_ns)
 
     def _may_go(self, latest_ns: int) -> bool:
         """Whether a request may start before `latest_ns`; waits for one that ends, if too many are under way."""
         left_s = (latest_ns - time.monotonic_ns()) / 1e9
         return left_s >= 0 and self._free.acquire(timeout=left_s or None)
 
-    def _one(self, chosen: Chosen, due_ns: int) -> None:
+    def _one(self, prepared: Prepared, due_ns: int, latest_ns: int) -> None:
         connection = self._idle.pop() if self._idle else self._connect()
         try:
-            self._send(connection, chosen, due_ns)
+            self._send(connection, prepared, due_ns, latest_ns)
         finally:
             self._idle.append(connection)
             self._free.release()

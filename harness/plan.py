@@ -59,6 +59,17 @@ class Price(Record, frozen=True, kw_only=True):
     input_cached: NotNegative | None = None
 
 
+class Limits(Record, frozen=True, kw_only=True):
+    """What all workers together may ask of a target: requests and tokens a minute, evenly spaced, and requests under
+    way. A request counts with the tokens of its prompt (one for 4 characters) and the cap of its reply. `pace` keeps
+    them just under what the provider itself allows, as its headers tell and its refusals teach."""
+
+    rpm: Positive | None = None
+    tpm: Positive | None = None
+    concurrency: Count | None = None
+    pace: bool = False
+
+
 class Target(Record, frozen=True, kw_only=True):
     """An endpoint to measure.
 
@@ -75,6 +86,7 @@ class Target(Record, frozen=True, kw_only=True):
     headers: dict[str, str] = {}
     body: dict[str, Any] = {}
     price: Price | None = None
+    limits: Limits = Limits()
 
     @property
     def kind(self) -> Kind:
@@ -165,7 +177,7 @@ class Slo(Record, frozen=True, kw_only=True):
 
 
 class Budget(Record, frozen=True, kw_only=True):
-    """What the whole run may use; it stops before passing either limit."""
+    """What the whole run may use: USD by the targets' prices, and requests. It stops before passing either limit."""
 
     usd: Positive | None = None
     requests: Count | None = None

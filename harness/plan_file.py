@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,7 +13,7 @@ import msgspec
 import yaml
 
 from harness.errors import UsageFault
-from harness.plan import Plan, Stage, Target, Workload, parse_length, stages_of
+from harness.plan import KIND_OF_DIALECT, Plan, Stage, Target, Workload, parse_length, stages_of
 
 SUITE = "suite:"
 _MAX_BYTES = 4_000_000
@@ -36,15 +36,30 @@ def read_plan(source: str, settings: Iterable[str] = (), targets_file: Path | No
 def _with_traces_beside(source: str, plan: Plan) -> Plan:
     """A trace's path is meant from the folder of its plan."""
     folder = Path.cwd() if source.startswith(SUITE) else Path(source).absolute().parent
+    return with_traces(plan, lambda trace: str(folder / trace))
 
-    def settled(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+
+def with_traces(plan: Plan, settled: Callable[[str], str]) -> Plan:
+    """The plan with the path of each trace replaced."""
+
+    def changed(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
         return tuple(
-            msgspec.structs.replace(stage, trace=str(folder / stage.trace)) if stage.trace else stage
-            for stage in stages
+            msgspec.structs.replace(stage, trace=settled(stage.trace)) if stage.trace else stage for stage in stages
         )
 
-    workloads = tuple(msgspec.structs.replace(each, stages=settled(each.stages)) for each in plan.workloads)
-    return msgspec.structs.replace(plan, stages=settled(plan.stages), workloads=workloads)
+    workloads = tuple(msgspec.structs.replace(each, stages=changed(each.stages)) for each in plan.workloads)
+    return msgspec.structs.replace(plan, stages=changed(plan.stages), workloads=workloads)
+
+
+def plan_of_targets(path: Path) -> Plan:
+    """A plan of the targets in a YAML list, with whatever workload fits them. Raises UsageFault."""
+    targets = _load(read_text(str(path)), str(path))
+    dialects = [each.get("dialect") for each in targets if isinstance(each, dict)] if isinstance(targets, list) else []
+    kinds = {KIND_OF_DIALECT[each] for each in dialects if isinstance(each, str) and each in KIND_OF_DIALECT}
+    workloads = [{"kind": kind, "name": kind} for kind in sorted(kinds)] or [{}]
+    stages = [{"concurrency": 1, "duration_s": 1}]
+    document = {"name": "targets", "targets": targets, "workloads": workloads, "stages": stages}
+    return plan_of(document, str(path))
 
 
 def plan_of_text(text: str, place: str) -> Plan:

@@ -4,15 +4,17 @@ variables; to other hosts in the text of the locustfile that the master sends th
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
 from harness import __version__
+from harness.allowance import Purse, limited
+from harness.carried_traces import unpacked
 from harness.errors import UsageFault
 from harness.plan import SIMULATED, Plan
-from harness.plan_file import plan_of_text, read_plan
+from harness.plan_file import plan_of_text, read_plan, with_traces
 from harness.rundir import RunDir
 
 RUN_DIR = "TOKENSWARM_RUN_DIR"
@@ -21,6 +23,7 @@ SHARE = "TOKENSWARM_SHARE"
 SIMULATOR_URL = "TOKENSWARM_SIMULATOR_URL"
 HANDED_OVER = "TOKENSWARM_HANDED_OVER"
 OUT = "TOKENSWARM_OUT"
+PURSE = "TOKENSWARM_PURSE"
 REDIS = "TOKENSWARM_REDIS"
 MASTER_HOST = "TOKENSWARM_MASTER_HOST"
 DONE_FILE = "TOKENSWARM_DONE_FILE"
@@ -30,7 +33,7 @@ DONE_FILE = "TOKENSWARM_DONE_FILE"
 class Assignment:
     """One process's part of a run: the plan, the repeat (from 1), and its share (k, n). A worker on another host has no
     share until its master gives it one. `local_simulator` is the URL of the embedded simulator, `last` tells the last
-    repeat, `boot_id` the machine that the master runs on."""
+    repeat, `boot_id` the machine that the master runs on; `purse` is what all workers may spend together."""
 
     run_dir: RunDir
     plan: Plan
@@ -38,17 +41,22 @@ class Assignment:
     share: tuple[int, int] | None
     simulator_url: str | None = None
     redis: str | None = None
+    purse: Purse = field(default_factory=Purse)
     last: bool = False
     boot_id: str | None = None
 
 
 class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
-    """What a master tells the workers of other hosts. No secret is in it: `plan` names variables only."""
+    """What a master tells the workers of other hosts. No secret is in it: `plan` names variables only. `redis`: whether
+    the master has one. `traces`: the files of arrivals that the plan names, by path, compressed."""
 
     run: str
     plan: str
     repeat: int
     last: bool
+    purse: Purse
+    redis: bool
+    traces: dict[str, bytes]
     simulator_port: int | None
     version: str
     boot_id: str | None
@@ -73,7 +81,8 @@ def assignment_from_environment() -> Assignment:
         url = os.environ.get(SIMULATOR_URL)
         plan = with_simulator(read_plan(str(run_dir.plan)), url)
         share = (int(k), int(n))
-        return Assignment(run_dir, plan, int(os.environ[REPEAT]), share, url, os.environ.get(REDIS))
+        purse = msgspec.json.decode(os.environ[PURSE], type=Purse)
+        return Assignment(run_dir, plan, int(os.environ[REPEAT]), share, url, os.environ.get(REDIS), purse)
     return _from_master(msgspec.json.decode(os.environ[HANDED_OVER], type=HandedOver))
 
 
@@ -87,13 +96,20 @@ def _from_master(handed: HandedOver) -> Assignment:
     port = handed.simulator_port
     url = None if port is None else f"http://{os.environ.get(MASTER_HOST, '127.0.0.1')}:{port}"
     plan = with_simulator(plan_of_text(handed.plan, "the master's plan"), url)
+    plan = with_traces(plan, unpacked(handed.traces, run_dir.root))
     redis = os.environ.get(REDIS)
-    return Assignment(run_dir, plan, handed.repeat, None, url, redis, handed.last, handed.boot_id)
+    if handed.redis and redis is None and limited(plan):
+        message = "--redis: not given to this worker, but to its master, and the plan has limits or a budget"
+        raise UsageFault(message, "give every worker the master's --redis, so that all keep one ledger")
+    return Assignment(run_dir, plan, handed.repeat, None, url, redis, handed.purse, handed.last, handed.boot_id)
 
 
-def to_environment(run_dir: RunDir, repeat: int, share: tuple[int, int], simulator_url: str | None) -> dict[str, str]:
+def to_environment(
+    run_dir: RunDir, repeat: int, share: tuple[int, int], simulator_url: str | None, purse: Purse
+) -> dict[str, str]:
     """The variables for one Locust process on this host."""
     variables = {RUN_DIR: str(run_dir.root.resolve()), REPEAT: str(repeat), SHARE: f"{share[0]}/{share[1]}"}
+    variables |= {PURSE: msgspec.json.encode(purse).decode()}
     return variables | ({SIMULATOR_URL: simulator_url} if simulator_url else {})
 
 
@@ -119,6 +135,11 @@ def _simulated_url(base_url: str, dialect: str, url: str) -> str:
 def write_lost(run_dir: RunDir, repeat: int, lost: list[str]) -> None:
     """Leave word for the launcher."""
     run_dir.lost(repeat).write_bytes(msgspec.json.encode(lost))
+
+
+def lost_workers(run_dir: RunDir, repeat: int) -> list[str]:
+    """The names of those that the master of a repeat lost."""
+    return [said.partition(" ")[0] for said in read_lost(run_dir, repeat)]
 
 
 def read_lost(run_dir: RunDir, repeat: int) -> list[str]:

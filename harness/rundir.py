@@ -52,6 +52,14 @@ class RunDir:
         """What the master of a repeat noted of workers that it lost."""
         return self.locust_logs / f"r{repeat}_lost.json"
 
+    def spent(self, repeat: int) -> Path:
+        """There if the budget was used up in a repeat."""
+        return self.locust_logs / f"r{repeat}_spent"
+
+    def stopped(self, repeat: int) -> Path:
+        """There if somebody ended a repeat from Locust's web UI."""
+        return self.locust_logs / f"r{repeat}_stopped"
+
     def locust_csv(self, part: str) -> Path:
         """One of Locust's four files: stats, stats_history, failures, exceptions."""
         return self.root / f"locust_{part}.csv"

@@ -58,6 +58,25 @@ class ServerTime(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     output_ns: int | None = None
 
 
+class RateLimit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one response tells of the provider's rate limits: how much there is of each in all, how much is left of it,
+    and in how many seconds after the headers it is whole again. Which span a limit is for is seldom told; mostly it is
+    a minute."""
+
+    limit_requests: int | None = None
+    remaining_requests: int | None = None
+    reset_requests_s: float | None = None
+    limit_tokens: int | None = None
+    remaining_tokens: int | None = None
+    reset_tokens_s: float | None = None
+    limit_input_tokens: int | None = None
+    remaining_input_tokens: int | None = None
+    reset_input_tokens_s: float | None = None
+    limit_output_tokens: int | None = None
+    remaining_output_tokens: int | None = None
+    reset_output_tokens_s: float | None = None
+
+
 class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="sample"):
     """One attempt.
 
@@ -102,6 +121,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     fingerprint: str | None = None
     stamps: Literal["kernel", "user"] | None = None
     server: ServerTime | None = None
+    limits: RateLimit | None = None  # how long to wait stands in `retry_after_s`
 
     @property
     def error_class(self) -> ErrorClass | None:

@@ -27,6 +27,8 @@ class PlannedShape(LoadTestShape):
     steps: list[tuple[Cell, type[User]]]
     workers: int = 1
     master: MasterSide | None = None
+    spent: bool = False  # the budget holds no further request
+    stopped: bool = False  # somebody ended the run from Locust's web UI
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,7 +42,7 @@ class PlannedShape(LoadTestShape):
             self._step += 1
             garbage.sweep()
             self._began_s, self._draining = None, False
-        if self._step >= len(self.steps):
+        if self._step >= len(self.steps) or self.spent or self.stopped:
             return None
         cell, user = self.steps[self._step]
         now_s = time.monotonic()

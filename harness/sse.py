@@ -49,6 +49,11 @@ class SseReader:
         return self._pieces_bytes > 0
 
     @property
+    def between(self) -> bool:
+        """Whether nothing is held: the next byte begins an event."""
+        return self._between and not self._after_cr
+
+    @property
     def stray(self) -> bytes:
         """What is no part of the protocol, up to 4 KiB: lines of unknown fields, and the line that has not ended.
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from harness import __version__
+from harness.allowance import Purse
+from harness.carried_traces import packed
 from harness.environment import boot_id
 from harness.plan import Plan
 from harness.planned import REDIS, HandedOver, to_environment
@@ -50,35 +52,38 @@ class Command:
     variables: dict[str, str]
 
 
-def commands(plan: Plan, run_dir: RunDir, repeat: int, swarm: Swarm, simulator_url: str | None) -> list[Command]:
+def commands(
+    plan: Plan, run_dir: RunDir, repeat: int, swarm: Swarm, simulator_url: str | None, purse: Purse
+) -> list[Command]:
     """Every process that this host starts for a repeat, the one that leads first."""
     if swarm.expected:
-        return [_master_of_hosts(plan, run_dir, repeat, swarm, simulator_url)]
+        return [_master_of_hosts(plan, run_dir, repeat, swarm, simulator_url, purse)]
     plain = _plain(plan, _planned())
-    if swarm.local == 1:
-        words = plain + _csv(run_dir, repeat) + _web(swarm)
-        return [Command(f"r{repeat}-w0", words, _variables(run_dir, repeat, (0, 1), simulator_url, swarm))]
-    port = str(_free_port())
-    master = ["--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port]
-    master += ["--expect-workers", str(swarm.local), "--expect-workers-max-wait", "60", "--enable-rebalancing"]
-    worker = ["--worker", "--master-host", "127.0.0.1", "--master-port", port]
+    relay = {REDIS: swarm.redis} if swarm.redis else {}
     shares = [(k, swarm.local) for k in range(swarm.local)]
-    leader = plain + _csv(run_dir, repeat) + _web(swarm) + master
-    return [
-        Command(f"r{repeat}-master", leader, _variables(run_dir, repeat, (0, swarm.local), simulator_url, swarm)),
-        *(
-            Command(f"r{repeat}-w{k}", plain + worker, _variables(run_dir, repeat, (k, n), simulator_url, swarm))
-            for k, n in shares
-        ),
-    ]
+    variables = [to_environment(run_dir, repeat, share, simulator_url, purse) | relay for share in shares]
+    lead = _csv(run_dir, repeat) + _web(swarm)
+    if swarm.local == 1 and swarm.web is None:  # a web UI gets a process of its own: looking must not slow the load
+        return [Command(f"r{repeat}-w0", plain + lead, variables[0])]
+    port = str(_free_port())
+    lead += ["--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port]
+    lead += ["--expect-workers", str(swarm.local), "--expect-workers-max-wait", "60", "--enable-rebalancing"]
+    worker = [*plain, "--worker", "--master-host", "127.0.0.1", "--master-port", port]
+    workers = [Command(f"r{repeat}-w{k}", worker, variables[k]) for k in range(swarm.local)]
+    return [Command(f"r{repeat}-master", plain + lead, variables[0]), *workers]
 
 
-def _master_of_hosts(plan: Plan, run_dir: RunDir, repeat: int, swarm: Swarm, simulator_url: str | None) -> Command:
+def _master_of_hosts(
+    plan: Plan, run_dir: RunDir, repeat: int, swarm: Swarm, simulator_url: str | None, purse: Purse
+) -> Command:
     handed = HandedOver(
         run=run_dir.name,
         plan=run_dir.plan.read_text(encoding="utf-8"),
         repeat=repeat,
         last=repeat == plan.repeats,
+        purse=purse,
+        redis=swarm.redis is not None,
+        traces=packed(plan),
         simulator_port=None if simulator_url is None else int(simulator_url.rpartition(":")[2]),
         version=__version__,
         boot_id=boot_id(),
@@ -89,7 +94,7 @@ def _master_of_hosts(plan: Plan, run_dir: RunDir, repeat: int, swarm: Swarm, sim
     words += ["--master", "--master-bind-host", swarm.bind_host, "--master-bind-port", str(swarm.port)]
     words += ["--expect-workers", str(swarm.expected), "--expect-workers-max-wait", str(_WAIT_FOR_WORKERS_S)]
     words += ["--enable-rebalancing"]
-    variables = _variables(run_dir, repeat, (0, swarm.expected), simulator_url, swarm)
+    variables = to_environment(run_dir, repeat, (0, swarm.expected), simulator_url, purse)
     return Command(f"r{repeat}-master", words, variables)
 
 
@@ -116,14 +121,7 @@ def _web(swarm: Swarm) -> list[str]:
     if swarm.web is None:
         return ["--headless"]
     host, port = swarm.web
-    return ["--autostart", "--autoquit", "2", "--web-host", host, "--web-port", str(port)]
-
-
-def _variables(
-    run_dir: RunDir, repeat: int, share: tuple[int, int], simulator_url: str | None, swarm: Swarm
-) -> dict[str, str]:
-    relay = {REDIS: swarm.redis} if swarm.redis and swarm.expected else {}
-    return to_environment(run_dir, repeat, share, simulator_url) | relay
+    return ["--autostart", "--autoquit", "0", "--web-host", host, "--web-port", str(port)]
 
 
 def _free_port() -> int:
@@ -131,13 +129,13 @@ def _free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def check_port(swarm: Swarm) -> str | None:
-    """Why the master cannot listen; None when it can."""
+def check_port(host: str, port: int) -> str | None:
+    """Why nothing can listen there; None when it can."""
     try:
-        with socket.create_server((swarm.bind_host, swarm.port)):
+        with socket.create_server((host, port)):
             return None
     except (OSError, OverflowError) as error:
-        return f"{swarm.bind_host}:{swarm.port}: {getattr(error, 'strerror', None) or error}"
+        return f"{host}:{port}: {getattr(error, 'strerror', None) or error}"
 
 
 def clean_environment(more: Mapping[str, str]) -> dict[str, str]:

@@ -160,6 +160,7 @@ class Connection:
             if exchange.ended and not exchange.reads.t_ns:
                 self._learn(follows_ns)
             self._served += response.complete
+            self._moderation.ended += 1
             self._ended_ns = time.monotonic_ns()
             if not (response.complete and exchange.framing.keep_alive):
                 self.close()

@@ -11,6 +11,7 @@ import os
 import secrets
 import time
 from argparse import _ArgumentGroup
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
@@ -21,22 +22,23 @@ from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
-from harness import garbage
+from harness import garbage, webui
 from harness.dialects import DIALECTS
 from harness.errors import ErrorClass, UsageFault
 from harness.exchange import Origin, describe, perform
 from harness.health import Gauges, HealthWatch
 from harness.http_framing import TransportFault
-from harness.journal import Journal
-from harness.loopback import is_loopback
-from harness.plan import Cell, Stage, Target, Timeouts, Workload
+from harness.journal import Journal, new_header
+from harness.live import Live
+from harness.plan import Cell, Slo, Stage, Timeouts, Workload
 from harness.plan_file import plan_of
+from harness.prepare import Prepared, key_of, prepare
 from harness.prompts import Prompt, prompt
 from harness.rundir import RunDir
 from harness.sample import Outcome, Sample
+from harness.stopping import stop_softly
 from harness.transport import Connection, endpoint_of
 
-SIMULATOR_KEY = "sim-key"
 _LATE_PROMPTS = 5_000_000
 MOST_WORKERS = 1024  # stock Locust does not tell a worker how many there are: prompts are striped for this many
 DRAIN_S = 30.0  # Locust would cut requests at the stop and never report them; `--stop-timeout` sets another limit
@@ -59,7 +61,14 @@ class Recorder:
     """One process's journal and counters. `share` (k, n): this process sends every n-th prompt, beginning at k."""
 
     def __init__(
-        self, run: str, worker: str, repeat: int, share: tuple[int, int], seed: int, journal: Journal | None
+        self,
+        run: str,
+        worker: str,
+        repeat: int,
+        share: tuple[int, int],
+        seed: int,
+        journal: Journal | None,
+        slo: Slo | None = None,
     ) -> None:
         self.run = run
         self.worker = worker
@@ -67,7 +76,9 @@ class Recorder:
         self.share = share
         self.seed = seed
         self.journal = journal
-        self.anchor_ns = journal.header.mono_ns if journal else time.monotonic_ns()
+        self.header = journal.header if journal else new_header(run, worker, repeat, share)
+        self.anchor_ns = self.header.mono_ns
+        self.live = Live(time.monotonic(), slo)
         self.under_way = 0  # requests sent and not yet ended
         self._worst_lag_ns: int | None = None
         self._health: HealthWatch | None = None
@@ -94,6 +105,19 @@ class Recorder:
         one helps."""
         return prompt(self.seed, workload, (self.repeat * 1000 + stage) * 10_000_000 + index, target)
 
+    def attempt(self, connection: Connection, prepared: Prepared, origin: Origin, environment: Environment) -> Sample:
+        """Send one request, and record what happened."""
+        cell = prepared.target.name, prepared.workload.name
+        self.under_way += 1
+        self.live.enter(*cell)
+        try:
+            sample = perform(connection, prepared, origin)
+        finally:
+            self.under_way -= 1
+            self.live.leave(*cell)
+        self.record(sample, environment)
+        return sample
+
     def record(self, sample: Sample, environment: Environment) -> None:
         """Journal an attempt, then fire its one `request` event. A journal that cannot be written stops the run."""
         if sample.due_ns is not None:
@@ -104,6 +128,7 @@ class Recorder:
                 self.journal.append(sample)
             except OSError as error:
                 stop_loudly(environment, f"{self.journal.path}: cannot be written: {error.strerror}")
+        self.live.add(sample)
         if sample.outcome is Outcome.DROPPED:
             return  # never attempted: nothing for Locust to count
         environment.events.request.fire(
@@ -118,9 +143,8 @@ class Recorder:
         lag_ns, self._worst_lag_ns = self._worst_lag_ns, None
         return None if lag_ns is None else lag_ns / 1e9
 
-    def watch_health(self, path: Path, environment: Environment) -> None:
-        """Begin `health.jsonl` of this process. There must be a journal."""
-        assert self.journal is not None
+    def watch_health(self, path: Path | None, environment: Environment) -> None:
+        """Begin to watch this process; `path`: its `health.jsonl` (None: it is only shown)."""
         runner = environment.runner
         gauges = Gauges(
             in_flight=lambda: self.under_way,
@@ -128,7 +152,8 @@ class Recorder:
             worst_lag_s=self.worst_lag_s,
             connections=lambda: Connection.standing,
         )
-        self._health = HealthWatch(path, self.journal.header, gauges, lambda fault: stop_loudly(environment, fault))
+        faulty = partial(stop_loudly, environment)
+        self._health = HealthWatch(path, self.header, gauges, faulty, self.live.add_health)
         self._health.start()
 
     def close(self) -> None:
@@ -167,6 +192,13 @@ class AskingUser(User):
         """Whether to send another request."""
         return True
 
+    def admit(self, prepared: Prepared) -> bool:  # noqa: ARG002
+        """Wait for leave to send. False: there is none."""
+        return True
+
+    def settle(self, prepared: Prepared, sample: Sample) -> None:
+        """The attempt is over."""
+
     def on_start(self) -> None:
         """Connect before the first request, so that no handshake lies within a latency."""
         self.cell, self.recorder, self.key = self.setting()
@@ -192,13 +224,11 @@ class AskingUser(User):
             return
         cell, recorder = self.cell, self.recorder
         chosen = recorder.next_prompt(cell.target.name, cell.workload, cell.stage_index)
-        origin = recorder.origin(cell.stage_index)
-        recorder.under_way += 1
-        try:
-            sample = perform(self.connection, cell.target, cell.workload, chosen, origin, self.key)
-        finally:
-            recorder.under_way -= 1
-        recorder.record(sample, self.environment)
+        prepared = prepare(cell.target, cell.workload, chosen, self.key)
+        if not self.admit(prepared):
+            return
+        sample = recorder.attempt(self.connection, prepared, recorder.origin(cell.stage_index), self.environment)
+        self.settle(prepared, sample)
         if sample.outcome is Outcome.CANCELLED:
             raise gevent.GreenletExit
         if sample.headers_ns is None and sample.error_class is ErrorClass.TRANSPORT:
@@ -243,20 +273,6 @@ def cell_of_options(user: type[ProviderUser], options: Any, host: str | None) ->
     return Cell(plan.targets[0], plan.workloads[0], 0, Stage(duration_s=1, concurrency=1), 0.0)
 
 
-def key_of(target: Target) -> str | None:
-    """The target's key from the environment. The simulator's key stands in where the host is this machine and the
-    variable is not set. Raises UsageFault."""
-    if target.key_env is None:
-        return None
-    key = os.environ.get(target.key_env)
-    if key:
-        return key
-    if is_loopback(target.base_url):
-        return SIMULATOR_KEY
-    message = f"target {target.name}: environment variable {target.key_env} is not set"
-    raise UsageFault(message, f"export {target.key_env}=... in the shell that starts the run")
-
-
 _recorders: dict[int, Recorder] = {}
 
 
@@ -274,9 +290,18 @@ def _recorder_of_options(environment: Environment) -> Recorder:
         journal = Journal(run_dir.journal(worker), "locust", worker, 1, share) if folder else None
         seed = int(options.workload_seed)
         _recorders[pid] = Recorder("locust", worker, 1, share, seed, journal)
-        if journal is not None:
-            _recorders[pid].watch_health(run_dir.health, environment)
+        _recorders[pid].watch_health(run_dir.health if folder else None, environment)
     return _recorders[pid]
+
+
+def _live_of_options() -> Live | None:
+    recorder = _recorders.get(os.getpid())
+    return recorder.live if recorder else None
+
+
+def _run_dir_of_options(environment: Environment) -> RunDir | None:
+    folder = getattr(environment.parsed_options, "run_dir", "")
+    return RunDir(Path(folder)) if folder else None
 
 
 @events.init_command_line_parser.add_listener
@@ -310,6 +335,10 @@ def _prepare(environment: Environment, **_: Any) -> None:
     if providers and not environment.stop_timeout:
         environment.stop_timeout = DRAIN_S
     environment.events.quit.add_listener(lambda **_: finish_csv(environment))
+    if environment.runner is not None:
+        stop_softly(environment.runner)
+    if providers:
+        webui.install(environment, _live_of_options, lambda: _run_dir_of_options(environment))
     try:
         for user in providers:
             key_of(cell_of_options(user, environment.parsed_options, environment.host or user.host).target)

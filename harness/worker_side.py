@@ -10,14 +10,20 @@ import gevent
 from locust.env import Environment
 
 from harness import garbage
+from harness.allowance import Allowance, OwnLedger, ask_of, limited, limits_of, paid
 from harness.environment import boot_id
 from harness.journal import Journal
+from harness.live import Live
 from harness.plan import Cell
 from harness.planned import Assignment
+from harness.prepare import SIMULATOR_KEY, Prepared, key_of
 from harness.relay import Shipper
+from harness.sample import Sample
+from harness.shared_allowance import SharedLedger
 from harness.stamps import wall_offset_ns
-from harness.user import SIMULATOR_KEY, Recorder, key_of
+from harness.user import Recorder
 
+SPENT = "tokenswarm-spent"  # worker to master: the budget holds no further request
 SHARE = "tokenswarm-share"  # master to worker: which part of the load is yours
 PING = "tokenswarm-ping"  # worker to master and back: what is your wall clock?
 _PINGS = 7
@@ -37,6 +43,9 @@ class WorkerSide:
         self._taken: set[int] = set()
         self._recorder: Recorder | None = None
         self._shippers: list[Shipper] = []
+        self._allowance: Allowance | None = None
+        self._shared: SharedLedger | None = None
+        self._told_spent = False
         self._pongs: list[tuple[int, int]] = []  # (round trip, offset) of each answer
 
     def recorder(self, environment: Environment) -> Recorder:
@@ -45,6 +54,10 @@ class WorkerSide:
         if self._recorder is None:
             self._recorder = self._opened(environment)
         return self._recorder
+
+    def live(self) -> Live | None:
+        """What this process counts into; None: it has not sent yet."""
+        return None if self._recorder is None else self._recorder.live
 
     def key(self, cell: Cell) -> str | None:
         """The key of a cell's target."""
@@ -57,10 +70,29 @@ class WorkerSide:
         self._taken.add(step)
         return before
 
+    def admit(self, prepared: Prepared, latest_ns: int | None = None) -> bool:
+        """Wait until limits and budget of the plan let a request start, until `latest_ns` (monotonic) at most."""
+        if self._allowance is None:
+            return True
+        if self._allowance.admit(ask_of(prepared.target, prepared.prompt), latest_ns) is None:
+            return True
+        if self._allowance.spent:
+            self._tell_spent()
+        return False
+
+    def settle(self, prepared: Prepared, sample: Sample) -> None:
+        """That request is over."""
+        if self._allowance is not None:
+            if prepared.target.limits.pace:
+                self._allowance.hear(sample)
+            self._allowance.settle(ask_of(prepared.target, prepared.prompt), paid(prepared.target, sample))
+
     def close(self) -> None:
         """Close what was opened. The relay may take some seconds to bring the last lines over."""
         if self._recorder is not None:
             self._recorder.close()
+        if self._shared is not None:
+            self._shared.close()
         for shipper in self._shippers:
             shipper.stop(_SHIP_DRAIN_S)
 
@@ -121,13 +153,30 @@ class WorkerSide:
             share,
             self.plan.seed,
             Journal(path, run, worker, whose.repeat, share, self._clock()),
+            self.plan.slo,
         )
         health = whose.run_dir.health
         if whose.redis and not whose.run_dir.run_json.exists():  # else this is the collecting host's own folder
             health = health.with_name(f"health-{worker}.jsonl")
             self._ship(run, {worker: path, health.stem: health})
         recorder.watch_health(health, environment)
+        self._allowance = self._allowance_of(run, worker, share)
+        self._environment = environment
         return recorder
+
+    def _allowance_of(self, run: str, worker: str, share: tuple[int, int]) -> Allowance | None:
+        plan, whose = self.plan, self.assignment
+        if not limited(plan):
+            return None
+        if whose.redis is None:
+            return Allowance(OwnLedger(limits_of(plan), whose.purse, share))
+        self._shared = SharedLedger(whose.redis, run, worker, share, limits_of(plan), whose.purse)
+        return Allowance(self._shared)
+
+    def _tell_spent(self) -> None:
+        if not self._told_spent and self._environment.runner is not None:
+            self._told_spent = True
+            self._environment.runner.send_message(SPENT, {})
 
     def _ship(self, run: str, files: dict[str, Path]) -> None:
         assert self.assignment.redis is not None

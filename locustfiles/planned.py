@@ -4,10 +4,12 @@ import os
 from pathlib import Path
 from typing import Any
 
+import locust.runners
 from locust import events
 from locust.env import Environment
-from locust.runners import MasterRunner
+from locust.runners import MasterRunner, WorkerRunner
 
+from harness import webui
 from harness.carry import carry_in, carry_out
 from harness.cell_users import ClosedCellUser, OpenCellUser
 from harness.errors import UsageFault
@@ -15,8 +17,13 @@ from harness.master_side import MasterSide
 from harness.plan import cells
 from harness.planned import DONE_FILE, assignment_from_environment
 from harness.shape import BEGIN, PlannedShape
+from harness.stopping import quit_after
 from harness.user import refuse
-from harness.worker_side import PING, SHARE, WorkerSide
+from harness.worker_side import PING, SHARE, SPENT, WorkerSide
+
+MASTER_SILENT_S = 20  # Locust lets a worker go on for a minute after its master was last heard of
+LINGER_S = 2.5  # for the last reports of the workers to come, and for the page to ask for them
+locust.runners.MASTER_HEARTBEAT_TIMEOUT = MASTER_SILENT_S
 
 try:
     assignment = assignment_from_environment()
@@ -55,12 +62,28 @@ def _prepare(environment: Environment, **_: Any) -> None:
     environment.events.quit.add_listener(lambda **_: _finish(environment))
     if runner is None:
         return
+    webui.install(environment, side.live, lambda: assignment.run_dir)
     runner.register_message(BEGIN, lambda msg, **_: side.on_begin(msg))
+    if not isinstance(runner, WorkerRunner):
+        runner.register_message(SPENT, lambda **_: _on_spent())
     if isinstance(runner, MasterRunner):
         Shape.master = MasterSide(runner, assignment)
+        if environment.web_ui is not None:
+            webui.stop_by(environment.web_ui, _on_stop)
+            quit_after(runner, LINGER_S)
     else:
         runner.register_message(SHARE, lambda msg, **_: side.on_share(msg, environment))
         runner.register_message(PING, lambda msg, **_: side.on_pong(msg))
+
+
+def _on_spent() -> None:
+    Shape.spent = True
+    assignment.run_dir.spent(assignment.repeat).touch()
+
+
+def _on_stop() -> None:
+    Shape.stopped = True
+    assignment.run_dir.stopped(assignment.repeat).touch()
 
 
 def _finish(environment: Environment) -> None:

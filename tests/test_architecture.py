@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = {
     **dict.fromkeys(("plan", "sample", "errors", "plan_file", "loopback", "health_record"), 0),
-    **dict.fromkeys(("prompts", "sse", "dialects", "arrivals", "traces"), 1),
+    **dict.fromkeys(("prompts", "sse", "alike", "dialects", "arrivals", "traces", "rate_limits", "pace"), 1),
     **dict.fromkeys(
         (
             "rundir",
@@ -34,21 +34,31 @@ LAYERS = {
             "merge",
             "relay",
             "live",
+            "prepare",
+            "allowance",
+            "shared_allowance",
+            "budget",
+            "carried_traces",
         ),
         2,
     ),
-    **dict.fromkeys(("user", "cell_users", "open_load", "worker_side", "master_side", "shape", "carry"), 3),
+    **dict.fromkeys(("stopping", "user", "cell_users", "open_load", "worker_side", "master_side", "shape", "carry"), 3),
+    **dict.fromkeys(("live_picture", "webui"), 3),
     **dict.fromkeys(
-        ("swarm", "gather", "worker_loop", "launch", "estimate", "calibrate", "calibrate_client", "probe"), 4
+        (
+            *("swarm", "gather", "worker_loop", "launch", "estimate", "calibrate", "calibrate_client", "probe"),
+            *("limits_probe", "limits_sender"),
+        ),
+        4,
     ),
-    **dict.fromkeys(("cli", "__main__"), 5),
+    **dict.fromkeys(("cli", "cli_load", "cli_limits", "cli_numbers", "cli_shown", "__main__"), 5),
 }
 MAY_IMPORT_LOCUST = {
-    *("harness.user", "harness.cell_users", "harness.shape", "harness.carry"),
+    *("harness.user", "harness.stopping", "harness.cell_users", "harness.shape", "harness.carry"),
     *("harness.worker_side", "harness.master_side", "harness.webui"),
 }
 ANALYSIS_MAY_IMPORT = {"health_record", "plan", "plan_file", "sample", "errors", "rundir", "loopback"}
-HARNESS_MAY_IMPORT_ANALYSIS = {"harness.cli"}
+HARNESS_MAY_IMPORT_ANALYSIS = {"harness.cli_load", "harness.cli_numbers", "harness.cli_shown", "harness.live_picture"}
 FORBIDDEN_NAMES = {"utils", "util", "base", "common", "helpers", "manager", "misc"}
 
 

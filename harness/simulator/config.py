@@ -13,13 +13,18 @@ providers:
     faults:
       - {kind: status_503, start_s: 30, duration_s: 10}   # an outage
       - {kind: truncate, probability: 0.01}
+      - {kind: timeout, outages: {up: {kind: exponential, mean_s: 120}, repair: 10}}
+incidents:                                         # what strikes several at once
+  - {providers: [openai-sim, slow-sim], fault: {kind: status_503, start_s: 60, duration_s: 5}, joins: 0.5}
+port_faults: [{kind: tcp_refuse, start_s: 90, duration_s: 5}]
 ```
-Times are in seconds.
+Times are in seconds. Every kind of fault, with an example: docs/faults.md.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -50,7 +55,20 @@ class Normal(Record, frozen=True, kw_only=True, tag_field="kind", tag="normal"):
     sd_s: NotNegative
 
 
-Distribution = NotNegative | Constant | Lognormal | Normal
+class Exponential(Record, frozen=True, kw_only=True, tag_field="kind", tag="exponential"):
+    """Times between events that know nothing of each other; `mean_s` is their mean."""
+
+    mean_s: Positive
+
+
+class Weibull(Record, frozen=True, kw_only=True, tag_field="kind", tag="weibull"):
+    """Of mean `mean_s`. `shape` 1 is the exponential; below, few are very long; above, they lie near the mean."""
+
+    mean_s: Positive
+    shape: Annotated[float, msgspec.Meta(ge=0.2, le=100)]
+
+
+Distribution = NotNegative | Constant | Lognormal | Normal | Exponential | Weibull
 
 FaultKind = Literal[
     "status_500",
@@ -69,22 +87,56 @@ FaultKind = Literal[
     "html",
     "empty",
     "wrong_content_length",
+    "timeout",
+    "slow_headers",
+    "huge_event",
 ]
+PortFaultKind = Literal["tcp_refuse", "close_at_accept"]
 
 
-class Fault(Record, frozen=True, kw_only=True):
-    """Something that goes wrong with a share of the requests, always or for a time.
+class Outages(Record, frozen=True, kw_only=True):
+    """A seeded script of outages: an `up` time, a `repair` time, and so on; each lasts a millisecond at least.
+
+    The same `seed` gives the same script wherever it stands. Without one it comes from the configuration's seed and
+    the fault's place, so that no two faults share theirs.
+    """
+
+    up: Distribution
+    repair: Distribution
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] | None = None
+
+
+class Timing(Record, frozen=True, kw_only=True):
+    """When a fault is active, in seconds after the server began to listen: from `start_s` on, always.
+
+    With `duration_s` only so long, and again `every_s` where that is given. With `outages` in random spans.
+    """
+
+    start_s: NotNegative = 0.0
+    duration_s: Positive | None = None
+    every_s: Positive | None = None
+    outages: Outages | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a schedule of both sorts."""
+        if self.outages is not None and (self.duration_s is not None or self.every_s is not None):
+            raise ValueError("`outages` does not go with `duration_s` or `every_s`")
+
+
+class Fault(Timing, frozen=True, kw_only=True):
+    """Something that goes wrong with a share of a provider's requests, always or for a time.
 
     status_500/503/529, rate_limit (429), auth_failure (401): an error reply. refuse: the request is read, the
-    connection closed. reset: TCP RST. truncate: the stream ends in order as HTTP, without its own end marker.
-    truncate_chunked: it stops without the terminating chunk. error_event: an error inside a stream of status 200.
-    stall: nothing for `stall_s` (None: ever after). slow: every wait is `factor` times as long.
-    malformed_json: one event, or the body, is broken. html: a web page with status 200. empty: an orderly reply
-    without content. wrong_content_length: more bytes promised than sent.
+    connection closed. reset: TCP RST. timeout: the request is read, and never answered. truncate: the stream ends in
+    order as HTTP, without its own end marker. truncate_chunked: it stops without the terminating chunk. error_event:
+    an error inside a stream of status 200. stall: nothing for `stall_s` (None: ever after). slow: every wait is
+    `factor` times as long. slow_headers: status line and headers come a byte at a time, every `byte_s`.
+    malformed_json: one event, or the body, is broken. huge_event: one event, or the body, is `event_bytes` long
+    (None: it never ends), all of it legal. html: a web page with status 200. empty: an orderly reply without content.
+    wrong_content_length: more bytes promised than sent.
 
-    Faults within a stream strike after `after_chunks` content events, or earlier in a short reply.
-    With `start_s` and `duration_s` it is an outage: active from `start_s` after the server began, again
-    `every_s` where that is given.
+    Faults within a stream strike after `after_chunks` content events, or earlier in a short reply. Whether a fault
+    strikes is decided when the request was read: replies that had begun by then are not struck.
     """
 
     kind: FaultKind
@@ -92,9 +144,27 @@ class Fault(Record, frozen=True, kw_only=True):
     after_chunks: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 3
     stall_s: Positive | None = None
     factor: Positive = 10.0
-    start_s: NotNegative = 0.0
-    duration_s: Positive | None = None
-    every_s: Positive | None = None
+    byte_s: Positive = 0.25
+    event_bytes: Annotated[int, msgspec.Meta(ge=1, le=2**40)] | None = None
+
+
+class PortFault(Timing, frozen=True, kw_only=True):
+    """Something that goes wrong before any request is read, and so for all providers, which share the server's port.
+
+    tcp_refuse: nobody listens, so that the kernel refuses connections, and those that stand are reset: what a
+    crashed server looks like. close_at_accept: each new connection is closed at once.
+    """
+
+    kind: PortFaultKind
+
+
+class Incident(Record, frozen=True, kw_only=True):
+    """One fault of several providers, on one schedule. The first provider is struck each time the fault comes, each
+    of the others with the probability `joins`, drawn once for every time it comes."""
+
+    providers: Annotated[tuple[Name, ...], msgspec.Meta(min_length=2)]
+    fault: Fault
+    joins: Share = 1.0
 
 
 class Limits(Record, frozen=True, kw_only=True):
@@ -186,6 +256,8 @@ class Config(Record, frozen=True, kw_only=True):
     seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
     keys: tuple[str, ...] = ("sim-key",)
     providers: tuple[Provider, ...] = BUILT_IN
+    incidents: tuple[Incident, ...] = ()
+    port_faults: tuple[PortFault, ...] = ()
     max_body_bytes: Annotated[int, msgspec.Meta(ge=1, le=2**30)] = 32 * 2**20
 
 
@@ -220,7 +292,17 @@ def config_from(mapping: Any, place: str = "simulator") -> Config:
     merged = {name: {**base.get(name, {}), **fields} for name, fields in (base | own).items()}
     providers = tuple(_provider(fields, f"{place}: providers.{name}") for name, fields in merged.items())
     config = _convert({**mapping, "providers": []}, Config, place)
+    for number, incident in enumerate(config.incidents):
+        _check_named(incident.providers, merged.keys(), f"{place}: incidents[{number}].providers")
     return msgspec.structs.replace(config, providers=providers)
+
+
+def _check_named(names: Sequence[str], known: Collection[str], place: str) -> None:
+    for name in names:
+        if name not in known:
+            raise UsageFault(f"{place}: {name!r}: no such provider", f"name some of {', '.join(known)}")
+        if names.count(name) > 1:
+            raise UsageFault(f"{place}: {name!r}: stands twice", "name each provider once")
 
 
 def _providers(given: Any, place: str) -> dict[str, dict[str, Any]]:

@@ -11,10 +11,10 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import exp, log
+from math import exp, gamma, log
 
 from harness.plan import parse_length
-from harness.simulator.config import Constant, Distribution, Lognormal, Normal, Provider
+from harness.simulator.config import Constant, Distribution, Exponential, Lognormal, Normal, Provider, Weibull
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,5 +46,10 @@ def sampler(distribution: Distribution, rng: random.Random) -> Callable[[], floa
             return lambda: exp(rng.gauss(mu, sigma))
         case Normal(mean_s=mean_s, sd_s=sd_s):
             return lambda: max(0.0, rng.gauss(mean_s, sd_s))
+        case Exponential(mean_s=mean_s):
+            return lambda: rng.expovariate(1 / mean_s)
+        case Weibull(mean_s=mean_s, shape=shape):
+            scale_s = mean_s / gamma(1 + 1 / shape)  # the mean of a Weibull is scale * gamma(1 + 1/shape)
+            return lambda: rng.weibullvariate(scale_s, shape)
         case number:
             return lambda: number

@@ -76,3 +76,18 @@ def test_the_csv_of_a_stock_locustfile_is_read(history: tuple[str, ...], tokensw
     assert 0.005 < result["e2e_s"]["p50"] < 0.05
     low, high = result["reliability"]["success_ratio"]["ci95"]
     assert low < result["reliability"]["success_ratio"]["value"] < high
+
+
+def test_many_chunks_a_second_leave_no_traceback_in_what_locust_prints(simulator: str, tmp_path: Path) -> None:
+    """Locust replaces `time.sleep` and sockets by gevent's: what the event loop itself calls must not be replaced."""
+    file = str(ROOT / "locustfiles" / "openai.py")
+    arguments = ["-f", file, "-H", f"{simulator}/v1", "-u", "60", "-r", "60", "-t", "4s", "--output-tokens", "200"]
+    done = _locust(tmp_path, *arguments, "--run-dir", "kept")
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    chunks = sum(
+        len(json.loads(line).get("event_ns", ()))
+        for path in tmp_path.glob("kept/journal/*.jsonl")
+        for line in path.read_text().splitlines()
+    )
+    assert chunks > 4 * 3000, "enough for the loop to pause between reads"

@@ -19,6 +19,7 @@ import trustme
 from harness.errors import ErrorKind
 from harness.exchange import Origin, describe, perform
 from harness.plan import Target, Timeouts, Workload
+from harness.prepare import prepare
 from harness.prompts import prompt
 from harness.sample import Outcome, Sample, decode, encode
 from harness.transport import Connection, endpoint_of, tls_context
@@ -81,7 +82,7 @@ def attempt(url: str, *, stream: bool = True, timeouts: Timeouts | None = None) 
     connection = Connection(endpoint_of(url), timeouts or Timeouts(connect_s=2, read_s=0.3, total_s=1))
     origin = Origin(run="r", stage=0, repeat=1, worker="w", seq=0, anchor_ns=time.monotonic_ns())
     try:
-        return perform(connection, target, workload, prompt(1, workload, 0), origin, KEY)
+        return perform(connection, prepare(target, workload, prompt(1, workload, 0), KEY), origin)
     finally:
         connection.close()
 
@@ -177,7 +178,7 @@ def test_a_connection_that_the_server_closed_while_idle_is_opened_again() -> Non
         samples = []
         for seq in range(2):
             origin = Origin(run="r", stage=0, repeat=1, worker="w", seq=seq, anchor_ns=0)
-            samples.append(perform(connection, target, workload, prompt(1, workload, seq), origin, None))
+            samples.append(perform(connection, prepare(target, workload, prompt(1, workload, seq), None), origin))
             gevent.sleep(0.1)
         connection.close()
     assert [sample.outcome for sample in samples] == [Outcome.OK, Outcome.OK]
@@ -269,7 +270,7 @@ def test_a_server_that_closes_after_each_response_unannounced_is_given_a_new_con
         samples = []
         for seq in range(5):
             origin = Origin(run="r", stage=0, repeat=1, worker="w", seq=seq, anchor_ns=0)
-            samples.append(perform(connection, target, workload, prompt(1, workload, seq), origin, None))
+            samples.append(perform(connection, prepare(target, workload, prompt(1, workload, seq), None), origin))
             gevent.sleep(0.02 if seq == 0 else 0)  # after the first, no time to see the close
         connection.close()
     assert [sample.outcome for sample in samples] == [Outcome.OK] * 5

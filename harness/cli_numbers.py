@@ -1,0 +1,92 @@
+"""The commands that read what was measured: analyze, report, compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from harness.cli_shown import ERR, as_text, console
+from harness.errors import UsageFault
+from harness.rundir import RunDir
+
+
+@click.command()
+@click.argument("source", metavar="RUN_DIR|LOCUST_CSV_PREFIX", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print summary.json and nothing else.")
+@click.option("--out", type=click.Path(path_type=Path), help="File to write (summary.json in RUN_DIR).")
+def analyze(source: Path, as_json: bool, out: Path | None) -> int:  # noqa: FBT001
+    """Recompute summary.json of a run, or read the plain Locust CSV of anybody's run.
+
+    Example: tokenswarm analyze runs/demo/20260101T000000Z-ab12 --json
+    """
+    from analysis.locust_csv import summarise_csv  # noqa: PLC0415
+    from analysis.summarise import summarise, summary_json, write_summary  # noqa: PLC0415
+    from analysis.tables import print_summary  # noqa: PLC0415
+
+    if source.is_dir():
+        summary, _ = summarise(RunDir(source))
+        if out is None:
+            write_summary(RunDir(source), summary)
+    else:
+        summary = summarise_csv(source)
+    if out is not None:
+        out.write_bytes(summary_json(summary))
+    if as_json:
+        click.echo(summary_json(summary).decode(), nl=False)
+    else:
+        print_summary(summary, console(stderr=False))
+    return 3 if summary.validity.verdict == "invalid" else 0
+
+
+@click.command()
+@click.argument("sources", metavar="RUN_DIR|CSV_PREFIX...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="File to write (report.html in the first RUN_DIR).")
+def report(sources: tuple[Path, ...], out: Path | None) -> None:
+    """One self-contained HTML file of runs, or of plain Locust CSV; it needs no network to open. Prints its path.
+
+    Example: tokenswarm report runs/demo/* --out demo.html
+    """
+    from analysis.report import write_report  # noqa: PLC0415
+    from analysis.summarise import read_source  # noqa: PLC0415
+
+    first = sources[0]
+    beside = RunDir(first).report if first.is_dir() else first.with_name(f"{first.name}_report.html")
+    target = out or beside
+    write_report([read_source(source) for source in sources], target)
+    click.echo(target)
+
+
+@click.command()
+@click.argument("run_dirs", metavar="RUN_DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--gate", "gates", multiple=True, metavar="EXPR", help="Fail (exit 3) beyond this, as ttft.p95:+10%.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def compare(run_dirs: tuple[Path, ...], gates: tuple[str, ...], as_json: bool) -> int:  # noqa: FBT001
+    """The targets of one run against one another, or runs against the first, metric by metric.
+
+    Example: tokenswarm compare runs/chat/MONDAY runs/chat/TUESDAY --gate ttft.p95:+10% --gate goodput:-5%
+    """
+    from analysis.compare import compare_runs  # noqa: PLC0415
+    from analysis.gates import against_first, read_gate, within_run  # noqa: PLC0415
+    from analysis.summarise import read_source  # noqa: PLC0415
+    from analysis.wording import gate_sentence, sentence  # noqa: PLC0415
+
+    rules = [read_gate(text) for text in gates]
+    first, *others = (read_source(run_dir)[0] for run_dir in run_dirs)
+    found = compare_runs(first, others) if others else first.comparisons
+    judged = against_first(rules, first, others) if others else within_run(rules, first.results)
+    if rules and not judged:
+        raise UsageFault(f"--gate: {gates[0]}: one target alone in {run_dirs[0]}", "name a second RUN_DIR")
+    if as_json:
+        click.echo(as_text({"comparisons": msgspec.to_builtins(found), "gates": msgspec.to_builtins(judged)}))
+    else:
+        for each in found:
+            click.echo(f"{each.workload}, stage {each.stage}: {sentence(each)}")
+        for gate in judged:
+            click.echo(gate_sentence(gate))
+    for summary in (first, *others):
+        if summary.validity.verdict == "invalid":
+            ERR.print(f"invalid: {summary.run}", markup=False, highlight=False)
+    failed = any(not gate.met for gate in judged)
+    return 3 if failed or any(each.validity.verdict == "invalid" for each in (first, *others)) else 0

@@ -1,0 +1,81 @@
+"""What the commands share: consoles, two-line errors, progress, and the numbers at the end of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from harness import launch
+from harness.rundir import RunDir
+
+
+def console(*, stderr: bool) -> Console:
+    """A console that is wide enough where nobody's terminal limits it."""
+    terminal = Console(stderr=stderr)
+    return terminal if terminal.is_terminal else Console(stderr=stderr, width=140)
+
+
+ERR = console(stderr=True)
+
+
+def complain(message: str, hint: str) -> None:
+    """An error is two lines: place, value and rule; then what to do."""
+    first = " ".join(message.split())
+    click.echo(f"error: {first}\nhint: {hint}", err=True)
+
+
+def as_text(document: Any) -> str:
+    """A JSON document for people and scripts."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+
+
+def finish(run_dir: RunDir) -> int:
+    """Numbers, samples as a table, report, and the tables on stderr; 3 when the run is invalid."""
+    from analysis.report import write_report  # noqa: PLC0415
+    from analysis.samples import write_parquet  # noqa: PLC0415
+    from analysis.summarise import summarise, write_summary  # noqa: PLC0415
+    from analysis.tables import print_summary  # noqa: PLC0415
+
+    summary, samples = summarise(run_dir)
+    write_parquet(samples, run_dir.samples)
+    write_summary(run_dir, summary)
+    print_summary(summary, ERR)
+    write_report([(summary, samples)], run_dir.report)
+    ERR.print(f"report: {run_dir.report}", markup=False, highlight=False, soft_wrap=True)
+    return 3 if summary.validity.verdict == "invalid" else 0
+
+
+class ProgressShown:
+    """A bar on a terminal; elsewhere a plain line every ten seconds."""
+
+    def __init__(self) -> None:
+        self._bar: Progress | None = None
+        self._last_s = 0.0
+
+    def __enter__(self) -> Callable[[launch.Progress], None]:
+        if ERR.is_terminal:
+            columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+            self._bar = Progress(*columns, TextColumn("{task.fields[counts]}"), console=ERR)
+            self._task = self._bar.add_task("starting", total=None, counts="")
+            self._bar.start()
+        return self._update
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def _update(self, now: launch.Progress) -> None:
+        title = f"repeat {now.repeat}/{now.repeats}"
+        counts = f"{now.samples} requests, {now.failures} failed, {now.rate_rps:.1f}/s"
+        if self._bar is not None:
+            done = min(now.elapsed_s, now.expected_s)
+            self._bar.update(self._task, description=title, completed=done, total=now.expected_s, counts=counts)
+        elif now.elapsed_s - self._last_s >= 10:
+            self._last_s = now.elapsed_s
+            left_s = max(0.0, now.expected_s - now.elapsed_s)
+            click.echo(f"{title}: {now.elapsed_s:.0f} s, about {left_s:.0f} s left: {counts}", err=True)

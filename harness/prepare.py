@@ -1,0 +1,74 @@
+"""What one attempt sends, made whole before its time, so that at the due time nothing is left but to write it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from harness.dialects import DIALECTS
+from harness.dialects.wire import Ask, HttpRequest, join_url
+from harness.errors import UsageFault
+from harness.loopback import is_loopback
+from harness.plan import Target, Workload
+from harness.prompts import Prompt
+from harness.transport import endpoint_of
+
+SIMULATOR_KEY = "sim-key"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One request: what it is for, and its bytes. `stream`: whether the reply comes as a stream. `key` stands in the
+    bytes, and here so that it can be cut out of what a provider says."""
+
+    target: Target
+    workload: Workload
+    prompt: Prompt
+    wire: bytes
+    stream: bool
+    key: str | None
+
+
+def prepare(target: Target, workload: Workload, prompt: Prompt, key: str | None) -> Prepared:
+    """The request of one prompt to a target."""
+    dialect = DIALECTS[target.dialect]
+    ask = Ask(
+        model=target.model,
+        texts=prompt.texts,
+        max_tokens=prompt.max_tokens,
+        temperature=workload.temperature,
+        stream=workload.stream,
+        key=key,
+        body=target.body,
+    )
+    request = dialect.build(ask)
+    wire = _head(target, request) + request.body
+    return Prepared(target, workload, prompt, wire, ask.stream and dialect.kind == "chat", key)
+
+
+def _head(target: Target, request: HttpRequest) -> bytes:
+    """The request line and headers. The target's own headers stand over the dialect's."""
+    url = urlsplit(join_url(target.base_url, request.path))
+    path = url.path + (f"?{url.query}" if url.query else "")
+    authority = endpoint_of(target.base_url).authority
+    headers = {"host": authority, "user-agent": "tokenswarm", "accept-encoding": "identity"}
+    headers |= {name.lower(): value for name, value in request.headers.items()}
+    headers |= {name.lower(): value for name, value in target.headers.items()}
+    headers["content-length"] = str(len(request.body))
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+
+def key_of(target: Target) -> str | None:
+    """The target's key from the environment. The simulator's key stands in where the host is this machine and the
+    variable is not set. Raises UsageFault."""
+    if target.key_env is None:
+        return None
+    key = os.environ.get(target.key_env)
+    if key:
+        return key
+    if is_loopback(target.base_url):
+        return SIMULATOR_KEY
+    message = f"target {target.name}: environment variable {target.key_env} is not set"
+    raise UsageFault(message, f"export {target.key_env}=... in the shell that starts the run")

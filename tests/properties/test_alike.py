@@ -1,0 +1,87 @@
+"""Pieces that are taken for alike say what the dialect would have read of them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from harness.alike import alike
+from harness.dialects import DIALECTS
+from harness.dialects.wire import Delta
+from harness.sse import SseReader
+
+TEXTS = st.text(max_size=20)
+
+
+def openai(text: str) -> bytes:
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": None}
+    return f"data: {json.dumps({'id': 'x', 'model': 'm', 'choices': [choice]})}\n\n".encode()
+
+
+def openai_raw(text: str) -> bytes:
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": None}
+    body = json.dumps({"id": text, "choices": [choice]}, ensure_ascii=False)
+    return f"data: {body}\n\n".encode("utf-8", "replace")
+
+
+def anthropic(text: str) -> bytes:
+    body = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
+    return f"event: content_block_delta\r\ndata: {json.dumps(body)}\r\n\r\n".encode()
+
+
+def google(text: str) -> bytes:
+    return f"data: {json.dumps({'candidates': [{'content': {'parts': [{'text': text}]}}]})}\n\n".encode()
+
+
+WIRES = {
+    "chat": (openai, "openai-chat"),
+    "chat, text twice": (openai_raw, "openai-chat"),
+    "anthropic": (anthropic, "anthropic-messages"),
+    "google": (google, "google-generate"),
+}
+
+
+def read(piece: bytes, dialect: str) -> list[Delta]:
+    return [DIALECTS[dialect].read(event.event, event.data) for event in SseReader().feed(piece)]
+
+
+@pytest.mark.parametrize("wire", WIRES)
+@given(first=TEXTS, second=TEXTS)
+@example(first="word ", second="other ")
+@example(first="m", second='a"b')
+@example(first="x", second="y")
+def test_what_is_alike_is_read_alike(wire: str, first: str, second: str) -> None:
+    make, dialect = WIRES[wire]
+    (delta,) = read(make(first), dialect)
+    pattern = alike(make(first), delta, DIALECTS[dialect])
+    if pattern is None:
+        return
+    chars = pattern.chars(make(second))
+    if chars:
+        assert read(make(second), dialect) == [Delta(text=second, fingerprint=delta.fingerprint)]
+        assert chars == len(second)
+
+
+@pytest.mark.parametrize("wire", ["chat", "anthropic", "google"])
+def test_plain_words_are_found_alike(wire: str) -> None:
+    make, dialect = WIRES[wire]
+    (delta,) = read(make("word "), dialect)
+    pattern = alike(make("word "), delta, DIALECTS[dialect])
+    assert pattern is not None
+    assert pattern.chars(make("another, longer ")) == 16
+    for other in ("", "a\nb", 'say "x"', "back\\slash", "é"):
+        assert pattern.chars(make(other)) == 0
+    assert pattern.chars(make("one") + make("two")) == 0
+    assert pattern.chars(make("one")[:-1]) == 0
+
+
+@pytest.mark.parametrize("field", [{"finish_reason": "stop"}, {"usage": {"prompt_tokens": 1, "completion_tokens": 2}}])
+def test_an_event_that_says_more_is_no_pattern(field: dict[str, object]) -> None:
+    choice = {"index": 0, "delta": {"content": "word"}, "finish_reason": field.get("finish_reason")}
+    document = {"choices": [choice]} | {key: value for key, value in field.items() if key == "usage"}
+    piece = f"data: {json.dumps(document)}\n\n".encode()
+    (delta,) = read(piece, "openai-chat")
+    assert alike(piece, delta, DIALECTS["openai-chat"]) is None
