@@ -30,6 +30,7 @@ TIMES = ("due_ns", "start_ns", "connect_ns", "headers_ns", "first_text_ns", "end
 NUMBERS = ("status", "retry_after_s", "text_chars", "items", "response_bytes", "first_event_tokens", "reused")
 USAGE = tuple(name for name in Usage.__struct_fields__ if name != "source")
 SERVER = tuple(name for name in ServerTime.__struct_fields__ if name != "source")
+RATES = ("limit_requests", "remaining_requests", "limit_tokens", "remaining_tokens")
 WHOLE = {"seq": np.int64, "attempt": np.int32, "stage": np.int32, "repeat": np.int32}
 _PLAIN_TEXT = ("run", "target", "dialect", "model", "workload", "worker", "finish_reason", "fingerprint", "stamps")
 REPEATED_TEXT = (*_PLAIN_TEXT, "outcome", "error", "error_class")
@@ -174,6 +175,8 @@ def _numbers(samples: Sequence[Sample]) -> dict[str, npt.NDArray[Any]]:
     found |= {name: _floats([getattr(each, name) for each in samples]) for name in (*TIMES, *NUMBERS)}
     found |= {name: _floats([each and getattr(each, name) for each in usages]) for name in USAGE}
     found |= {f"server_{name}": _floats([each and getattr(each, name) for each in servers]) for name in SERVER}
+    limits = [each.limits for each in samples]
+    found |= {f"rate_{name}": _floats([each and getattr(each, name) for each in limits]) for name in RATES}
     return found
 
 

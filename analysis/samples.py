@@ -14,7 +14,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from analysis.gaps import Gaps, Part, Whole
-from analysis.journals import NUMBERS, SERVER, TIMES, UNIQUE_TEXT, USAGE, Batch, count_lines, read_journals
+from analysis.journals import NUMBERS, RATES, SERVER, TIMES, UNIQUE_TEXT, USAGE, Batch, count_lines, read_journals
 from harness.errors import UsageFault
 from harness.rundir import RunDir
 from harness.sample import SCHEMA, Header
@@ -200,6 +200,7 @@ _INTEGERS = (
     *(n for n in NUMBERS if n not in ("retry_after_s", "reused")),
     *USAGE,
     *(f"server_{n}" for n in SERVER),
+    *(f"rate_{n}" for n in RATES),
 )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import httptools
 
-from harness.simulator.play import Play
+from harness.simulator.play import Play, reset
 from harness.simulator.response import Request
 from harness.simulator.service import Service
 
@@ -76,6 +76,13 @@ class Connection(asyncio.Protocol):
         if self._play is not None:
             self._play.end("stopped")
         self._transport.abort()
+
+    def crash(self, fault: str) -> None:
+        """Reset the connection, as the kernel does for a process that died; the truth blames `fault`."""
+        if self._play is not None:
+            self._play.response.truth.fault = fault
+            self._play.end(f"fault:{fault}")
+        reset(self._transport)
 
     def _give_up(self) -> None:
         """What came is no HTTP: say so if nothing else is being said, and close."""

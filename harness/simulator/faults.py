@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat
 
 from harness.simulator.config import Fault, FaultKind
 from harness.simulator.refusals import Cause
@@ -16,28 +17,19 @@ REFUSALS: dict[FaultKind, Cause] = {
     "auth_failure": "auth",
 }
 
+_DATA = b"data: "
+_BLANKS = b" " * 65536
 PAGE = b"<!doctype html><html><head><title>Bad gateway</title></head><body><h1>Bad gateway</h1></body></html>\n"
 
 
-def chosen(faults: Iterable[Fault], draw: float, elapsed_s: float) -> Fault | None:
-    """The fault that the uniform number `draw` picks among those active `elapsed_s` after the server began."""
+def chosen(active: Iterable[Fault], draw: float) -> Fault | None:
+    """The fault that the uniform number `draw` picks among those that are active; where they overlap, the first."""
     reached = 0.0
-    for fault in faults:
-        if is_active(fault, elapsed_s):
-            reached += fault.probability
-            if draw < reached:
-                return fault
+    for fault in active:
+        reached += fault.probability
+        if draw < reached:
+            return fault
     return None
-
-
-def is_active(fault: Fault, elapsed_s: float) -> bool:
-    """Whether a fault may strike now."""
-    since_s = elapsed_s - fault.start_s
-    if since_s < 0:
-        return False
-    if fault.every_s is not None:
-        since_s %= fault.every_s
-    return fault.duration_s is None or since_s < fault.duration_s
 
 
 def strike_stream(events: Iterator[Event], fault: Fault, content_events: int, error_event: bytes) -> Iterator[Event]:
@@ -56,6 +48,8 @@ def strike_stream(events: Iterator[Event], fault: Fault, content_events: int, er
             return _pierced(events, after, lambda event: [Event(b"", act="stall"), event])
         case "malformed_json":
             return _pierced(events, after, lambda event: [Event(b"", event.tokens), Event(_broken(event.data))])
+        case "huge_event":
+            return _pierced(events, after, lambda event: _swollen(event, fault.event_bytes))
         case _:
             return events
 
@@ -72,7 +66,7 @@ def _cut(events: Iterator[Event], after: int, *ending: Event) -> Iterator[Event]
     yield from ending
 
 
-def _pierced(events: Iterator[Event], after: int, change: Callable[[Event], list[Event]]) -> Iterator[Event]:
+def _pierced(events: Iterator[Event], after: int, change: Callable[[Event], Iterable[Event]]) -> Iterator[Event]:
     """All events, with content event `after` replaced by what `change` makes of it."""
     seen = 0
     for event in events:
@@ -89,7 +83,17 @@ def _broken(event: bytes) -> bytes:
     return event[: event.rindex(b"{") + 1] + b'"broken\n\n' if b"{" in event else event
 
 
-def strike_whole(body: Event, fault: Fault, error_body: bytes) -> list[Event]:
+def _swollen(event: Event, size: int | None) -> Iterator[Event]:
+    """An event, or a body, of `size` bytes (None: without end): blanks before its JSON, where they mean nothing."""
+    data = event.data
+    place = data.find(_DATA) + len(_DATA) if _DATA in data else 0
+    blanks, rest = (None, 0) if size is None else divmod(max(0, size - len(data)), len(_BLANKS))
+    yield Event(data[:place] + _BLANKS[:rest])
+    yield from map(Event, repeat(_BLANKS) if blanks is None else repeat(_BLANKS, blanks))
+    yield Event(data[place:], event.tokens)
+
+
+def strike_whole(body: Event, fault: Fault, error_body: bytes) -> Iterable[Event]:
     """The writes of a reply that is not streamed under a fault."""
     half = len(body.data) // 2
     match fault.kind:
@@ -103,5 +107,7 @@ def strike_whole(body: Event, fault: Fault, error_body: bytes) -> list[Event]:
             return [Event(body.data[:half]), Event(b"", act="stall"), Event(body.data[half:], body.tokens)]
         case "malformed_json":
             return [Event(body.data[:half])]
+        case "huge_event":
+            return _swollen(body, fault.event_bytes)
         case _:
             return [body]

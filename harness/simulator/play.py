@@ -23,6 +23,12 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 _REASONS = {status.value: status.phrase for status in HTTPStatus} | {529: "Overloaded"}
 
 
+def reset(transport: asyncio.Transport) -> None:
+    """Break a connection off with a TCP RST."""
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    transport.abort()
+
+
 class Play:
     """One response being written. `on_end(play, outcome)` is called once, when it is over."""
 
@@ -41,13 +47,12 @@ class Play:
 
     def start(self) -> None:
         """Write what is due, and the rest when it is."""
-        if self.response.whole:
-            self._advance()
-            self._turn()
+        if self.response.whole and self.response.byte_s is None:
+            self._start_events()
         elif self._due > self._loop.time() + _PUNCTUAL_S:
-            self._timer = self._loop.call_at(self._due, self._start_stream)
+            self._timer = self._loop.call_at(self._due, self._start_head)
         else:
-            self._start_stream()
+            self._start_head()
 
     def pause(self) -> None:
         """The transport's buffer is not empty: write nothing."""
@@ -74,12 +79,29 @@ class Play:
         """Whether a fault made it stop writing, for a time or for ever."""
         return self._silent
 
-    def _start_stream(self) -> None:
+    def _start_head(self) -> None:
         self._timer = None
         if self._transport.is_closing():
             return
         head = self._head()
+        if self.response.byte_s is not None:
+            self._dribble(head, self.response.byte_s)
+            return
         self._transport.write(head)
+        self._start_events()
+
+    def _dribble(self, head: bytes, byte_s: float) -> None:
+        """Write the first byte, and later the others."""
+        self._timer = None
+        if self._transport.is_closing():
+            return
+        self._transport.write(head[:1])
+        if len(head) > 1:
+            self._timer = self._loop.call_later(byte_s, self._dribble, head[1:], byte_s)
+        else:
+            self._start_events()
+
+    def _start_events(self) -> None:
         self._advance()
         self._turn()
 
@@ -159,9 +181,7 @@ class Play:
             self._due += self.response.stall_s or 0.0
             return self.response.stall_s is None
         if act == "reset":
-            linger = (socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-            self._transport.get_extra_info("socket").setsockopt(*linger)
-            self._transport.abort()
+            reset(self._transport)
         else:
             self._transport.close()
         self.end(self.response.outcome)

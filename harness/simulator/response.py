@@ -62,7 +62,7 @@ class Response:
     """What to write, and when. Times are seconds after the request was received.
 
     `length` is the promised Content-Length, None for chunked transfer. A `whole` response is written in one
-    piece with its head. `outcome` is what the truth will say if all of it is written. `gap_s` draws the time of
+    piece with its head. With `byte_s` the head comes a byte at a time, that far apart. `outcome` is what the truth will say if all of it is written. `gap_s` draws the time of
     one more token, which `load` and `pace` stretch.
     """
 
@@ -81,6 +81,7 @@ class Response:
     gap_s: Callable[[], float] = lambda: 0.0
     pace: float = 1.0
     stall_s: float | None = None
+    byte_s: float | None = None
     load: Load | None = None
     reply: Reply | None = None
     recorded: bool = True
@@ -139,6 +140,7 @@ def spoken(
         gap_s=draws.gap_s,
         pace=pace,
         stall_s=fault.stall_s if fault else None,
+        byte_s=fault.byte_s if fault is not None and fault.kind == "slow_headers" else None,
         load=load,
         reply=reply,
     )
@@ -146,7 +148,7 @@ def spoken(
         _stream_into(response, speaker, reply, provider.headers_share, fault)
     else:
         _whole_into(response, speaker, reply, fault)
-    if fault is not None and fault.kind in ("refuse", "html"):
+    if fault is not None and fault.kind in ("refuse", "timeout", "html"):
         _no_reply_into(response, fault)
     return response
 
@@ -177,17 +179,22 @@ def _whole_into(response: Response, speaker: Speaker, reply: Reply, fault: Fault
         slowness = response.pace * (response.load.factor if response.load else 1.0)
         response.first_s += slowness * sum(response.gap_s() * tokens for tokens in sizes[1:])
     response.head_s = response.first_s
-    events, promised = [body], len(body.data)
-    if fault is not None:
-        events = strike_whole(body, fault, refusal(speaker.family, "server_error", _ERROR, reply.id).body)
-        promised = promised if fault.kind == "truncate" else sum(len(event.data) for event in events)
-        promised += _OVERPROMISED_BYTES if fault.kind == "wrong_content_length" else 0
+    response.events, response.length = iter([body]), len(body.data)
+    if fault is None:
+        return
+    error_body = refusal(speaker.family, "server_error", _ERROR, reply.id).body
+    if fault.kind in ("truncate_chunked", "huge_event"):  # their length is not told beforehand
+        response.events, response.length = iter(strike_whole(body, fault, error_body)), None
+        return
+    events = list(strike_whole(body, fault, error_body))
+    promised = len(body.data) if fault.kind == "truncate" else sum(len(event.data) for event in events)
     response.events = iter(events)
-    response.length = None if fault is not None and fault.kind == "truncate_chunked" else promised
+    response.length = promised + (_OVERPROMISED_BYTES if fault.kind == "wrong_content_length" else 0)
 
 
 def _no_reply_into(response: Response, fault: Fault) -> None:
-    """A web page, or the connection closed, where the reply should be."""
-    event = Event(PAGE) if fault.kind == "html" else Event(b"", act="close")
+    """A web page, nothing, or the connection closed, where the reply should be."""
+    closes = Event(b"", act="close")
+    events = {"html": [Event(PAGE)], "timeout": [Event(b"", act="stall"), closes], "refuse": [closes]}[fault.kind]
     response.content_type = "text/html; charset=utf-8"
-    response.events, response.whole, response.length = iter([event]), True, len(event.data)
+    response.events, response.whole, response.length = iter(events), True, sum(len(event.data) for event in events)

@@ -21,6 +21,7 @@ from harness.simulator.config import Config, Fault, FaultKind, Provider
 from harness.simulator.draws import draws_of
 from harness.simulator.faults import REFUSALS, chosen
 from harness.simulator.limits import Limiter
+from harness.simulator.outages import Script, Timetable, scripts_of
 from harness.simulator.refusals import Cause, limit_headers, refusal
 from harness.simulator.response import Load, Request, Response, plain, reply_to, spoken
 from harness.simulator.routing import Route, any_keys, key_in, route_of
@@ -48,10 +49,11 @@ class _Denied(Exception):  # noqa: N818  (an answer, not an error)
 
 
 class _State:
-    """What changes about one provider."""
+    """What changes about one provider. `scripts` are those of its faults and of the incidents that it is part of."""
 
-    def __init__(self, provider: Provider) -> None:
+    def __init__(self, provider: Provider, scripts: list[tuple[Fault, Script]]) -> None:
         self.provider = provider
+        self._timetables = [(fault, Timetable(script)) for fault, script in scripts]
         self.load = Load(provider)
         self.limiter = Limiter(provider.limits)
         self.count = 0
@@ -59,6 +61,18 @@ class _State:
     def next_number(self) -> int:
         self.count += 1
         return self.count - 1
+
+    def faults(self, elapsed_s: float) -> list[Fault]:
+        """Those that may strike now."""
+        return [fault for fault, timetable in self._timetables if timetable.active(elapsed_s)]
+
+
+def _states_of(config: Config) -> dict[str, _State]:
+    scripts: dict[str, list[tuple[Fault, Script]]] = {provider.name: [] for provider in config.providers}
+    for script in scripts_of(config):
+        if isinstance(script.fault, Fault):
+            scripts[script.provider].append((script.fault, script))
+    return {provider.name: _State(provider, scripts[provider.name]) for provider in config.providers}
 
 
 class Service:
@@ -68,8 +82,8 @@ class Service:
         self.config = config
         self._write = write
         self._providers = {provider.name: provider for provider in config.providers}
-        self._states = {provider.name: _State(provider) for provider in config.providers}
-        self._begin_ns = time.monotonic_ns()
+        self._states = _states_of(config)
+        self.begin_ns = time.monotonic_ns()  # the scripts of faults begin here
         self._instance = secrets.token_hex(3)
         self._requests = 0
 
@@ -123,7 +137,7 @@ class Service:
         truth.model, truth.input_tokens = asked.model, asked.input_tokens
         number = state.next_number()
         draws = draws_of(provider, self.config.seed, number)
-        fault = _forced(request, provider) or chosen(provider.faults, draws.fault, self._elapsed_s(request))
+        fault = _forced(request, provider) or chosen(state.faults(self._elapsed_s(request)), draws.fault)
         truth.fault = fault.kind if fault else None
         if fault is not None and fault.kind in REFUSALS:
             raise _Denied(REFUSALS[fault.kind], f"Simulated fault: {fault.kind}.")
@@ -135,7 +149,7 @@ class Service:
         return response
 
     def _elapsed_s(self, request: Request) -> float:
-        return (request.received_ns - self._begin_ns) * 1e-9
+        return (request.received_ns - self.begin_ns) * 1e-9
 
     def _refused(self, route: Route, truth: Truth, denied: _Denied) -> Response:
         family = SPEAKERS[route.dialect].family

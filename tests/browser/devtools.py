@@ -36,8 +36,9 @@ class Tab:
         """The result of one call of the protocol."""
         self._calls += 1
         self._socket.send(json.dumps({"id": self._calls, "method": method, "params": parameters}))
+        end = time.monotonic() + 30
         while True:
-            said = json.loads(self._socket.recv(20))
+            said = json.loads(self._socket.recv(max(0.0, end - time.monotonic())))
             if said.get("id") == self._calls:
                 assert "error" not in said, said
                 return said["result"]
@@ -63,7 +64,8 @@ class Tab:
         return found
 
     def picture(self, path: Path) -> None:
-        """Keep what is to be seen."""
+        """Keep what is to be seen. A page that lies behind another is not drawn."""
+        self.call("Page.bringToFront")
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot")["data"]))
         assert path.stat().st_size > 10_000
 

@@ -29,7 +29,7 @@ def shortened(text: str) -> str:
     if "stages" not in document:
         return text
     stages = [{"concurrency": 12, "duration_s": 1.5}]
-    return yaml.safe_dump(document | {"repeats": 1, "warmup_s": 0, "stages": stages}, sort_keys=False)
+    return yaml.safe_dump(document | {"repeats": 1, "warmup_s": 0, "drain_s": 1, "stages": stages}, sort_keys=False)
 
 
 def reached(url: str, during: Container) -> bool:

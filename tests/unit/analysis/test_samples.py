@@ -61,7 +61,7 @@ def test_parquet_holds_what_the_journal_holds(tmp_path: Path) -> None:
     write_parquet(load_samples(run_dir), run_dir.samples)
     rows = pq.read_table(run_dir.samples).to_pylist()
     for row, each in zip(rows, [*ODD, *steady()[5:]], strict=True):
-        plain = {name for name in Sample.__struct_fields__ if name not in ("usage", "server", "event_ns")}
+        plain = {name for name in Sample.__struct_fields__ if name not in ("usage", "server", "limits", "event_ns")}
         assert {name: row[name] for name in plain} == {name: getattr(each, name) for name in plain}
         assert tuple(row["event_ns"]) == each.event_ns
         assert row["output_tokens"] == (each.usage and each.usage.output_tokens)
