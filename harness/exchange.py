@@ -141,7 +141,7 @@ def _reply_of(attempt: _Attempt, dialect: Dialect, stream: bool) -> _Reply:  # n
     if attempt.error is not None and reply.error is None:
         reply.error, reply.detail = attempt.error, attempt.detail
     if reply.error is None and response.complete and not attempt.cancelled:
-        _judge(reply, stream)
+        _judge(reply, stream, dialect)
     return reply
 
 
@@ -160,15 +160,18 @@ def _read_stream(reply: _Reply, attempt: _Attempt, dialect: Dialect) -> None:
     tries = _TRIES
     try:
         for t_ns, data in attempt.response.pieces:
-            if pattern is not None and reader.between and (chars := pattern.chars(data)):
-                reply.event_ns.append(t_ns)
+            begin = 0
+            if pattern is not None and reader.between:
+                count, chars, begin = pattern.take(data)
+                reply.event_ns += [t_ns] * count
                 reply.text_chars += chars
-                continue
-            events = reader.feed(data)
+                if begin == len(data):
+                    continue
+            events = reader.feed(data[begin:])
             for event in events:
                 delta = dialect.read(event.event, event.data)
                 _add(reply, delta, t_ns)
-            if tries and pattern is None and len(events) == 1 and delta.text and reader.between:
+            if tries and pattern is None and events and delta.text and reader.between:
                 pattern, tries = alike(data, delta, dialect), tries - 1
         for event in reader.flush():
             _add(reply, dialect.read(event.event, event.data), t_ns)
@@ -229,14 +232,13 @@ def _add_rest(reply: _Reply, delta: Delta) -> None:
         reply.error, reply.detail = ErrorKind.MALFORMED, delta.malformed
 
 
-def _judge(reply: _Reply, stream: bool) -> None:  # noqa: FBT001
+def _judge(reply: _Reply, stream: bool, dialect: Dialect) -> None:  # noqa: FBT001
     """Of a response that came whole over HTTP: whether it is also a whole, sensible reply."""
     if stream and not reply.ended:
-        reply.error = ErrorKind.TRUNCATED if reply.content else ErrorKind.EMPTY
-        reply.detail = "the stream ended without its end marker"
+        reply.error, reply.detail = ErrorKind.TRUNCATED, "the stream ended without its end marker"
     elif reply.refused:
         reply.error, reply.detail = ErrorKind.REFUSED, f"finish reason {reply.finish}"
-    elif not reply.content and not reply.items:
+    elif not (reply.content if dialect.kind == "chat" else reply.items):
         reply.error, reply.detail = ErrorKind.EMPTY, f"no content; finish reason {reply.finish}"
 
 

@@ -13,7 +13,6 @@ import httptools
 from harness.errors import ErrorKind
 
 MAX_HEADER_BYTES = 131_072
-MAX_BODY_BYTES = 64 * 1024 * 1024
 
 
 class TransportFault(Exception):  # noqa: N818  (data about an attempt; it becomes a sample)
@@ -36,7 +35,7 @@ class Head:
 class Framing:
     """One response: bytes in the order of the reads, and what is known of its end."""
 
-    __slots__ = ("_body", "_fault", "_head_bytes", "_left", "_parser", "_quick", "complete", "head", "keep_alive")
+    __slots__ = ("_body", "_head_bytes", "_left", "_parser", "_quick", "_refused", "complete", "head", "keep_alive")
 
     def __init__(self) -> None:
         self.head = Head()
@@ -46,8 +45,8 @@ class Framing:
         self._left: int | None = None  # bytes of the body to come, where its length is known
         self._head_bytes = 0
         self._body: list[bytes] = []
-        self._fault: TransportFault | None = None
-        self._parser = httptools.HttpResponseParser(self)
+        self._refused: str | None = None  # why a header will not do; no exception, which would hold its frames
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
 
     @property
     def quick(self) -> bool:
@@ -66,13 +65,14 @@ class Framing:
 
     def parse(self, data: bytes) -> bytes:
         """Parse the next bytes; return those of the body among them. Raises TransportFault."""
+        assert self._parser is not None, "no bytes after release()"
         if self.head.status is None:
             self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             if not self.complete:
-                raise self._fault or TransportFault(ErrorKind.PROTOCOL, f"not HTTP/1.1: {error}") from error
+                raise TransportFault(ErrorKind.PROTOCOL, self._refused or f"not HTTP/1.1: {error}") from error
             self.keep_alive = False  # bytes after the end, which nobody asked for
         if self.head.status is None and self._head_bytes > MAX_HEADER_BYTES:
             raise TransportFault(ErrorKind.PROTOCOL, f"headers of more than {MAX_HEADER_BYTES} bytes")
@@ -94,6 +94,10 @@ class Framing:
             raise TransportFault(ErrorKind.TRUNCATED, f"closed after {body_bytes} bytes of the body")
         self.complete = True
 
+    def release(self) -> None:
+        """Let go of the parser, which refers back to here: nothing is left for the garbage collector to find."""
+        self._parser = None
+
     # Called back by httptools.
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -102,6 +106,7 @@ class Framing:
 
     def on_headers_complete(self) -> None:
         """The head is whole: how the body is framed."""
+        assert self._parser is not None
         status = self._parser.get_status_code()
         headers = self.head.headers
         if status < 200:
@@ -110,8 +115,8 @@ class Framing:
         self.head.status = status
         encoding = headers.get("content-encoding", "identity")
         if encoding.lower() != "identity":
-            self._fault = TransportFault(ErrorKind.PROTOCOL, f"content-encoding {encoding[:40]} was not asked for")
-            raise self._fault
+            self._refused = f"content-encoding {encoding[:40]} was not asked for"
+            raise TransportFault(ErrorKind.PROTOCOL, self._refused)
         if "transfer-encoding" not in headers and headers.get("content-length", "").isdigit():
             self._left = int(headers["content-length"])
 
@@ -121,6 +126,6 @@ class Framing:
 
     def on_message_complete(self) -> None:
         """The response is whole."""
-        if self.head.status is not None:
+        if self.head.status is not None and self._parser is not None:
             self.complete = True
             self.keep_alive = self._parser.should_keep_alive()

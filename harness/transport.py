@@ -25,7 +25,8 @@ from gevent.hub import Waiter
 from gevent.monkey import get_original
 
 from harness.errors import ErrorKind
-from harness.http_framing import MAX_BODY_BYTES, Framing, Head, TransportFault
+from harness.held import MAX_RESPONSE_BYTES, Hold
+from harness.http_framing import Framing, Head, TransportFault
 from harness.moderation import moderation
 from harness.plan import Timeouts
 from harness.stamps import ANCILLARY_BYTES, Kind, Reads, arrivals_ns, ask_for_stamps, kernel_stamp, wall_offset_ns
@@ -84,9 +85,17 @@ class Connection:
 
     standing: ClassVar[int] = 0  # connections of this process that are open
 
-    def __init__(self, endpoint: Endpoint, timeouts: Timeouts, *, kernel_stamps: bool = True) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        timeouts: Timeouts,
+        *,
+        kernel_stamps: bool = True,
+        max_response_bytes: int = MAX_RESPONSE_BYTES,
+    ) -> None:
         self.endpoint = endpoint
         self.timeouts = timeouts
+        self._max_response_bytes = max_response_bytes
         self._kernel_stamps = kernel_stamps
         self._socket: Any = None  # the operating system's own socket, not blocking
         self._receive: Callable[[], tuple[bytes, bytes]] = _nothing
@@ -145,7 +154,7 @@ class Connection:
         `deadline_ns` is when the whole attempt is given up.
         """
         assert self._socket is not None, "connect() comes before ask()"
-        exchange = _Exchange(self.timeouts, deadline_ns)
+        exchange = _Exchange(self.timeouts, deadline_ns, Hold(self._max_response_bytes))
         follows_ns = time.monotonic_ns() - self._ended_ns
         before_ns = wall_offset_ns()
         sent_ns = time.monotonic_ns()
@@ -247,14 +256,15 @@ class Connection:
 class _Exchange:
     """One request on its way: what was read for it, and the greenlet that waits for the end."""
 
-    def __init__(self, timeouts: Timeouts, deadline_ns: int) -> None:
+    def __init__(self, timeouts: Timeouts, deadline_ns: int, hold: Hold) -> None:
         self.reads = Reads()
         self.framing = Framing()
         self.ended = False  # by the other side
         self._bodies: list[bytes] = []  # of the reads parsed so far, one each
         self._body_bytes = 0
         self._held = 0
-        self._fault: TransportFault | None = None
+        self._hold = hold
+        self._fault: tuple[ErrorKind, str] | None = None  # an exception would hold its frames, and they all this
         self._timeouts = timeouts
         self._deadline_ns = deadline_ns
         self._began_ns = time.monotonic_ns()
@@ -267,23 +277,35 @@ class _Exchange:
         if not data:
             self._end()
             return
+        held = self._held + len(data)
+        if held > self._hold.allowed and not self._may_hold(held):
+            return
+        self._held = held
         reads = self.reads
         reads.t_ns.append(t_ns)
         reads.data.append(data)
         reads.kernel.append(stamp)
-        self._held += len(data)
-        if self.framing.quick and not self.framing.may_be_over(data) and self._held < MAX_BODY_BYTES:
+        if self.framing.quick and not self.framing.may_be_over(data):
             return
         self._parse()
         if self.framing.complete or self._fault is not None:
             self._finish()
+
+    def _may_hold(self, held: int) -> bool:
+        """Whether there is room for a large response. Where there is none it is given up as it stands."""
+        refused = None if self._fault is not None else self._hold.more(held)
+        if refused is not None:
+            self._parse()
+            self._fault = self._fault or (ErrorKind.MALFORMED, refused)
+            self._finish()
+        return self._fault is None
 
     def break_off(self, why: str) -> None:
         """The connection failed."""
         self._parse()
         if not self.framing.complete and self._fault is None:
             kind = ErrorKind.TRUNCATED if self._body_bytes else ErrorKind.RESET
-            self._fault = TransportFault(kind, why)
+            self._fault = kind, why
         self._finish()
 
     def wait(self) -> None:
@@ -291,11 +313,12 @@ class _Exchange:
         self._arm()
         self._waiter.get()
         if self._fault is not None:
-            raise self._fault
+            raise TransportFault(*self._fault)
 
     def stop(self) -> None:
         """No more reads are taken."""
         self._done = True
+        self._hold.release()
         if self._timer is not None:
             self._timer.stop()
             self._timer.close()
@@ -304,6 +327,7 @@ class _Exchange:
     def fill(self, response: Response, sent_ns: int, before_ns: int) -> None:
         """Give what came to the response, with the best stamps there are."""
         self._parse()
+        self.framing.release()
         response.head = self.framing.head
         response.body_bytes = self._body_bytes
         response.complete = self.framing.complete and self._fault is None
@@ -318,13 +342,13 @@ class _Exchange:
         """Give all that is held to the parser. A fault is kept, the first one only."""
         try:
             while self._fault is None and len(self._bodies) < len(self.reads.data):
-                body = self.framing.parse(self.reads.data[len(self._bodies)])
+                number = len(self._bodies)
+                body = self.framing.parse(self.reads.data[number])
+                self.reads.data[number] = b""  # a large response is not held twice
                 self._bodies.append(body)
                 self._body_bytes += len(body)
         except TransportFault as fault:
-            self._fault = fault
-        if self._body_bytes >= MAX_BODY_BYTES:
-            self._fault = TransportFault(ErrorKind.PROTOCOL, f"a body of more than {MAX_BODY_BYTES} bytes")
+            self._fault = fault.kind, fault.detail
 
     def _end(self) -> None:
         self.ended = True
@@ -333,7 +357,7 @@ class _Exchange:
             if self._fault is None:
                 self.framing.end(self._held, self._body_bytes)
         except TransportFault as fault:
-            self._fault = fault
+            self._fault = fault.kind, fault.detail
         self._finish()
 
     def _finish(self) -> None:
@@ -361,7 +385,7 @@ class _Exchange:
             return
         self._parse()
         if not self.framing.complete and self._fault is None:
-            self._fault = TransportFault(*self._timeout(silent=silent and now_ns < self._deadline_ns))
+            self._fault = self._timeout(silent=silent and now_ns < self._deadline_ns)
         self._finish()
 
     def _timeout(self, *, silent: bool) -> tuple[ErrorKind, str]:

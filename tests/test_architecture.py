@@ -19,6 +19,7 @@ LAYERS = {
             "environment",
             "stamps",
             "http_framing",
+            "held",
             "tls",
             "turns",
             "transport",

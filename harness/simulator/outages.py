@@ -126,9 +126,7 @@ def scripts_of(config: Config) -> list[Script]:
         seed = _seed(config, incident.fault, f"incidents/{number}")
         for place, provider in enumerate(incident.providers):
             joins = incident.joins if place else 1.0
-            scripts.append(
-                Script(provider=provider, fault=incident.fault, seed=seed, incident=number, joins=joins)
-            )
+            scripts.append(Script(provider=provider, fault=incident.fault, seed=seed, incident=number, joins=joins))
     for provider_ in config.providers:
         scripts += [
             Script(provider=provider_.name, fault=fault, seed=_seed(config, fault, f"{provider_.name}/{number}"))

@@ -62,8 +62,8 @@ class Response:
     """What to write, and when. Times are seconds after the request was received.
 
     `length` is the promised Content-Length, None for chunked transfer. A `whole` response is written in one
-    piece with its head. With `byte_s` the head comes a byte at a time, that far apart. `outcome` is what the truth will say if all of it is written. `gap_s` draws the time of
-    one more token, which `load` and `pace` stretch.
+    piece with its head. With `byte_s` the head comes a byte at a time, that far apart. `outcome` is what the truth
+    will say if all of it is written. `gap_s` draws the time of one more token, which `load` and `pace` stretch.
     """
 
     truth: Truth

@@ -8,18 +8,21 @@ import resource
 import select
 import selectors
 import signal
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
+import msgspec
+
 from harness.errors import UsageFault
-from harness.simulator.config import Config, load_config
+from harness.simulator.config import Config, PortFault, load_config
 from harness.simulator.connection import connections
+from harness.simulator.door import Door, sleep_until
+from harness.simulator.outages import Script, coming, outage_file, scripts_of
 from harness.simulator.service import Service
 from harness.simulator.truth import TruthWriter
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8089
-_BACKLOG = 4096
 
 
 def serve(
@@ -28,27 +31,26 @@ def serve(
     """Serve simulated providers until SIGTERM or SIGINT, then return with all truth written.
 
     Prints `ready http://HOST:PORT` on stdout once it listens; port 0 takes a free one. Requests in flight at the
-    end are cut off and their truth says `stopped`. Raises UsageFault for a configuration, a truth file or a port
-    that will not do.
+    end are cut off and their truth says `stopped`. Outages are written to `outage_file(truth)` as they begin. Raises
+    UsageFault for a configuration, a truth file or a port that will not do.
     """
     config = load_config(config_path)
-    writer = TruthWriter(truth)
-    _allow_many_sockets()
-    try:
+    outages = None if truth is None or next(coming(config), None) is None else outage_file(truth)
+    with closing(TruthWriter(truth)) as writer, closing(TruthWriter(outages)) as announcer:
+        _allow_many_sockets()
         with asyncio.Runner(loop_factory=_punctual_loop) as runner:
-            runner.run(_serve(config, host, port, writer))
-    finally:
-        writer.close()
+            runner.run(_serve(config, host, port, writer, announcer))
 
 
-async def _serve(config: Config, host: str, port: int, writer: TruthWriter) -> None:
+async def _serve(config: Config, host: str, port: int, writer: TruthWriter, announcer: TruthWriter) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    make_connection, open_connections = connections(Service(config, writer.write))
+    service = Service(config, writer.write)
+    door = Door(*connections(service), _of_the_port(config), service.begin_ns)
     try:
-        server = await loop.create_server(make_connection, host, port, backlog=_BACKLOG)
+        taken = await door.open(host, port)
     except (OSError, OverflowError) as fault:
         raise UsageFault(
             f"--port: {host}:{port}: cannot listen: {fault}", "choose a free port, or 0 for any"
@@ -56,11 +58,26 @@ async def _serve(config: Config, host: str, port: int, writer: TruthWriter) -> N
     gc.collect()
     gc.freeze()  # what lives as long as the server is not looked at again
     shown = f"[{host}]" if ":" in host else host
-    print(f"ready http://{shown}:{server.sockets[0].getsockname()[1]}", flush=True)  # noqa: T201  (the contract)
-    await stop.wait()
-    server.close()
-    for connection in list(open_connections):
-        connection.stop()
+    print(f"ready http://{shown}:{taken}", flush=True)  # noqa: T201  (the contract)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(door.keep()), group.create_task(_announce(config, service.begin_ns, announcer))]
+        await stop.wait()
+        for task in tasks:
+            task.cancel()
+    door.close()
+
+
+def _of_the_port(config: Config) -> list[Script]:
+    return [script for script in scripts_of(config) if isinstance(script.fault, PortFault)]
+
+
+async def _announce(config: Config, begin_ns: int, announcer: TruthWriter) -> None:
+    """Write each outage down when it begins."""
+    for outage in coming(config):
+        await sleep_until(begin_ns, outage.begin_s)
+        ends = None if outage.end_s is None else begin_ns + round(outage.end_s * 1e9)
+        stamped = msgspec.structs.replace(outage, begin_ns=begin_ns + round(outage.begin_s * 1e9), end_ns=ends)
+        announcer.write(stamped)
 
 
 def _allow_many_sockets() -> None:

@@ -1,5 +1,7 @@
 """What the simulator truly did: one JSON line a request, written when the request ended.
 
+Outages stand in a file of their own beside it (`outages.outage_file`): a line here is a request and nothing else.
+
 Times are nanoseconds of CLOCK_MONOTONIC (`time.monotonic_ns`), which all processes of one Linux host share: they
 can be subtracted from a client's own stamps on that host, and from no other's.
 """
@@ -25,7 +27,8 @@ class Truth(msgspec.Struct, kw_only=True):
     content        indices into `chunk_ns` of those that carry generated content, vectors or rankings
     end_ns         after the last write, or when the connection was given up
     outcome        complete | rejected | fault:KIND | client_closed | stopped (the server was)
-    fault          kind of the fault that was chosen, whether or not it came to strike
+    fault          kind of the fault that was chosen, whether or not it came to strike; `tcp_refuse` where the port's
+                   crash cut the reply off
     input_tokens   all input, cached included; output_tokens and reasoning_tokens: generated until the end (None:
                    the dialect has none); where the outcome is complete they are what the reply's usage says
     items          replies, vectors or rankings sent
@@ -56,15 +59,15 @@ _decoder = msgspec.json.Decoder(Truth)
 
 
 class TruthWriter:
-    """Appends to a truth file (None: writes nothing). A line is with the kernel when `write` returns."""
+    """Appends records to a file (None: writes nothing). A line is with the kernel when `write` returns."""
 
     def __init__(self, path: Path | None) -> None:
         self._file = None if path is None else _opened(path)
 
-    def write(self, truth: Truth) -> None:
+    def write(self, record: msgspec.Struct) -> None:
         """Append one line."""
         if self._file is not None:
-            self._file.write(_encoder.encode(truth) + b"\n")
+            self._file.write(_encoder.encode(record) + b"\n")
 
     def close(self) -> None:
         """Force the file to disk and close it."""

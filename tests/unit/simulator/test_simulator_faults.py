@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator
+from itertools import islice
 
 import pytest
 
 from harness.simulator.config import Fault
-from harness.simulator.faults import chosen, is_active, strike_stream
+from harness.simulator.faults import chosen, strike_stream, strike_whole
 from harness.simulator.speech import Event
 
 HEAD, TAIL = Event(b"head"), Event(b"tail")
@@ -48,19 +50,31 @@ def test_other_faults_leave_the_events_alone(kind: str) -> None:
 
 def test_faults_share_one_draw_by_their_probabilities() -> None:
     faults = [Fault(kind="reset", probability=0.25), Fault(kind="stall", probability=0.5)]
-    seen = Counter(fault and fault.kind for fault in (chosen(faults, draw / 1000, 0.0) for draw in range(1000)))
+    seen = Counter(fault and fault.kind for fault in (chosen(faults, draw / 1000) for draw in range(1000)))
     assert seen == {"reset": 250, "stall": 500, None: 250}
 
 
-@pytest.mark.parametrize(
-    ("elapsed_s", "down"),
-    [(0, False), (9.9, False), (10, True), (14.9, True), (15, False), (69, False), (70, True), (75, False)],
-)
-def test_an_outage_comes_and_goes(elapsed_s: float, *, down: bool) -> None:
-    fault = Fault(kind="status_503", start_s=10, duration_s=5, every_s=60)
-    assert is_active(fault, elapsed_s) is down
-    assert (chosen([fault], 0.99, elapsed_s) is fault) is down
+def test_where_faults_overlap_the_first_strikes() -> None:
+    first, second = Fault(kind="reset"), Fault(kind="stall")
+    assert chosen([first, second], 0.99) is first
+    assert chosen([], 0.0) is None
+
+
+@pytest.mark.parametrize("size", [100, 65_536, 200_001])
+def test_a_huge_event_has_its_size_and_is_still_legal(size: int) -> None:
+    event = Event(b'event: delta\ndata: {"a":1}\n\n', 1)
+    fault = Fault(kind="huge_event", after_chunks=0, event_bytes=size)
+    data = b"".join(piece.data for piece in strike_stream(iter([event, TAIL]), fault, 1, b""))
+    assert len(data) == size + len(TAIL.data)
+    assert data.replace(b" ", b"") == (event.data + TAIL.data).replace(b" ", b"")
+    assert json.loads(data.split(b"data:")[1].split(b"\n")[0]) == {"a": 1}
+    assert json.loads(b"".join(piece.data for piece in strike_whole(CONTENT[0], fault, b""))) == {"a": 0}
+
+
+def test_a_huge_event_may_never_end() -> None:
+    endless = strike_stream(iter([CONTENT[0]]), Fault(kind="huge_event", after_chunks=0), 1, b"")
+    assert sum(len(event.data) for event in islice(endless, 1000)) > 60_000_000
 
 
 def test_probability_zero_never_strikes() -> None:
-    assert chosen([Fault(kind="reset", probability=0.0)], 0.0, 0.0) is None
+    assert chosen([Fault(kind="reset", probability=0.0)], 0.0) is None
