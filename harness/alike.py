@@ -17,27 +17,37 @@ from harness.dialects.wire import Delta, Dialect
 from harness.sse import SseReader
 
 _PLAIN = re.compile(rb"[\x20\x21\x23-\x5b\x5d-\x7e]+").fullmatch  # ASCII without quote, backslash and controls
+_LF, _CRLF = b"\n\n", b"\r\n\r\n"  # the end of an event
 _OTHER = "quite another text"
 _PLACES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Alike:
-    """What stands before and after the text, in pieces that hold one event each."""
+    """What stands before and after the text of an event, its blank line included."""
 
     before: bytes
     after: bytes
 
-    def chars(self, piece: bytes) -> int:
-        """How many characters of text a piece brings; 0 where it is not alike, or not certain to be."""
-        if not (piece.startswith(self.before) and piece.endswith(self.after)):
-            return 0
-        text = piece[len(self.before) : -len(self.after)]
-        return len(text) if _PLAIN(text) else 0
+    def take(self, data: bytes) -> tuple[int, int, int]:
+        """How many events at the beginning of the data are alike for certain, the characters of their text, and where
+        the rest begins."""
+        before, after, skip = self.before, self.after, len(self.before)
+        events = chars = begin = 0
+        while data.startswith(before, begin):
+            text = begin + skip
+            end = data.find(after, text)
+            if end < 0 or not _PLAIN(data, text, end):
+                break
+            events, chars, begin = events + 1, chars + end - text, end + len(after)
+        return events, chars, begin
 
 
 def alike(piece: bytes, delta: Delta, dialect: Dialect) -> Alike | None:
-    """What pieces like this one have in common. `delta` is what the dialect read of it. None: nothing is certain."""
+    """What events like the last one of a piece have in common. The piece ends with that event, of which `delta` is what
+    the dialect read. None: nothing is certain."""
+    blank = _CRLF if piece.endswith(_CRLF) else _LF
+    piece = piece[piece.rfind(blank, 0, -len(blank)) + len(blank) if blank in piece[: -len(blank)] else 0 :]
     if not delta.text or delta != Delta(text=delta.text, fingerprint=delta.fingerprint):
         return None
     wanted = msgspec.structs.replace(delta, text=_OTHER)

@@ -59,10 +59,25 @@ def test_what_is_alike_is_read_alike(wire: str, first: str, second: str) -> None
     pattern = alike(make(first), delta, DIALECTS[dialect])
     if pattern is None:
         return
-    chars = pattern.chars(make(second))
-    if chars:
+    events, chars, begin = pattern.take(make(second))
+    if events:
         assert read(make(second), dialect) == [Delta(text=second, fingerprint=delta.fingerprint)]
-        assert chars == len(second)
+        assert (events, chars, begin) == (1, len(second), len(make(second)))
+
+
+@pytest.mark.parametrize("wire", WIRES)
+@given(st.lists(TEXTS | st.sampled_from(["word ", "two words", "x"]), min_size=1, max_size=8))
+def test_of_several_events_at_once_as_many_are_taken_as_are_certain(wire: str, texts: list[str]) -> None:
+    make, dialect = WIRES[wire]
+    (delta,) = read(make("first"), dialect)
+    data = b"".join(make(text) for text in texts)
+    pattern = alike(make("zero") + make("first"), delta, DIALECTS[dialect])
+    if pattern is None:
+        return
+    events, chars, begin = pattern.take(data)
+    assert data[:begin] == b"".join(make(text) for text in texts[:events])
+    assert chars == sum(map(len, texts[:events]))
+    assert [each.text for each in read(data[:begin], dialect)] == texts[:events]
 
 
 @pytest.mark.parametrize("wire", ["chat", "anthropic", "google"])
@@ -71,11 +86,11 @@ def test_plain_words_are_found_alike(wire: str) -> None:
     (delta,) = read(make("word "), dialect)
     pattern = alike(make("word "), delta, DIALECTS[dialect])
     assert pattern is not None
-    assert pattern.chars(make("another, longer ")) == 16
+    assert pattern.take(make("another, longer "))[:2] == (1, 16)
     for other in ("", "a\nb", 'say "x"', "back\\slash", "é"):
-        assert pattern.chars(make(other)) == 0
-    assert pattern.chars(make("one") + make("two")) == 0
-    assert pattern.chars(make("one")[:-1]) == 0
+        assert pattern.take(make(other)) == (0, 0, 0)
+    assert pattern.take(make("one") + make("three"))[:2] == (2, 8)
+    assert pattern.take(make("one") + make("two")[:-1]) == (1, 3, len(make("one")))
 
 
 @pytest.mark.parametrize("field", [{"finish_reason": "stop"}, {"usage": {"prompt_tokens": 1, "completion_tokens": 2}}])
