@@ -16,6 +16,7 @@ from typing import Any
 import gevent
 import msgspec
 import redis
+from gevent.lock import BoundedSemaphore
 
 from harness.allowance import Ask, OwnLedger, Purse, longest, part, spacing_s
 from harness.collect import TTL_S, connect
@@ -101,22 +102,24 @@ class SharedLedger:
         self._told: dict[str, Told] = {}
         self._heard: set[str] = set()
         self._away = False
+        self._in_order = BoundedSemaphore(1)  # totals that overtook each other would stand too low
         self._beat = gevent.spawn(self._beats)
 
     def enter(self, target: str) -> bool:
         """See `Ledger`."""
         limit = self._limits[target].concurrency
-        mine = self._held[target] + 1
-        if limit is not None and not self._may_hold(target, mine, limit):
-            return False
-        self._held[target] += 1
+        with self._in_order:
+            if limit is not None and not self._may_hold(target, self._held[target] + 1, limit):
+                return False
+            self._held[target] += 1
         return True
 
     def leave(self, target: str) -> None:
         """See `Ledger`."""
-        self._held[target] -= 1
-        if self._limits[target].concurrency is not None:
-            self._call(self._client.hset, f"{self._prefix}:held:{target}", self._worker, self._held[target])
+        with self._in_order:
+            self._held[target] -= 1
+            if self._limits[target].concurrency is not None:
+                self._call(self._client.hset, f"{self._prefix}:held:{target}", self._worker, self._held[target])
 
     def turn(self, ask: Ask, most_wait_s: float) -> float | None:
         """See `Ledger`."""
@@ -134,14 +137,19 @@ class SharedLedger:
 
     def spend(self, ask: Ask) -> bool:
         """See `Ledger`. Waits while Redis is away: what others spend is not known then."""
-        self._requests += 1
-        self._nano_usd += ask.nano_usd
-        while (found := self._spent(self._budgeted())) is None:
+        while (found := self._try_to_spend(ask)) is None:
             gevent.sleep(_RETRY_S)
-        if not found:
-            self._requests -= 1
-            self._nano_usd -= ask.nano_usd
         return bool(found)
+
+    def _try_to_spend(self, ask: Ask) -> int | None:
+        with self._in_order:
+            self._requests += 1
+            self._nano_usd += ask.nano_usd
+            found = self._spent(self._budgeted())
+            if not found:
+                self._requests -= 1
+                self._nano_usd -= ask.nano_usd
+        return found
 
     def _spent(self, budgeted: Mapping[str, tuple[int, int]]) -> int | None:
         if not budgeted:
@@ -226,13 +234,17 @@ class SharedLedger:
     def _beats(self) -> None:
         while True:
             gevent.sleep(_BEAT_S)
-            for target, count in self._held.items():
-                limit = self._limits[target].concurrency
-                if limit is not None and count:
-                    self._may_hold(target, count, limit)
-            for name, (_, total) in self._budgeted().items():
-                if total:
-                    self._call(self._client.hset, f"{self._prefix}:{name}", self._worker, total)
+            with self._in_order:
+                self._say_again()
+
+    def _say_again(self) -> None:
+        for target, count in self._held.items():
+            limit = self._limits[target].concurrency
+            if limit is not None and count:
+                self._may_hold(target, count, limit)
+        for name, (_, total) in self._budgeted().items():
+            if total:
+                self._call(self._client.hset, f"{self._prefix}:{name}", self._worker, total)
 
     def _budgeted(self) -> dict[str, tuple[int, int]]:
         """What is limited by the budget: the limit, and this worker's total."""
