@@ -144,6 +144,7 @@ def _result(cell: Cell, plan: Plan, samples: Samples, rows: dict[int, Whole]) ->
         errors=_counts(inside["error"]),
         error_classes=_counts(inside["error_class"]),
         stamps=_counts(inside["stamps"]),
+        limits_left=_limits_left(inside),
         window=_window(windows),
         window_s=sum(window.length_s for window in windows),
         tokens_per_event=_tokens_per_event(inside),
@@ -162,6 +163,7 @@ def _result(cell: Cell, plan: Plan, samples: Samples, rows: dict[int, Whole]) ->
 _COUNTED = [
     *("outcome", "error", "error_class", "stamps", "server_source", "events"),
     *("input_tokens", "output_tokens", "cached_tokens"),
+    *("rate_limit_requests", "rate_remaining_requests", "rate_limit_tokens", "rate_remaining_tokens"),
 ]
 _SERVER_PARTS = ("total", "headers", "queue", "prompt", "output")
 
@@ -205,6 +207,14 @@ _OF_CHAT = ("output_tokens", "stream", "temperature", "prefix_share")
 def _counts(column: pd.Series[Any]) -> dict[str, int]:
     counts = column.value_counts()
     return {str(text): int(n) for text, n in sorted(counts.items()) if n}
+
+
+def _limits_left(rows: pd.DataFrame) -> dict[str, float]:
+    """The least part of each limit that was left, of those that were told with what remains."""
+    left = {
+        what: (rows[f"rate_remaining_{what}"] / rows[f"rate_limit_{what}"]).min() for what in ("requests", "tokens")
+    }
+    return {what: float(least) for what, least in left.items() if np.isfinite(least)}
 
 
 def _tokens_per_event(rows: pd.DataFrame) -> float | None:

@@ -151,7 +151,8 @@ class Result(Part, frozen=True, kw_only=True):
 
     Rates: `offered_rps` planned arrivals (null for a closed stage), `achieved_rps` sent, `completed_rps` ended ok,
     `goodput_rps` ended ok and within every SLO limit. `network_s` is E2E less the server's own total. `stamps` counts
-    requests by who stamped the arrival of their bytes: the kernel, or this program (`user`).
+    requests by who stamped the arrival of their bytes: the kernel, or this program (`user`). `limits_left`: the least
+    part of the provider's limits on `requests` and `tokens` that was left, by its headers (absent: not told).
     """
 
     target: str
@@ -170,6 +171,7 @@ class Result(Part, frozen=True, kw_only=True):
     errors: dict[str, int] = {}  # by kind
     error_classes: dict[str, int] = {}
     stamps: dict[str, int] = {}
+    limits_left: dict[str, float] = {}
     window: Window | None = None
     window_s: float | None = None  # all repeats together
     offered_rps: float | None = None

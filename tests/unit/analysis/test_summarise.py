@@ -13,7 +13,7 @@ from analysis.summarise import summarise, summary_json
 from analysis.summary import Result
 from harness.errors import ErrorKind, UsageFault
 from harness.rundir import RunDir
-from harness.sample import Outcome, Sample, ServerTime, Usage
+from harness.sample import Outcome, RateLimit, Sample, ServerTime, Usage
 
 
 def _only(run_dir: RunDir) -> Result:
@@ -35,6 +35,13 @@ def test_the_figures_of_known_samples(tmp_path: Path) -> None:
     assert result.goals[0].met
     assert result.cost is not None
     assert result.cost.usd_per_request == pytest.approx((10 * 1 + 5 * 2) / 1e6)
+
+
+def test_how_near_the_run_came_to_the_limits_that_headers_tell(tmp_path: Path) -> None:
+    told = [
+        sample(k, k * 100 * MS, limits=RateLimit(limit_requests=200, remaining_requests=190 - k)) for k in range(60)
+    ]
+    assert _only(write_run(tmp_path, [*told, *steady()[60:]])).limits_left == {"requests": 131 / 200}
 
 
 def test_a_failure_counts_but_gives_no_latency_and_no_goodput(tmp_path: Path) -> None:
