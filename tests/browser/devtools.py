@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,21 +33,25 @@ class Tab:
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **parameters: object) -> Any:
-        """The result of one call of the protocol."""
+        """The result of one call of the protocol. Raises LookupError while the page cannot answer: it loads."""
         self._calls += 1
         self._socket.send(json.dumps({"id": self._calls, "method": method, "params": parameters}))
         end = time.monotonic() + 30
         while True:
             said = json.loads(self._socket.recv(max(0.0, end - time.monotonic())))
             if said.get("id") == self._calls:
-                assert "error" not in said, said
+                if "error" in said:
+                    raise LookupError(said["error"])
                 return said["result"]
-            self._hear(said)
+            entry = said["params"].get("entry", {})
+            if said["method"] == "Runtime.exceptionThrown" or entry.get("source") in ("security", "javascript"):
+                self.complaints.append(json.dumps(said))
 
-    def _hear(self, said: dict[str, Any]) -> None:
-        entry = said.get("params", {}).get("entry", {})
-        if said["method"] == "Runtime.exceptionThrown" or entry.get("source") in ("security", "javascript"):
-            self.complaints.append(json.dumps(said))
+    def go(self, url: str) -> None:
+        """Load a page, which may be the same again."""
+        self.read("window.left = true")
+        self.call("Page.navigate", url=url)
+        self.wait("!window.left && document.readyState === 'complete'")
 
     def read(self, expression: str) -> Any:
         """The value of a JavaScript expression."""
@@ -58,10 +62,12 @@ class Tab:
     def wait(self, expression: str, limit_s: float = 40) -> Any:
         """The value of an expression, as soon as it is true."""
         end = time.monotonic() + limit_s
-        while not (found := self.read(expression)):
-            assert time.monotonic() < end, f"never came: {expression}"
+        while time.monotonic() < end:
+            with suppress(LookupError):
+                if found := self.read(expression):
+                    return found
             time.sleep(0.1)
-        return found
+        raise TimeoutError(f"{expression}\nnever came; the page says: {self.read('document.body.innerText')}")
 
     def picture(self, path: Path) -> None:
         """Keep what is to be seen. A page that lies behind another is not drawn."""
@@ -107,5 +113,5 @@ def tab(place: str, url: str) -> Iterator[Tab]:
     with connect(made["webSocketDebuggerUrl"], max_size=None, open_timeout=20) as socket:
         opened = Tab(socket)
         opened.shape(1500, 700, dark=False)
-        opened.call("Page.navigate", url=url)
+        opened.go(url)
         yield opened

@@ -168,12 +168,11 @@ def test_the_numbers_in_the_browser_are_those_of_the_journals(tmp_path: Path) ->
         browser(tmp_path) as chromium,
         _planned(tmp_path, PLAN, "--workers", "2") as (process, url),
         tab(chromium, f"{url}/tokenswarm") as live,
-        tab(chromium, "about:blank") as locust,
+        tab(chromium, url) as locust,
     ):
         live.wait("document.getElementById('state').textContent === 'running'")
-        locust.call("Page.navigate", url=url)
-        locust.wait(CLICK)
-        locust.wait(f"{TABLE}.some(row => Number(row.Requests) > 9)")
+        locust.go(url)
+        locust.wait(f"{CLICK} && {TABLE}.some(row => Number(row.Requests) > 9)")
         untold = {each["Target"]: int(each["Requests"]) for each in locust.read(TABLE)}
         so_far = _samples(_run_dir(tmp_path))
         assert all(0 < n <= sum(each.target == name for each in so_far) for name, n in untold.items())
@@ -181,7 +180,7 @@ def test_the_numbers_in_the_browser_are_those_of_the_journals(tmp_path: Path) ->
         live.picture(tmp_path / "live.png")
         for page, name in ((locust, "llm-dark.png"), (live, "live-dark.png")):
             page.shape(1500, 700, dark=True)
-            page.read("location.reload()")
+            page.go(page.read("location.href"))
             page.wait("document.querySelector('table tbody td') !== null")
             page.picture(tmp_path / name)
         summary = httpx.get(f"{url}/tokenswarm/summary", timeout=60)
