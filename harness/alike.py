@@ -8,8 +8,9 @@ nothing else depends on them, is not assumed: the dialect is asked, with another
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import msgspec
 
@@ -20,6 +21,7 @@ _PLAIN = re.compile(rb"[\x20\x21\x23-\x5b\x5d-\x7e]+").fullmatch  # ASCII withou
 _LF, _CRLF = b"\n\n", b"\r\n\r\n"  # the end of an event
 _OTHER = "quite another text"
 _PLACES = 3
+_RUN = 64  # pieces looked at together
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,20 @@ class Alike:
 
     before: bytes
     after: bytes
+
+    def run(self, pieces: Sequence[tuple[int, bytes]], first: int) -> tuple[int, int]:
+        """How many pieces from `first` on are one such event each for certain (of the next 64 at most), and the
+        characters of their texts."""
+        before, after = self.before, self.after
+        skip, end = len(before), -len(after)
+        texts: list[bytes] = []
+        for _, data in pieces[first : first + _RUN]:
+            if not (data.startswith(before) and data.endswith(after)):
+                break
+            texts.append(data[skip:end])
+        if not all(texts) or not _PLAIN(b"".join(texts)):
+            texts = list(takewhile(_PLAIN, texts))
+        return len(texts), sum(map(len, texts))
 
     def take(self, data: bytes) -> tuple[int, int, int]:
         """How many events at the beginning of the data are alike for certain, the characters of their text, and where

@@ -23,7 +23,7 @@ from harness.prepare import Prepared
 from harness.rate_limits import read_limits, retry_after_s
 from harness.sample import Outcome, Sample, ServerTime, Usage, outcome_of
 from harness.sse import EventTooLarge, SseReader
-from harness.transport import Connection, Response
+from harness.transport import Connection, Piece, Response
 
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-goog-request-id")
 _DETAIL_CHARS = 300
@@ -155,30 +155,43 @@ def _read_failure(reply: _Reply, attempt: _Attempt, dialect: Dialect) -> None:
 
 def _read_stream(reply: _Reply, attempt: _Attempt, dialect: Dialect) -> None:
     reader = SseReader()
-    t_ns = 0
-    pattern: Alike | None = None
-    tries = _TRIES
     try:
-        for t_ns, data in attempt.response.pieces:
-            begin = 0
-            if pattern is not None and reader.between:
-                count, chars, begin = pattern.take(data)
-                reply.event_ns += [t_ns] * count
-                reply.text_chars += chars
-                if begin == len(data):
-                    continue
-            events = reader.feed(data[begin:])
-            for event in events:
-                delta = dialect.read(event.event, event.data)
-                _add(reply, delta, t_ns)
-            if tries and pattern is None and events and delta.text and reader.between:
-                pattern, tries = alike(data, delta, dialect), tries - 1
-        for event in reader.flush():
-            _add(reply, dialect.read(event.event, event.data), t_ns)
+        _read_pieces(reply, attempt.response.pieces, reader, dialect)
     except EventTooLarge as error:
         reply.error, reply.detail = ErrorKind.MALFORMED, str(error)
     if attempt.response.complete and reply.error is None and reader.stray and not reply.ended:
         _read_stray(reply, reader.stray, dialect)
+
+
+def _read_pieces(reply: _Reply, pieces: list[Piece], reader: SseReader, dialect: Dialect) -> None:
+    """Raises EventTooLarge."""
+    pattern: Alike | None = None
+    tries = _TRIES
+    t_ns = number = 0
+    while number < len(pieces):
+        begin = 0
+        if pattern is not None and reader.between:
+            count, chars = pattern.run(pieces, number)
+            reply.event_ns += [t_ns for t_ns, _ in pieces[number : number + count]]
+            reply.text_chars += chars
+            number += count
+            if number == len(pieces):
+                break
+            count, chars, begin = pattern.take(pieces[number][1])
+            reply.event_ns += [pieces[number][0]] * count
+            reply.text_chars += chars
+        t_ns, data = pieces[number]
+        number += 1
+        if begin == len(data):
+            continue
+        events = reader.feed(data[begin:])
+        for event in events:
+            delta = dialect.read(event.event, event.data)
+            _add(reply, delta, t_ns)
+        if tries and pattern is None and events and delta.text and reader.between:
+            pattern, tries = alike(data, delta, dialect), tries - 1
+    for event in reader.flush():
+        _add(reply, dialect.read(event.event, event.data), t_ns)
 
 
 def _read_stray(reply: _Reply, stray: bytes, dialect: Dialect) -> None:

@@ -35,23 +35,18 @@ class Head:
 class Framing:
     """One response: bytes in the order of the reads, and what is known of its end."""
 
-    __slots__ = ("_body", "_head_bytes", "_left", "_parser", "_quick", "_refused", "complete", "head", "keep_alive")
+    __slots__ = ("_body", "_head_bytes", "_left", "_parser", "_refused", "complete", "head", "keep_alive", "quick")
 
     def __init__(self) -> None:
         self.head = Head()
         self.complete = False
         self.keep_alive = False
-        self._quick = False  # the head is whole, and the body is one whose end can be told from its bytes
+        self.quick = False  # the end of the body can be told from its bytes: ask `may_be_over`, do not parse each read
         self._left: int | None = None  # bytes of the body to come, where its length is known
         self._head_bytes = 0
         self._body: list[bytes] = []
         self._refused: str | None = None  # why a header will not do; no exception, which would hold its frames
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
-
-    @property
-    def quick(self) -> bool:
-        """Whether `may_be_over` can be asked of the reads that follow, instead of parsing each."""
-        return self._quick
 
     def may_be_over(self, data: bytes) -> bool:
         """Whether the response may end with this read, which comes after all earlier ones."""
@@ -78,9 +73,9 @@ class Framing:
             raise TransportFault(ErrorKind.PROTOCOL, f"headers of more than {MAX_HEADER_BYTES} bytes")
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body.clear()
-        if self._left is not None and not self._quick:
+        if self._left is not None and not self.quick:
             self._left -= len(body)  # what came along with the head
-        self._quick = self.head.status is not None and not self.complete
+        self.quick = self.head.status is not None and not self.complete
         return body
 
     def end(self, received: int, body_bytes: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import takewhile
 
 import pytest
 from hypothesis import example, given
@@ -78,6 +79,26 @@ def test_of_several_events_at_once_as_many_are_taken_as_are_certain(wire: str, t
     assert data[:begin] == b"".join(make(text) for text in texts[:events])
     assert chars == sum(map(len, texts[:events]))
     assert [each.text for each in read(data[:begin], dialect)] == texts[:events]
+
+
+@pytest.mark.parametrize("wire", WIRES)
+@given(st.lists(TEXTS | st.sampled_from(["word ", "two words", "x", 'a"b', "\n"]), min_size=1, max_size=100))
+def test_of_many_pieces_as_many_are_taken_as_are_one_event_each_for_certain(wire: str, texts: list[str]) -> None:
+    make, dialect = WIRES[wire]
+    (delta,) = read(make("first"), dialect)
+    pattern = alike(make("first"), delta, DIALECTS[dialect])
+    if pattern is None:
+        return
+    pieces = [(0, make("before")), *((k, make(text)) for k, text in enumerate(texts))]
+    count, chars = pattern.run(pieces, 1)
+    taken = [each for _, data in pieces[1 : 1 + count] for each in read(data, dialect)]
+    assert [each.text for each in taken] == texts[:count]
+    assert chars == sum(map(len, texts[:count]))
+    certain = takewhile(
+        lambda each: each.isascii() and each.isprintable() and not {*each} & {'"', "\\"} and each, texts
+    )
+    plain = list(certain)
+    assert count == min(len(plain), 64)
 
 
 @pytest.mark.parametrize("wire", ["chat", "anthropic", "google"])
