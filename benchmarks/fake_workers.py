@@ -8,6 +8,7 @@ Started by `benchmarks.many_workers`; what they wrote and how large their report
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import sys
@@ -66,11 +67,12 @@ class FakeWorker:
         self.runner.register_message(SHARE, lambda msg, **_: self._open((msg.data["k"], msg.data["n"])))
         self.runner.register_message(PING, lambda **_: None)
         webui.install(self.environment, lambda: self.recorder.live if self.recorder else None, lambda: None)
-        self.environment.events.report_to_master.add_listener(self._weigh)
+        self.environment.events.report_to_master.add_listener(self._weigh)  # type: ignore[no-untyped-call]
 
     def _weigh(self, client_id: str, data: dict[str, Any]) -> None:
         if len(self.sizes) < 1000:
-            self.sizes.append(len(Message("stats", data, client_id).serialize()))
+            message = Message("stats", data, client_id)  # type: ignore[no-untyped-call]
+            self.sizes.append(len(message.serialize()))  # type: ignore[no-untyped-call]
 
     def _open(self, share: tuple[int, int]) -> None:
         if self.recorder is not None:
@@ -207,6 +209,7 @@ def replies_of(chunks: int) -> list[Reply]:
 
 def main(job: Job) -> None:
     """All workers of this process, to their end."""
+    logging.disable(logging.WARNING)  # each of them would say how busy this process is
     replies = replies_of(job.chunks)
     FakeWorker.first_s = replies[0].span_s  # type: ignore[attr-defined]
     garbage.hold_back()

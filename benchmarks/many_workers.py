@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -37,7 +38,7 @@ from harness.plan_file import plan_of
 from harness.rundir import RunDir, new_run_dir
 from harness.swarm import Swarm
 
-_FAKES_IN_A_PROCESS = 100
+_FAKES_IN_A_PROCESS = 25
 _SETTLE_S = 4.0  # after the first samples: streams begin over one reply's length
 _LEAVE_S = 2.0  # the end of the cell is not steady
 _CONSOLE = Console(stderr=True)
@@ -105,8 +106,8 @@ def measure(workers: int, streams: int, chunks: int, seconds: float, *, watched:
         swarm = Swarm(expected=workers, bind_host="127.0.0.1", port=free_port(), redis=url, web=web)
         plan = plan_for(workers, streams, seconds)
         leader = multiprocessing.get_context("spawn").Process(target=lead, args=(plan, run_dir, swarm))
+        stack.callback(end_children)
         leader.start()
-        stack.callback(leader.join)
         until(lambda: listens(swarm.port), "the master")
         job = Job(
             port=swarm.port,
@@ -126,6 +127,13 @@ def measure(workers: int, streams: int, chunks: int, seconds: float, *, watched:
         leader.join(90)
         arrived = complete(run_dir, sum(each["samples"] for each in told))
     return cost_of(seen, told, workers, streams, chunks, all_arrived=arrived)
+
+
+def end_children() -> None:
+    """End what a measurement that was cut short has left behind."""
+    for process in psutil.Process().children(recursive=True):
+        if process.name() != "redis-server":
+            process.kill()
 
 
 def start_fakes(job: Job, workers: int, redis_url: str) -> list[subprocess.Popen[str]]:
@@ -163,6 +171,7 @@ def watch(
     """Look once a second, and at the pages, while the load is steady."""
     fakes = Path(job.folder)
     until(lambda: size_of(fakes.glob("*/journal/*.jsonl")) > 100_000 * job.chunks / 250, "the first samples")
+    _CONSOLE.print("load has begun")
     time.sleep(_SETTLE_S)
     end_s = time.monotonic() + seconds - _SETTLE_S - _LEAVE_S - (TTFT_S + job.chunks * GAP_S)
     seen = Seen()
@@ -173,6 +182,7 @@ def watch(
                 seen.page_s.append(ask(f"{page}/tokenswarm/live") + ask(f"{page}/stats/requests"))
             time.sleep(max(0.0, seen.at_s[-1] + 1 - time.monotonic()))
         look(seen, roles, fakes, run_dir, client)
+    _CONSOLE.print("load is over; the rest is brought over")
     return seen
 
 
@@ -255,7 +265,7 @@ COLUMNS: dict[str, Callable[[Cost], str]] = {
 
 @click.command()
 @click.option("--workers", "sizes", multiple=True, type=click.IntRange(1, 1000), help="How many; may be repeated (50).")
-@click.option("--streams", default=100, type=click.IntRange(1), help="Streams of each worker (100).")
+@click.option("--streams", default=5_000, type=click.IntRange(1), help="Streams of all workers together (5 000).")
 @click.option("--chunks", default=250, type=click.IntRange(2), help="Chunks of a reply, 20 ms apart (250).")
 @click.option("--seconds", default=20.0, help="How long each size runs (20), ramp included.")
 @click.option("--watched/--alone", default=True, help="Whether a browser's requests come each second (watched).")
@@ -266,10 +276,11 @@ def main(sizes: tuple[int, ...], streams: int, chunks: int, seconds: float, *, w
     Example: python -m benchmarks.many_workers --workers 50 --workers 200 --seconds 20
     """
     allow_many_sockets()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     costs = []
     for workers in sizes or (50,):
-        _CONSOLE.print(f"{workers} workers of {streams} streams, some {seconds + 15:.0f} s")
-        costs.append(measure(workers, streams, chunks, seconds, watched=watched))
+        _CONSOLE.print(f"{workers} workers of {streams // workers} streams, some {seconds + 15:.0f} s")
+        costs.append(measure(workers, streams // workers, chunks, seconds, watched=watched))
     if as_json:
         click.echo(json.dumps(msgspec.to_builtins(costs), indent=2))
         return

@@ -29,27 +29,35 @@ class MasterSide:
         self._lost: dict[str, str] = {}
         self._began_s = time.monotonic()
         runner.register_message(PING, self._answer)
+        runner.register_message(SHARE, self._on_ask)
         events = runner.environment.events
-        events.worker_connect.add_listener(self._on_connect)  # type: ignore[no-untyped-call]
+        events.worker_connect.add_listener(lambda client_id, **_: self._came.add(client_id))  # type: ignore[no-untyped-call]
         events.worker_report.add_listener(self._on_report)  # type: ignore[no-untyped-call]
         self._heed = runner.handle_message
         runner.handle_message = self._heed_known  # type: ignore[method-assign]
 
-    def share_out(self) -> int:
-        """Number the workers that are there, once. Returns how many share the load."""
+    def share_out(self) -> None:
+        """Number the workers that are there, once."""
         if not self._numbers:
-            there = sorted(client.id for client in self._runner.clients.all if client.state != STATE_MISSING)
+            there = sorted(self._there())
             self._numbers = {client: number for number, client in enumerate(there)}
             self._began_s = time.monotonic()
             self._count = len(there)
             for client in there:
                 self._tell(client)
-        return self._count
+
+    @property
+    def present(self) -> int:
+        """How many workers there are now."""
+        return len(self._there())
+
+    def _there(self) -> set[str]:
+        return {client.id for client in self._runner.clients.all if client.state != STATE_MISSING}
 
     def look(self) -> None:
         """Note which workers are gone. Locust moves the users of closed cells to the others; a part of an open schedule
         stays unsent."""
-        there = {client.id for client in self._runner.clients.all if client.state != STATE_MISSING}
+        there = self._there()
         for client, number in self._numbers.items():
             if client not in there and client not in self._lost:
                 after_s = time.monotonic() - self._began_s
@@ -63,11 +71,12 @@ class MasterSide:
         if known or msg.type in ("client_ready", "locustfile"):
             self._heed(client_id, msg)
 
-    def _on_connect(self, client_id: str, **_: Any) -> None:
-        self._came.add(client_id)
+    def _on_ask(self, environment: Any, msg: Any, **_: Any) -> None:
+        """A worker asks once it can hear the answer. Before load begins there is none yet."""
+        del environment
         if self._numbers:
-            self._numbers.setdefault(client_id, max(self._numbers.values()) + 1)
-            self._tell(client_id)
+            self._numbers.setdefault(msg.node_id, max(self._numbers.values()) + 1)
+            self._tell(msg.node_id)
 
     def _on_report(self, client_id: str, data: dict[str, Any]) -> None:
         number = self._numbers.get(client_id, 0)

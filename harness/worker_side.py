@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from harness.allowance import Allowance, OwnLedger, ask_of, limited, limits_of, 
 from harness.environment import boot_id
 from harness.journal import Journal
 from harness.live import Live
+from harness.open_load import OpenLoad
 from harness.plan import Cell
 from harness.planned import Assignment
 from harness.prepare import SIMULATOR_KEY, Prepared, key_of
@@ -24,23 +26,31 @@ from harness.stamps import wall_offset_ns
 from harness.user import Recorder
 
 SPENT = "tokenswarm-spent"  # worker to master: the budget holds no further request
-SHARE = "tokenswarm-share"  # master to worker: which part of the load is yours
+SHARE = "tokenswarm-share"  # worker to master and back: which part of the load is mine?
 PING = "tokenswarm-ping"  # worker to master and back: what is your wall clock?
 _PINGS = 7
 _PATIENCE_S = 15.0
 _SHIP_DRAIN_S = 20.0
 
 
+@dataclass(frozen=True)
+class Schedule:
+    """This worker's part of an open cell, and who sends it."""
+
+    load: OpenLoad
+    sender: gevent.Greenlet[..., None]
+
+
 class WorkerSide:
-    """What a process knows and has opened. Times are absolute, monotonic. Nothing is opened before the first user
-    starts: after any fork."""
+    """What a process knows and has opened. Times are absolute, monotonic; `schedules` are those of open cells, by step.
+    Nothing is opened before the first user starts: after any fork."""
 
     def __init__(self, assignment: Assignment) -> None:
         self.assignment = assignment
         self.plan = assignment.plan
         self.share = assignment.share
         self.begin_ns: dict[int, int] = {}
-        self._taken: set[int] = set()
+        self.schedules: dict[int, Schedule] = {}
         self._recorder: Recorder | None = None
         self._shippers: list[Shipper] = []
         self._allowance: Allowance | None = None
@@ -63,12 +73,6 @@ class WorkerSide:
         """The key of a cell's target."""
         url = self.assignment.simulator_url
         return SIMULATOR_KEY if url is not None and cell.target.base_url.startswith(url) else key_of(cell.target)
-
-    def taken(self, step: int) -> bool:
-        """Whether an open cell's schedule is already being sent by this worker; from now on it is."""
-        before = step in self._taken
-        self._taken.add(step)
-        return before
 
     def admit(self, prepared: Prepared, latest_ns: int | None = None) -> bool:
         """Wait until limits and budget of the plan let a request start, until `latest_ns` (monotonic) at most."""
