@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from locust.env import Environment
@@ -15,7 +15,6 @@ from harness.allowance import Allowance, OwnLedger, ask_of, limited, limits_of, 
 from harness.environment import boot_id
 from harness.journal import Journal
 from harness.live import Live
-from harness.open_load import OpenLoad
 from harness.plan import Cell
 from harness.planned import Assignment
 from harness.prepare import SIMULATOR_KEY, Prepared, key_of
@@ -24,6 +23,9 @@ from harness.sample import Sample
 from harness.shared_allowance import SharedLedger
 from harness.stamps import wall_offset_ns
 from harness.user import Recorder
+
+if TYPE_CHECKING:  # with it come libraries that a worker without an open cell can do without
+    from harness.open_load import OpenLoad
 
 SPENT = "tokenswarm-spent"  # worker to master: the budget holds no further request
 SHARE = "tokenswarm-share"  # worker to master and back: which part of the load is mine?

@@ -74,6 +74,7 @@ def _prepare(environment: Environment, **_: Any) -> None:
     else:
         runner.register_message(SHARE, lambda msg, **_: side.on_share(msg, environment))
         runner.register_message(PING, lambda msg, **_: side.on_pong(msg))
+    if isinstance(runner, WorkerRunner):
         runner.send_message(SHARE, {})  # what came before this was not heard
 
 
