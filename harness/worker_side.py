@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 from locust.env import Environment
+from locust.runners import WorkerRunner
 
 from harness import garbage
 from harness.allowance import Allowance, OwnLedger, ask_of, limited, limits_of, paid
@@ -58,6 +59,7 @@ class WorkerSide:
         self._allowance: Allowance | None = None
         self._shared: SharedLedger | None = None
         self._told_spent = False
+        self.dismissed = False  # the master itself has said that this repeat is over
         self._pongs: list[tuple[int, int]] = []  # (round trip, offset) of each answer
 
     def recorder(self, environment: Environment) -> Recorder:
@@ -66,6 +68,23 @@ class WorkerSide:
         if self._recorder is None:
             self._recorder = self._opened(environment)
         return self._recorder
+
+    def serve(self, runner: WorkerRunner) -> None:
+        """Ask the master for our share: what it said before this was not heard. Notice when it dismisses us; a process
+        that ends otherwise has lost its master, and says so by its exit code."""
+        heed = runner.handle_message
+
+        def heard(msg: Any) -> None:
+            self.dismissed = self.dismissed or msg.type == "quit"
+            heed(msg)
+
+        def end(environment: Environment, **_: Any) -> None:
+            if not self.dismissed and environment.process_exit_code is None:
+                environment.process_exit_code = 1
+
+        runner.handle_message = heard  # type: ignore[method-assign]
+        runner.environment.events.quitting.add_listener(end)  # type: ignore[no-untyped-call]
+        runner.send_message(SHARE, {})
 
     def live(self) -> Live | None:
         """What this process counts into; None: it has not sent yet."""

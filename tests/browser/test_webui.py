@@ -185,7 +185,9 @@ def test_the_numbers_in_the_browser_are_those_of_the_journals(tmp_path: Path) ->
                 page.go(page.read("location.href"))
                 page.wait("document.querySelector('table tbody td') !== null")
                 page.picture(tmp_path / f"{name}-{shape[0]}-{'dark' if dark else 'light'}.png")
-        assert live.read("document.documentElement.scrollWidth <= innerWidth"), "the page itself does not scroll sideways"
+        assert live.read("document.documentElement.scrollWidth <= innerWidth"), (
+            "the page itself does not scroll sideways"
+        )
         summary = httpx.get(f"{url}/tokenswarm/summary", timeout=60)
         assert {each["target"] for each in summary.json()["results"]} >= set(untold)
         assert not locust.complaints + live.complaints

@@ -105,6 +105,19 @@ def test_a_worker_of_another_version_is_refused_and_the_others_are_not_held_up(t
     assert record["ended"] == "complete", record["missing"]
 
 
+def test_the_simulator_of_a_run_does_not_outlive_whoever_started_it(tmp_path: Path) -> None:
+    plan = plan_in(tmp_path, "[{concurrency: 1, duration_s: 5}]")
+    with started(tmp_path, "m", None, plan) as leader:
+        until(lambda: recorded(tmp_path / "m") > 2000, "load")
+        children = psutil.Process(leader.pid).children()
+        (simulator,) = [each for each in children if "simulate" in each.cmdline()]
+        leader.kill()
+        assert not psutil.wait_procs([simulator], timeout=60)[1]
+        for each in children:
+            if each.is_running():
+                each.kill()
+
+
 def test_after_a_master_was_killed_its_workers_serve_the_next_and_both_runs_are_told_right(
     tmp_path: Path, redis_url: str
 ) -> None:
