@@ -13,12 +13,14 @@ import os
 import random
 import sys
 import time
+from argparse import Namespace
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 import gevent
 import msgspec
-from locust import User, constant, task
+from locust import User, argument_parser, constant, task
 from locust.env import Environment
 from locust.rpc.protocol import Message
 from locust.runners import WorkerRunner
@@ -52,7 +54,7 @@ class Reply(msgspec.Struct, frozen=True):
 class FakeWorker:
     """One worker, from its first word to the master to its last byte in Redis."""
 
-    def __init__(self, job: Job, replies: list[Reply]) -> None:
+    def __init__(self, job: Job, replies: list[Reply], options: Namespace) -> None:
         self._job = job
         self._replies = replies
         self.recorder: Recorder | None = None
@@ -61,7 +63,7 @@ class FakeWorker:
         self._end_s: float | None = None
         self._shippers: list[Shipper] = []
         self._health_path = Path()
-        self.environment = Environment(user_classes=[Cell0])
+        self.environment = Environment(user_classes=[Cell0], parsed_options=copy(options))
         self.environment.fake = self  # type: ignore[attr-defined]
         self.runner: WorkerRunner = self.environment.create_worker_runner("127.0.0.1", job.port)
         self.runner.register_message(SHARE, lambda msg, **_: self._open((msg.data["k"], msg.data["n"])))
@@ -213,7 +215,10 @@ def main(job: Job) -> None:
     replies = replies_of(job.chunks)
     FakeWorker.first_s = replies[0].span_s  # type: ignore[attr-defined]
     garbage.hold_back()
-    workers = [FakeWorker(job, replies) for _ in range(job.workers)]
+    parser = argument_parser.get_empty_argument_parser()
+    argument_parser.setup_parser_arguments(parser)
+    options = parser.parse_args([])  # once: Locust would do it for each of them, and their master would miss them
+    workers = [FakeWorker(job, replies, options) for _ in range(job.workers)]
     gevent.joinall([gevent.spawn(worker.end) for worker in workers], raise_error=True)
     journals = [worker.recorder.journal for worker in workers if worker.recorder and worker.recorder.journal]
     told = {
