@@ -216,7 +216,7 @@ def main(job: Job) -> None:
     FakeWorker.first_s = replies[0].span_s  # type: ignore[attr-defined]
     garbage.hold_back()
     parser = argument_parser.get_empty_argument_parser()
-    argument_parser.setup_parser_arguments(parser)
+    argument_parser.setup_parser_arguments(parser)  # type: ignore[no-untyped-call]
     options = parser.parse_args([])  # once: Locust would do it for each of them, and their master would miss them
     workers = [FakeWorker(job, replies, options) for _ in range(job.workers)]
     gevent.joinall([gevent.spawn(worker.end) for worker in workers], raise_error=True)
