@@ -7,6 +7,7 @@ by now.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import shorten
 
 import msgspec
 
@@ -17,6 +18,7 @@ from harness.live import WINDOW_S, Board, Figures, Row
 from harness.sample import Outcome
 
 _GRAVEST: tuple[Severity, ...] = ("invalid", "suspect", "note")
+_SHORT = 60
 _FEWEST_ROWS = 3  # seconds: fewer say little
 _NOTHING = "\N{EN DASH}"
 _TIMES = "\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}"
@@ -135,11 +137,13 @@ def _in_short(findings: Sequence[Finding]) -> str:
 
 
 def _worst(findings: Sequence[Finding]) -> str:
-    """What was seen that is doubted most, and how many doubts there are beside; `/tokenswarm` has them all in full."""
+    """The beginning of what is doubted most, since cells are narrow, and how many doubts there are beside.
+    `/tokenswarm` has them all in full."""
     if not findings:
         return "none"
     worst = min(findings, key=lambda finding: _GRAVEST.index(finding.severity))
-    return worst.saw + (f" (and {len(findings) - 1} more)" if len(findings) > 1 else "")
+    saw = shorten(worst.saw, _SHORT, placeholder=" \N{HORIZONTAL ELLIPSIS}")
+    return saw + (f" (and {len(findings) - 1} more)" if len(findings) > 1 else "")
 
 
 def _in_ms(seconds: float | None) -> float | str:

@@ -31,7 +31,7 @@ PLAN: dict[str, Any] = {
         for name in ("steady-sim", "flaky-sim")
     ],
     "workload": {"name": "chat", "input_tokens": 50, "output_tokens": 20},
-    "stages": [{"concurrency": 4, "duration_s": 3}],
+    "stages": [{"concurrency": 4, "duration_s": 6}],
     "slo": {"ttft_s": 0.12},
     "simulator": {
         "providers": {
@@ -179,6 +179,8 @@ def test_the_numbers_in_the_browser_are_those_of_the_journals(tmp_path: Path) ->
         assert all(0 < n <= sum(each.target == name for each in so_far) for name, n in untold.items())
         locust.picture(tmp_path / "llm.png")
         live.picture(tmp_path / "live.png")
+        summary = httpx.get(f"{url}/tokenswarm/summary", timeout=60)
+        assert {each["target"] for each in summary.json()["results"]} >= set(untold)
         for shape, dark in ((DESK, True), (PHONE, False)):
             for page, name in ((locust, "llm"), (live, "live")):
                 page.shape(*shape, dark=dark)
@@ -188,8 +190,6 @@ def test_the_numbers_in_the_browser_are_those_of_the_journals(tmp_path: Path) ->
         assert live.read("document.documentElement.scrollWidth <= innerWidth"), (
             "the page itself does not scroll sideways"
         )
-        summary = httpx.get(f"{url}/tokenswarm/summary", timeout=60)
-        assert {each["target"] for each in summary.json()["results"]} >= set(untold)
         assert not locust.complaints + live.complaints
         shown = dict(_last_of(live, FIGURES, process))
         rows = {each["Target"]: each for each in locust.read(TABLE)}
