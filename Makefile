@@ -1,11 +1,11 @@
 # `make` sets up .venv; `make demo` runs the main job; `make test` checks everything;
-# `make bench` measures the measuring (`make bench QUICK=1`: a first look).
+# `make bench` measures the measuring (`make bench QUICK=1`: a first look), `make bench-swarm` what many workers cost.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-faults test-real check bench clean
+.PHONY: setup demo test test-faults test-real check bench bench-swarm clean
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml
@@ -42,6 +42,12 @@ check: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+
+# The figures of docs/scaling.md: some 6 minutes.
+bench-swarm: setup
+	$(BIN)/python -m benchmarks.many_workers --workers 50 --workers 200 --seconds 25
+	$(BIN)/python -m benchmarks.two_workers
+	$(BIN)/python -m benchmarks.relay_cost
 
 clean:
 	rm -rf $(VENV) runs build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from benchmarks.hosts import built
 from benchmarks.timing import Said, Stream, read_streams
 from benchmarks.workloads import PROMPT_TOKENS, TOKENS, Load
-from harness.errors import UsageFault
 from harness.sample import Sample, decode
 
 HERE = Path(__file__).parent
@@ -106,14 +105,7 @@ def _floor(job: Job) -> list[str]:
 
 def build_floor() -> None:
     """Compile the reader in C. Raises UsageFault with the compiler's words."""
-    BUILD.mkdir(exist_ok=True)
-    command = ["cc", "-O2", "-o", str(BUILD / "floor"), str(HERE / "floor.c")]
-    try:
-        subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
-    except OSError as fault:
-        raise UsageFault(f"cc: cannot be run: {fault.strerror}", "install a C compiler, such as gcc") from fault
-    except subprocess.CalledProcessError as fault:
-        raise UsageFault(f"cc: {fault.stderr.strip()}", "see benchmarks/floor.c") from fault
+    built("floor")
 
 
 def _records(job: Job) -> list[Stream]:

@@ -37,7 +37,8 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     """One measurement: so many streams at once. Errors are absolute, in seconds; a bias is the median signed error.
     `failed` counts replies that did not end well, or had another number of chunks than the simulator wrote; `cpu_share`
     is of one core, in the median second. `simulator_late_s` is the p99 of how far the simulator's own gaps were from
-    what it was told: it is in no error, but where it is large the load was not what it should be."""
+    what it was told: it is in no error, but where it is large the load was not what it should be. `rss_bytes` is the
+    most memory that the process had resident."""
 
     streams: int
     pace: str  # "20 ms" or "zero-gap"
@@ -55,6 +56,7 @@ class Level(msgspec.Struct, frozen=True, kw_only=True):
     ttft_bias_s: float
     itl_bias_s: float
     simulator_late_s: float
+    rss_bytes: int | None
 
 
 class Calibration(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,6 +169,7 @@ def _judge(streams: int, stamps: str, pace: dict[str, float], folder: Path, trut
         ttft_bias_s=float(np.median(error)),
         itl_bias_s=float(np.median(gap_error)),
         simulator_late_s=float(np.quantile(np.concatenate(late), 0.99)) / 1e9,
+        rss_bytes=max((row.rss_bytes for row in rows if row.rss_bytes is not None), default=None),
     )
 
 
@@ -228,6 +231,7 @@ def rows_of(calibration: Calibration) -> Iterator[tuple[str, ...]]:
             f"{level.ttft_error_p50_s * 1e3:.3f} / {level.ttft_error_p99_s * 1e3:.3f}",
             f"{level.itl_error_p50_s * 1e3:.3f} / {level.itl_error_p99_s * 1e3:.3f}",
             f"{level.simulator_late_s * 1e3:.2f}",
+            "unknown" if level.rss_bytes is None else f"{level.rss_bytes / 1e6:.0f}",
         )
 
 
@@ -241,4 +245,5 @@ COLUMNS = (
     "TTFT error p50 / p99 ms",
     "ITL error p50 / p99 ms",
     "simulator's gaps off by, p99 ms",
+    "memory MB",
 )

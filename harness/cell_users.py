@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 import gevent
 import msgspec
 from locust import User, constant, task
+from locust.runners import STATE_RUNNING, STATE_SPAWNING
+from locust.user.task import LOCUST_STATE_STOPPING
 
 from harness.arrivals import Arrival, arrivals
 from harness.exchange import dropped
@@ -20,7 +22,7 @@ from harness.prepare import Prepared, prepare
 from harness.sample import Sample
 from harness.transport import Connection, endpoint_of
 from harness.user import IDLE_S, AskingUser, Recorder
-from harness.worker_side import WorkerSide
+from harness.worker_side import Schedule, WorkerSide
 
 _MOST_WARM = 200  # connections that an open cell makes before its first arrival
 
@@ -61,7 +63,9 @@ class ClosedCellUser(AskingUser):
 
 
 class OpenCellUser(User):
-    """The one user of an open cell in this worker: it sends the arrivals of the worker's share at their due times."""
+    """The user of an open cell in this worker. The arrivals of the worker's share are sent by a greenlet of their own,
+    which the user begins and then attends: when workers come or go, Locust ends users and starts others, and no
+    schedule may end with them."""
 
     abstract = True
     wait_time = constant(0)
@@ -74,13 +78,12 @@ class OpenCellUser(User):
         cell, whose = self.planned_cell, self.side.assignment
         self.recorder = self.side.recorder(self.environment)
         share = self.recorder.share
-        self.load: OpenLoad | None = None
-        if self.side.taken(self.step) or share[0] >= share[1]:
+        if self.step in self.side.schedules or share[0] >= share[1]:
             return  # a worker has one part of a schedule; one that came late, or in another's place, has none
         self.key = self.side.key(cell)
         seed = f"{self.side.plan.seed}/arrivals/{cell.workload.name}/{cell.stage_index}/{whose.repeat}"
         most = share_of(cell.stage.max_in_flight, share)
-        self.load = OpenLoad(
+        load = OpenLoad(
             cell,
             arrivals(cell.stage, cell.span_s, seed, share),
             most,
@@ -91,15 +94,36 @@ class OpenCellUser(User):
             self._drop,
         )
         rate_rps = max(cell.stage.rate_rps or 1, cell.stage.end_rate_rps or 0)
-        self.load.warm(min(most, _MOST_WARM, math.ceil(rate_rps / share[1])))
+        sender = gevent.spawn(self._send_all, load, min(most, _MOST_WARM, math.ceil(rate_rps / share[1])))
+        self.side.schedules[self.step] = Schedule(load, sender)
 
     @task
-    def send_all(self) -> None:
-        """The whole schedule, once."""
-        if self.load is None or self.step not in self.side.begin_ns:
+    def attend(self) -> None:
+        """Stay until the schedule has been sent and answered, or until Locust wants this user elsewhere."""
+        schedule = self.side.schedules.get(self.step)
+        if schedule is None or schedule.sender.ready():
             gevent.sleep(IDLE_S)
             return
-        load, self.load = self.load, None
+        try:
+            while not schedule.sender.ready() and not self._moved():
+                if self._state == LOCUST_STATE_STOPPING:
+                    schedule.load.end()
+                schedule.sender.join(IDLE_S)
+        except BaseException:  # the time to drain is over
+            schedule.sender.kill()
+            raise
+
+    def _moved(self) -> bool:
+        """Whether this user is to stop though its cell goes on."""
+        begin_ns, runner = self.side.begin_ns.get(self.step), self.environment.runner
+        over = begin_ns is not None and time.monotonic_ns() - begin_ns >= self.planned_cell.span_s * 1e9
+        goes_on = runner is not None and runner.state in (STATE_SPAWNING, STATE_RUNNING)
+        return self._state == LOCUST_STATE_STOPPING and goes_on and not over
+
+    def _send_all(self, load: OpenLoad, connections: int) -> None:
+        load.warm(connections)
+        while self.step not in self.side.begin_ns:
+            gevent.sleep(IDLE_S)
         load.run(self.side.begin_ns[self.step])
 
     def _connect(self) -> Connection:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.collect import REDIS_URL
-from harness.planned import lost_workers
+from harness.planned import lost_workers, read_late
 from harness.rundir import RunDir
 from harness.swarm import Swarm
 
@@ -80,8 +80,10 @@ def wait_for_journals(run_dir: RunDir, swarm: Swarm) -> None:
 
 
 def open_journals(run_dir: RunDir, workers: int) -> list[str]:
-    """The workers, of every repeat that has begun, whose journal is not here or has no last line."""
+    """The workers, of every repeat that has begun, whose journal is not here or has no last line. Those that came late
+    count once they have had load."""
     names = [f"r{repeat}-w{k}" for repeat in _begun(run_dir) for k in range(workers)]
+    names += [name for repeat in _begun(run_dir) for name in read_late(run_dir, repeat)]
     return [name for name in names if not _ended(run_dir.journal(name))]
 
 

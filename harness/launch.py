@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from harness.plan_file import dump_plan
 from harness.planned import read_lost, with_simulator
 from harness.probe import network_floors
 from harness.rundir import LOCUST_CSV_PARTS, RunDir
+from harness.simulator.serve import END_WITH_STDIN
 from harness.swarm import Command, Swarm, clean_environment, commands
 
 _LOOK_S = 0.25
@@ -287,14 +289,20 @@ def simulator_of(plan: Plan, run_dir: RunDir, host: str = "127.0.0.1") -> Iterat
     log_path = run_dir.root / "simulator.log"
     with log_path.open("wb") as log:
         process = subprocess.Popen(  # noqa: S603
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=os.environ | {END_WITH_STDIN: "1"},
+            start_new_session=True,
         )
     try:
         yield _ready_url(process, log_path).replace("//0.0.0.0:", "//127.0.0.1:")
     finally:
         _stop({"simulator": process}, signal.SIGTERM, 10)
-        if process.stdout is not None:
-            process.stdout.close()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 def _ready_url(process: subprocess.Popen[bytes], log_path: Path) -> str:

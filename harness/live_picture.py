@@ -7,6 +7,7 @@ by now.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import shorten
 
 import msgspec
 
@@ -16,6 +17,8 @@ from analysis.validity import verdict_of
 from harness.live import WINDOW_S, Board, Figures, Row
 from harness.sample import Outcome
 
+_GRAVEST: tuple[Severity, ...] = ("invalid", "suspect", "note")
+_SHORT = 60
 _FEWEST_ROWS = 3  # seconds: fewer say little
 _NOTHING = "\N{EN DASH}"
 _TIMES = "\N{NO-BREAK SPACE}\N{MULTIPLICATION SIGN}\N{NO-BREAK SPACE}"
@@ -97,6 +100,7 @@ COLUMNS = {
     "tpot": "TPOT p50 (ms)",
     "failures": "Failures",
     "validity": "Validity so far",
+    "findings": "Findings",
 }
 
 
@@ -122,6 +126,7 @@ def _line_of_table(line: Line, picture: Picture) -> dict[str, str | int | float]
         "tpot": _in_ms(test.tpot_s.p50),
         "failures": failures(test),
         "validity": _in_short([*line.findings, *picture.findings]),
+        "findings": _worst([*line.findings, *picture.findings]),
     }
 
 
@@ -129,6 +134,16 @@ def _in_short(findings: Sequence[Finding]) -> str:
     verdict = verdict_of(findings)
     codes = dict.fromkeys(finding.code for finding in findings if verdict in ("valid", finding.severity))
     return verdict + (f": {', '.join(codes)}" if codes else "")
+
+
+def _worst(findings: Sequence[Finding]) -> str:
+    """The beginning of what is doubted most, since cells are narrow, and how many doubts there are beside.
+    `/tokenswarm` has them all in full."""
+    if not findings:
+        return "none"
+    worst = min(findings, key=lambda finding: _GRAVEST.index(finding.severity))
+    saw = shorten(worst.saw, _SHORT, placeholder=" \N{HORIZONTAL ELLIPSIS}")
+    return saw + (f" (and {len(findings) - 1} more)" if len(findings) > 1 else "")
 
 
 def _in_ms(seconds: float | None) -> float | str:

@@ -56,14 +56,15 @@ class OpenLoad:
         self._free = BoundedSemaphore(most)
         self._idle: list[Connection] = []
         self._refills = True
+        self._ended = False
         self._ready: deque[tuple[Arrival, Prepared]] = deque()
         self._running = Group()
 
     def run(self, begin_ns: int) -> None:
-        """Send every arrival at its due time, then wait for the replies."""
+        """Send every arrival at its due time, until `end`, then wait for the replies."""
         alarm = Alarm()
         try:
-            while self._look_ahead(begin_ns):
+            while not self._ended and self._look_ahead(begin_ns):
                 arrival, prepared = self._ready.popleft()
                 self._start(prepared, begin_ns + arrival.due_ns, alarm)
                 gevent.sleep(0)  # let it be sent before others are made
@@ -86,6 +87,10 @@ class OpenLoad:
             gevent.sleep(0)
         return bool(ready)
 
+    def end(self) -> None:
+        """Send nothing more."""
+        self._ended = True
+
     def warm(self, connections: int) -> None:
         """Open connections before the first arrival, so that no handshake lies within a latency."""
         warmed = Group()
@@ -100,6 +105,8 @@ class OpenLoad:
 
     def _start(self, prepared: Prepared, due_ns: int, alarm: Alarm) -> None:
         alarm.wait_until(due_ns)
+        if self._ended:
+            return
         latest_ns = due_ns + int(self._cell.stage.max_lag_s * 1e9)
         if self._may_go(latest_ns):
             self._running.start(gevent.Greenlet(self._one, prepared, due_ns, latest_ns))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
@@ -15,6 +16,7 @@ from harness.carried_traces import unpacked
 from harness.errors import UsageFault
 from harness.plan import SIMULATED, Plan
 from harness.plan_file import plan_of_text, read_plan, with_traces
+from harness.prepare import key_of
 from harness.rundir import RunDir
 
 RUN_DIR = "TOKENSWARM_RUN_DIR"
@@ -27,6 +29,7 @@ PURSE = "TOKENSWARM_PURSE"
 REDIS = "TOKENSWARM_REDIS"
 MASTER_HOST = "TOKENSWARM_MASTER_HOST"
 DONE_FILE = "TOKENSWARM_DONE_FILE"
+MET_FILE = "TOKENSWARM_MET_FILE"
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
     traces: dict[str, bytes]
     simulator_port: int | None
     version: str
+    locust_version: str
     boot_id: str | None
 
     def as_locustfile(self) -> str:
@@ -87,9 +91,13 @@ def assignment_from_environment() -> Assignment:
 
 
 def _from_master(handed: HandedOver) -> Assignment:
-    if handed.version != __version__:
-        message = f"this worker has tokenswarm {__version__}, its master {handed.version}: they must be the same"
-        raise UsageFault(message, f"install tokenswarm {handed.version} on this host")
+    for package, mine, theirs in (
+        ("tokenswarm", __version__, handed.version),
+        ("locust", version("locust"), handed.locust_version),
+    ):
+        if mine != theirs:
+            message = f"this worker has {package} {mine}, its master {theirs}: they must be the same"
+            raise UsageFault(message, f"install {package} {theirs} on this host")
     name, _, start = handed.run.partition("/")
     run_dir = RunDir(Path(os.environ.get(OUT, "runs")) / name / start)
     run_dir.journals.mkdir(parents=True, exist_ok=True)
@@ -101,6 +109,9 @@ def _from_master(handed: HandedOver) -> Assignment:
     if handed.redis and redis is None and limited(plan):
         message = "--redis: not given to this worker, but to its master, and the plan has limits or a budget"
         raise UsageFault(message, "give every worker the master's --redis, so that all keep one ledger")
+    for target in plan.targets:
+        if url is None or not target.base_url.startswith(url):
+            key_of(target)  # of this host: refused now, and not at the first request
     return Assignment(run_dir, plan, handed.repeat, None, url, redis, handed.purse, handed.last, handed.boot_id)
 
 
@@ -135,6 +146,17 @@ def _simulated_url(base_url: str, dialect: str, url: str) -> str:
 def write_lost(run_dir: RunDir, repeat: int, lost: list[str]) -> None:
     """Leave word for the launcher."""
     run_dir.lost(repeat).write_bytes(msgspec.json.encode(lost))
+
+
+def write_late(run_dir: RunDir, repeat: int, late: list[str]) -> None:
+    """Leave word of workers that came late and had load: their journals are waited for as well."""
+    run_dir.late(repeat).write_bytes(msgspec.json.encode(late))
+
+
+def read_late(run_dir: RunDir, repeat: int) -> list[str]:
+    """The names of workers that came late and had load."""
+    path = run_dir.late(repeat)
+    return msgspec.json.decode(path.read_bytes(), type=list[str]) if path.exists() else []
 
 
 def lost_workers(run_dir: RunDir, repeat: int) -> list[str]:

@@ -52,6 +52,10 @@ class RunDir:
         """What the master of a repeat noted of workers that it lost."""
         return self.locust_logs / f"r{repeat}_lost.json"
 
+    def late(self, repeat: int) -> Path:
+        """What the master of a repeat noted of workers that came late and had load."""
+        return self.locust_logs / f"r{repeat}_late.json"
+
     def spent(self, repeat: int) -> Path:
         """There if the budget was used up in a repeat."""
         return self.locust_logs / f"r{repeat}_spent"

@@ -20,7 +20,7 @@ class PlannedShape(LoadTestShape):
     """Starts a cell's users at once, leaves them for the cell's span, stops them, waits until they are gone, goes on.
 
     The users themselves stop sending when the span is over, to the millisecond; Locust asks the shape once a second.
-    An open cell has one user for each worker, which sends that worker's part of the schedule.
+    An open cell has one user for each worker that is there, so that each has one whoever comes late or is lost.
     """
 
     abstract = True
@@ -47,8 +47,9 @@ class PlannedShape(LoadTestShape):
         cell, user = self.steps[self._step]
         now_s = time.monotonic()
         if self.master is not None:
-            self.workers = self.master.share_out()
+            self.master.share_out()
             self.master.look()
+            self.workers = max(1, self.master.present)
         if self._began_s is None:
             self._began_s = now_s
             self._announce(cell)

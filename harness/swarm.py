@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from importlib.resources import files
 
 from harness import __version__
@@ -86,6 +87,7 @@ def _master_of_hosts(
         traces=packed(plan),
         simulator_port=None if simulator_url is None else int(simulator_url.rpartition(":")[2]),
         version=__version__,
+        locust_version=version("locust"),
         boot_id=boot_id(),
     )
     locustfile = run_dir.locust_logs / f"r{repeat}_locustfile.py"

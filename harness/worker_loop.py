@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.planned import DONE_FILE, MASTER_HOST, OUT, REDIS
+from harness.planned import DONE_FILE, MASTER_HOST, MET_FILE, OUT, REDIS
 from harness.relay import Shipper
 from harness.rundir import RunDir
 from harness.swarm import clean_environment, worker_command
@@ -33,18 +33,19 @@ class Served:
 
 
 def serve(master_host: str, port: int, out: Path, redis: str | None, tell: Callable[[str], None]) -> Served:
-    """Serve one run of a master. Waits ten minutes for it to appear, and two for each next repeat."""
+    """Serve one run of a master. Waits ten minutes for it to appear, and two for each next repeat; also for another
+    run, when a master has died."""
     out.mkdir(parents=True, exist_ok=True)
     if redis:
         ship_rest(out, redis, tell)
     repeats = 0
     with tempfile.TemporaryDirectory(prefix="tokenswarm-worker-") as name:
-        done = Path(name) / "done"
-        variables = {OUT: str(out.resolve()), MASTER_HOST: master_host, DONE_FILE: str(done)}
+        done, met = Path(name) / "done", Path(name) / "met"
+        variables = {OUT: str(out.resolve()), MASTER_HOST: master_host, DONE_FILE: str(done), MET_FILE: str(met)}
         variables |= {REDIS: redis} if redis else {}
         last_s = time.monotonic()
+        patience_s = _FIRST_CONTACT_S
         while not done.exists():
-            patience_s = _NEXT_REPEAT_S if repeats else _FIRST_CONTACT_S
             if time.monotonic() - last_s > patience_s:
                 tell(f"{master_host}:{port}: no master for {patience_s:.0f} s")
                 return Served(repeats, done=False, interrupted=False)
@@ -56,9 +57,12 @@ def serve(master_host: str, port: int, out: Path, redis: str | None, tell: Calla
                 return Served(repeats, done=False, interrupted=True)
             if code == 2:
                 return Served(repeats, done=False, interrupted=False)
-            if code == 0:
-                repeats += 1
-                last_s = time.monotonic()
+            if met.exists():
+                met.unlink()
+                patience_s, last_s = _NEXT_REPEAT_S, time.monotonic()
+                if code == 1:
+                    tell("the master was lost; it may come back")
+            repeats += code == 0
             time.sleep(_PAUSE_S)
     return Served(repeats, done=True, interrupted=False)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
 from locust.env import Environment
+from locust.runners import WorkerRunner
 
 from harness import garbage
 from harness.allowance import Allowance, OwnLedger, ask_of, limited, limits_of, paid
@@ -23,29 +25,41 @@ from harness.shared_allowance import SharedLedger
 from harness.stamps import wall_offset_ns
 from harness.user import Recorder
 
+if TYPE_CHECKING:  # with it come libraries that a worker without an open cell can do without
+    from harness.open_load import OpenLoad
+
 SPENT = "tokenswarm-spent"  # worker to master: the budget holds no further request
-SHARE = "tokenswarm-share"  # master to worker: which part of the load is yours
+SHARE = "tokenswarm-share"  # worker to master and back: which part of the load is mine?
 PING = "tokenswarm-ping"  # worker to master and back: what is your wall clock?
 _PINGS = 7
 _PATIENCE_S = 15.0
 _SHIP_DRAIN_S = 20.0
 
 
+@dataclass(frozen=True)
+class Schedule:
+    """This worker's part of an open cell, and who sends it."""
+
+    load: OpenLoad
+    sender: gevent.Greenlet[..., None]
+
+
 class WorkerSide:
-    """What a process knows and has opened. Times are absolute, monotonic. Nothing is opened before the first user
-    starts: after any fork."""
+    """What a process knows and has opened. Times are absolute, monotonic; `schedules` are those of open cells, by step.
+    Nothing is opened before the first user starts: after any fork."""
 
     def __init__(self, assignment: Assignment) -> None:
         self.assignment = assignment
         self.plan = assignment.plan
         self.share = assignment.share
         self.begin_ns: dict[int, int] = {}
-        self._taken: set[int] = set()
+        self.schedules: dict[int, Schedule] = {}
         self._recorder: Recorder | None = None
         self._shippers: list[Shipper] = []
         self._allowance: Allowance | None = None
         self._shared: SharedLedger | None = None
         self._told_spent = False
+        self.dismissed = False  # the master itself has said that this repeat is over
         self._pongs: list[tuple[int, int]] = []  # (round trip, offset) of each answer
 
     def recorder(self, environment: Environment) -> Recorder:
@@ -55,6 +69,23 @@ class WorkerSide:
             self._recorder = self._opened(environment)
         return self._recorder
 
+    def serve(self, runner: WorkerRunner) -> None:
+        """Ask the master for our share: what it said before this was not heard. Notice when it dismisses us; a process
+        that ends otherwise has lost its master, and says so by its exit code."""
+        heed = runner.handle_message
+
+        def heard(msg: Any) -> None:
+            self.dismissed = self.dismissed or msg.type == "quit"
+            heed(msg)
+
+        def end(environment: Environment, **_: Any) -> None:
+            if not self.dismissed and environment.process_exit_code is None:
+                environment.process_exit_code = 1
+
+        runner.handle_message = heard  # type: ignore[method-assign]
+        runner.environment.events.quitting.add_listener(end)  # type: ignore[no-untyped-call]
+        runner.send_message(SHARE, {})
+
     def live(self) -> Live | None:
         """What this process counts into; None: it has not sent yet."""
         return None if self._recorder is None else self._recorder.live
@@ -63,12 +94,6 @@ class WorkerSide:
         """The key of a cell's target."""
         url = self.assignment.simulator_url
         return SIMULATOR_KEY if url is not None and cell.target.base_url.startswith(url) else key_of(cell.target)
-
-    def taken(self, step: int) -> bool:
-        """Whether an open cell's schedule is already being sent by this worker; from now on it is."""
-        before = step in self._taken
-        self._taken.add(step)
-        return before
 
     def admit(self, prepared: Prepared, latest_ns: int | None = None) -> bool:
         """Wait until limits and budget of the plan let a request start, until `latest_ns` (monotonic) at most."""

@@ -15,7 +15,7 @@ from harness.cell_users import ClosedCellUser, OpenCellUser
 from harness.errors import UsageFault
 from harness.master_side import MasterSide
 from harness.plan import cells
-from harness.planned import DONE_FILE, assignment_from_environment
+from harness.planned import DONE_FILE, MET_FILE, assignment_from_environment
 from harness.shape import BEGIN, PlannedShape
 from harness.stopping import quit_after
 from harness.user import refuse
@@ -74,6 +74,10 @@ def _prepare(environment: Environment, **_: Any) -> None:
     else:
         runner.register_message(SHARE, lambda msg, **_: side.on_share(msg, environment))
         runner.register_message(PING, lambda msg, **_: side.on_pong(msg))
+    if isinstance(runner, WorkerRunner):
+        side.serve(runner)
+        if MET_FILE in os.environ:
+            Path(os.environ[MET_FILE]).touch()
 
 
 def _on_spent() -> None:
@@ -89,5 +93,5 @@ def _on_stop() -> None:
 def _finish(environment: Environment) -> None:
     carry_out(environment, assignment.run_dir, assignment.repeat)
     side.close()
-    if assignment.last and DONE_FILE in os.environ:
+    if assignment.last and side.dismissed and DONE_FILE in os.environ:
         Path(os.environ[DONE_FILE]).touch()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import resource
 import select
 import selectors
@@ -23,6 +24,7 @@ from harness.simulator.truth import TruthWriter
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8089
+END_WITH_STDIN = "TOKENSWARM_END_WITH_STDIN"  # set where the simulator is part of a run, which may be killed
 
 
 def serve(
@@ -47,6 +49,8 @@ async def _serve(config: Config, host: str, port: int, writer: TruthWriter, anno
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    if END_WITH_STDIN in os.environ:
+        loop.add_reader(0, stop.set)  # whoever started this is gone
     service = Service(config, writer.write)
     door = Door(*connections(service), _of_the_port(config), service.begin_ns)
     try:

@@ -23,7 +23,7 @@ from harness.simulator.truth import read_truth
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("redis-server") is None, reason="wants a redis-server"),
-    pytest.mark.timeout(180),
+    pytest.mark.timeout(360),
 ]
 
 PLAN = """
@@ -158,7 +158,7 @@ def test_a_worker_that_is_killed_is_named_and_loses_no_answered_request(tmp_path
 
 def _journal_owner(home: Path) -> int:
     """The process that writes the journal, once it has written something."""
-    for _ in range(400):
+    for _ in range(1500):
         for path in home.glob("*/*/journal/*.jsonl"):
             lines = path.read_bytes().splitlines()
             if len(lines) > 50:

@@ -91,3 +91,9 @@ def test_many_chunks_a_second_leave_no_traceback_in_what_locust_prints(simulator
         for line in path.read_text().splitlines()
     )
     assert chunks > 4 * 3000, "enough for the loop to pause between reads"
+
+
+def test_a_change_of_users_does_not_build_locusts_option_parser_once_for_each_option() -> None:
+    """A worker reads no socket while it does: 0.3 s at each step of a ramp."""
+    code = "from harness import user; a = user.argument_parser.default_args_dict; assert a() is a() and 'host' in a()"
+    subprocess.run([str(BIN / "python"), "-c", code], check=True, timeout=60)

@@ -108,6 +108,9 @@ def test_the_row_of_a_target() -> None:
         "1",
     ]
     assert row["validity"] == "invalid: loop-lag"
+    assert str(row["findings"]).startswith("worker r1-w0")
+    assert str(row["findings"]).endswith("(and 1 more)")
+    assert table_of(_picture([GOOD], []))[0]["findings"] == "none"
 
 
 @pytest.mark.parametrize(
