@@ -26,6 +26,8 @@ DRIFT = 0.05
 DRIFT_P = 0.01
 JUMP = 0.05
 JUMP_P = 0.001
+SOAK_S = 60.0
+_LEAST_NOISE = 1e-6  # of logarithms
 _FEWEST = 100  # requests of a series
 _LEAST_BATCH = 5  # requests; batches of a level
 _MSER = 5
@@ -98,7 +100,7 @@ def drift_of(times: Floats, medians: Floats) -> tuple[Estimate, float]:
 
 def settles(at_s: Floats, values: Floats) -> float | None:
     """When the beginning is over, in seconds: where cutting it off leaves the mean of the rest with the least standard
-    error, by batches of five. None where that is in the second half: there is no settled part."""
+    error, by batches of five, and differs from the rest. None where that is in the second half: nothing is settled."""
     usable = len(values) // _MSER * _MSER
     means = values[:usable].reshape(-1, _MSER).mean(axis=1)
     k = len(means)
@@ -106,21 +108,22 @@ def settles(at_s: Floats, values: Floats) -> float | None:
     sums, squares = (np.cumsum(column[::-1])[::-1] for column in (means, means**2))
     errors = np.maximum(0.0, squares / tails - (sums / tails) ** 2) / tails
     best = int(np.argmin(errors[: max(1, k - _MSER)]))
-    if best > k // 2:
-        return None
-    return float(at_s[best * _MSER]) if best else 0.0
+    if best == 0 or not _jumps(np.log(values[: best * _MSER]), np.log(values[best * _MSER :])):
+        return 0.0
+    return None if best > k // 2 else float(at_s[best * _MSER])
 
 
 def change_points(times: Floats, medians: Floats) -> list[ChangePoint]:
     """Where the level jumps. A segment has five batches at least."""
-    if len(medians) < 4 * _LEAST_BATCH:
+    if len(medians) < 4 * _LEAST_BATCH or times[-1] - times[0] < SOAK_S:
         return []
-    import ruptures  # type: ignore[import-untyped]  # noqa: PLC0415  (a second to load, for long cells alone)
+    import ruptures  # type: ignore[import-untyped]  # noqa: PLC0415  (slow to load, for long cells alone)
 
     logs = np.log(medians)
     noise = float(np.median(np.abs(np.diff(logs)))) / (0.6745 * math.sqrt(2))
-    penalty = 3 * max(noise, 1e-6) ** 2 * math.log(len(logs))
-    ends = ruptures.Pelt(model="l2", min_size=_LEAST_BATCH, jump=1).fit(logs[:, None]).predict(pen=penalty)
+    penalty = 3 * max(noise, _LEAST_NOISE) ** 2 * math.log(len(logs))
+    search = ruptures.KernelCPD(kernel="linear", min_size=_LEAST_BATCH)  # PELT on squared differences, in C
+    ends = search.fit(logs[:, None]).predict(pen=penalty)
     edges = [0, *ends]
     return [
         ChangePoint(at_s=float(times[middle]), ratio=math.exp(float(np.median(after) - np.median(before))))

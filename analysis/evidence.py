@@ -18,6 +18,7 @@ ENOUGH = 200
 _FEWEST = 20
 _IDLE_NS = 0.3e9
 _MOST = 20_000
+_TYPES = {"fresh": "?", "part": "i8"}
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,9 @@ def requests_of(group: Sequence[Measured]) -> Requests:
             columns[name].append(column)
         if sum(map(len, columns["first_s"])) >= ENOUGH:
             break
-    joined = {name: np.concatenate(parts) if parts else np.empty(0) for name, parts in columns.items()}
+    joined = {name: np.concatenate([np.empty(0, _TYPES.get(name, "f8")), *parts]) for name, parts in columns.items()}
     known = ~np.isnan(joined["first_s"].astype(np.float64))
-    return Requests(**{name: column[known] for name, column in joined.items()})  # type: ignore[arg-type]
+    return Requests(**{name: column[known] for name, column in joined.items()})
 
 
 def _of_stage(each: Measured) -> dict[str, npt.NDArray[np.generic]]:

@@ -40,12 +40,7 @@ def summarise(run_dir: RunDir) -> tuple[Summary, Samples]:
     samples = load_samples(run_dir)
     plan = read_plan(str(run_dir.plan))
     run = _run_json(run_dir)
-    rows_of = _rows_of_cells(samples.table)
-    windows = [
-        (cell, [window_of(samples, own[repeat], repeat, cell.stage, cell.warmup_s) for repeat in sorted(own)])
-        for cell in _in_order(plan)
-        if (own := rows_of.get((cell.target.name, cell.workload.name, cell.stage_index)))
-    ]
+    windows = windows_of(plan, samples)
     results = with_batches([_result(cell, plan, samples, own) for cell, own in windows])
     results = [_with_goals(result, plan) for result in results]
     rows = reconcile(run_dir, samples.table)
@@ -75,6 +70,16 @@ def summarise(run_dir: RunDir) -> tuple[Summary, Samples]:
         environment=run.get("environment", {}),
     )
     return summary, samples
+
+
+def windows_of(plan: Plan, samples: Samples) -> list[tuple[Cell, list[Window]]]:
+    """Every cell that has samples, in the order of the plan, with the steady window of each of its repeats."""
+    rows_of = _rows_of_cells(samples.table)
+    return [
+        (cell, [window_of(samples, own[repeat], repeat, cell.stage, cell.warmup_s) for repeat in sorted(own)])
+        for cell in _in_order(plan)
+        if (own := rows_of.get((cell.target.name, cell.workload.name, cell.stage_index)))
+    ]
 
 
 def write_summary(run_dir: RunDir, summary: Summary) -> None:
