@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from scipy import interpolate, optimize, stats
@@ -19,9 +20,12 @@ from analysis.metrics import Window
 from analysis.quantiles import Floats
 from analysis.relations import latency_columns
 from analysis.scaling import fit_usl, usl_x
-from analysis.summary import Part, Result
+from analysis.summarise import summarise, windows_of
+from analysis.summary import Part, Result, Summary
 from analysis.sweeps import values_of
 from harness.errors import UsageFault
+from harness.plan_file import read_plan
+from harness.rundir import RunDir
 
 BEYOND = 1.5  # times the highest load tested
 BEYOND_TOKENS = 1.25  # times the longest prompts, and as far below the shortest
@@ -300,3 +304,47 @@ def _bin_errors(x: Floats, y: Floats, bins: np.typing.NDArray[np.int64], degree:
         measured = float(np.quantile(y[out] / np.maximum(law(x[out]), _LEAST_S), quantile))
         errors.append(math.log(float(np.quantile(ratio, quantile)) / max(measured, _LEAST_S)))
     return np.array(errors)
+
+
+def predict_of_run(
+    run_dir: RunDir,
+    *,
+    target: str | None = None,
+    workload: str | None = None,
+    concurrency: float | None = None,
+    input_tokens: float | None = None,
+    stage: int | None = None,
+) -> tuple[Predicted, Summary]:
+    """What a run foretells at a load, or at a length of prompts (one of them is given); and the run's summary.
+
+    `stage`: whose load prompts are foretold at (None: the lowest). Raises UsageFault, also where target or workload
+    are not told and there are several.
+    """
+    summary, samples = summarise(run_dir)
+    names = list(dict.fromkeys(result.target for result in summary.results))
+    target = _one_of("--target", target, names)
+    loads = [result for result in summary.results if result.target == target]
+    workload = _one_of("--workload", workload, list(dict.fromkeys(result.workload or "" for result in loads)))
+    if concurrency is not None:
+        return predict_load(summary.results, target, workload, concurrency), summary
+    own = [
+        (cell, windows)
+        for cell, windows in windows_of(read_plan(str(run_dir.plan)), samples)
+        if (cell.target.name, cell.workload.name) == (target, workload)
+    ]
+    stages = [cell.stage_index for cell, _ in own]
+    lowest = min(own, key=lambda each: each[0].stage.concurrency or each[0].stage.rate_rps or 0.0)[0].stage_index
+    place = stages.index(int(_one_of("--stage", lowest if stage is None else stage, stages)))
+    return predict_prompt(own[place][1], target, workload, input_tokens or 0.0), summary
+
+
+Choice = TypeVar("Choice", str, int)
+
+
+def _one_of(option: str, chosen: Choice | None, known: Sequence[Choice]) -> Choice:
+    if chosen is None and len(known) == 1:
+        return known[0]
+    if chosen is None or chosen not in known:
+        message = f"{option}: {chosen if chosen is not None else 'not given'}: the run has {len(known)} of them"
+        raise UsageFault(message, f"name one of {', '.join(map(str, known))}")
+    return chosen
