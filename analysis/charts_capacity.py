@@ -160,6 +160,7 @@ def degradation(summary: Summary, sweeps: Sequence[Sweep]) -> go.Figure | None:
         showscale=False,
     )
     figure = styled(go.Figure(heat), "", "")
+    figure.update_yaxes(autorange="reversed")
     return figure.update_layout(height=max(240, 120 + 26 * len(rows)))
 
 

@@ -23,7 +23,7 @@ from analysis.sweeps import Measured
 
 BATCHES = 60
 DRIFT = 0.05
-DRIFT_P = 0.01
+DRIFT_P = 0.001
 JUMP = 0.05
 JUMP_P = 0.001
 SOAK_S = 60.0

@@ -28,6 +28,7 @@ PAST_KNEE = 2
 WORST_RESIDUAL = 0.10
 DECLINE = 0.03
 DRAWS = 1000
+SUPPORT = 4.0
 _BAND_POINTS = 40
 _NOTHING = 1e-12
 _ALPHA = 0.05
@@ -137,11 +138,20 @@ def aicc(law: Law, count: int) -> float:
     return count * math.log(max(law.rss, _NOTHING) / count) + 2 * k + 2 * k * (k + 1) / (count - k - 1)
 
 
+def simplest(rivals: Sequence[Law], count: int) -> Law:
+    """The law of fewest parameters among those within `SUPPORT` of the best criterion: what is farther has considerably
+    less support (Burnham and Anderson, Model Selection and Multimodel Inference, 2002)."""
+    values = [aicc(each, count) for each in rivals]
+    close = [(each.parameters, value, k) for k, (each, value) in enumerate(zip(rivals, values, strict=True))
+             if value <= min(values) + SUPPORT]  # fmt: skip
+    return rivals[min(close)[2]] if close else rivals[0]
+
+
 def fit_sweep(seen: Observations, *, seed: int = 0, draws: int = DRAWS) -> Fit:
     """The law of a sweep, its parameters with intervals, and what is refused and why."""
     if seen.points < FEWEST_POINTS:
         return Fit(Usl(points=seen.points, refused=f"{seen.points} load points can be used: it takes {FEWEST_POINTS}"))
-    law = min(laws(seen), key=lambda each: aicc(each, len(seen.n)))
+    law = simplest(laws(seen), len(seen.n))
     residual, p_value = _misfit(seen, law)
     if residual > WORST_RESIDUAL:
         why = f"no law fits: the points are {residual:.0%} off it (root mean square; limit {WORST_RESIDUAL:.0%})"

@@ -47,7 +47,7 @@ def run_offline(
     loads: Sequence[int] = LOADS,
     seed: int = 1,
     client: Client = _CLIENT,
-    stages: Sequence[dict[str, Any]] | None = None,
+    duration_s: float = 20.0,
     **plan: Any,
 ) -> tuple[RunDir, Plan]:
     """Run a sweep of one target, `sim`, in virtual time. `plan` are further keys of the plan."""
@@ -60,7 +60,7 @@ def run_offline(
         "warmup_s": 2,
         "targets": [target],
         "workload": {"kind": "chat", "name": "w", "input_tokens": 256, "output_tokens": 8},
-        "stages": list(stages or [{"concurrency": n, "duration_s": 20} for n in loads]),
+        "stages": [{"concurrency": n, "duration_s": duration_s} for n in loads],
     }
     made = plan_of(document | plan, "planted")
     run_dir = RunDir(folder / "planted" / f"seed-{seed}")
@@ -108,11 +108,17 @@ SETUPS = (
 )
 
 
-def play_setup(setup: Setup, folder: Path, seed: int) -> RunDir:
+def play_setup(setup: Setup, folder: Path, seed: int, duration_s: float = 20.0) -> RunDir:
     """The run directory of a set-up."""
     workload = {"kind": "chat", "name": "w", "input_tokens": setup.input_tokens, "output_tokens": 8}
     run_dir, plan = run_offline(
-        folder, setup.provider, loads=setup.loads, seed=seed, client=setup.client, workload=workload
+        folder,
+        setup.provider,
+        loads=setup.loads,
+        seed=seed,
+        client=setup.client,
+        duration_s=duration_s,
+        workload=workload,
     )
     setup.after(run_dir, plan)
     return run_dir
