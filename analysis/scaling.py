@@ -11,7 +11,7 @@ repeats; widened from the normal distribution to Student's t of the degrees of f
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -142,9 +142,8 @@ def simplest(rivals: Sequence[Law], count: int) -> Law:
     """The law of fewest parameters among those within `SUPPORT` of the best criterion: what is farther has considerably
     less support (Burnham and Anderson, Model Selection and Multimodel Inference, 2002)."""
     values = [aicc(each, count) for each in rivals]
-    close = [(each.parameters, value, k) for k, (each, value) in enumerate(zip(rivals, values, strict=True))
-             if value <= min(values) + SUPPORT]  # fmt: skip
-    return rivals[min(close)[2]] if close else rivals[0]
+    close = [place for place, value in enumerate(values) if value <= min(values) + SUPPORT]
+    return rivals[min(close, key=lambda place: (rivals[place].parameters, values[place]))]
 
 
 def fit_sweep(seen: Observations, *, seed: int = 0, draws: int = DRAWS) -> Fit:
