@@ -50,9 +50,10 @@ def test_a_sweep_has_its_law_and_every_stage_its_place_in_it(summary: Summary) -
     first, *others = [result.scaling for result in summary.results if result.scaling is not None]
     assert (first.degradation, first.workers) == ({}, 1)
     assert first.efficiency is not None and first.efficiency.value == pytest.approx(1)
-    for before, after in zip([first, *others], others, strict=False):
-        assert before.efficiency is not None and after.efficiency is not None
-        assert (after.efficiency.value or 0) < (before.efficiency.value or 0)
+    for each in others:
+        n = each.in_flight or 0
+        assert each.efficiency is not None
+        assert each.efficiency.value == pytest.approx(1 / (1 + sigma * (n - 1) + kappa * n * (n - 1)), rel=0.1)
     last = others[-1].degradation
     n = others[-1].in_flight or 0
     growth = 1 + sigma * (n - 1) + kappa * n * (n - 1)
