@@ -74,7 +74,7 @@ def _series(window: Window, latency: str) -> tuple[Floats, Floats]:
     rows = window.everything[window.is_(window.everything, "outcome", "ok")]
     start = samples.on_axis("start_ns", rows)
     values = latency_columns(window, rows)[latency]
-    known = ~np.isnan(values) & (start < window.end_ns)
+    known = (values > 0) & (start < window.end_ns)
     order = np.argsort(start[known], kind="stable")
     return (start[known][order] - window.first_ns) / 1e9, values[known][order]
 

@@ -61,8 +61,8 @@ def _of_stage(each: Measured) -> dict[str, npt.NDArray[np.generic]]:
     parts = [_of_window(number, window) for number, window in enumerate(each.windows)]
     joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     first = joined["first_s"].astype(np.float64)
-    median = np.nanmedian(first) if not np.isnan(first).all() else np.nan
-    return joined | {"relative": first / median}
+    known = first[first > 0]
+    return joined | {"relative": first / (np.median(known) if len(known) else 1.0)}
 
 
 def _of_window(number: int, window: Window) -> dict[str, npt.NDArray[np.generic]]:

@@ -105,7 +105,9 @@ def _queue(n: Floats, y: Floats) -> Law:
 
 def _smooth(n: Floats, y: Floats) -> Law:
     """A monotone cubic through the points (Fritsch and Butland, SIAM J. Sci. Stat. Comput. 5, 1984), on logarithms."""
-    curve = interpolate.PchipInterpolator(np.log(n), np.log(y))
+    places, of = np.unique(n, return_inverse=True)
+    means = np.bincount(of, np.log(y)) / np.bincount(of)  # loads that were run twice are one point
+    curve = interpolate.PchipInterpolator(np.log(places), means)
     return lambda at: np.asarray(np.exp(curve(np.log(at))), dtype=np.float64)
 
 
@@ -175,8 +177,9 @@ def predict_load(results: Sequence[Result], target: str, workload: str, concurre
     """
     points = [each for each in results if (each.target, each.workload) == (target, workload) and _is_point(each)]
     points.sort(key=lambda each: each.in_flight_mean or 0.0)
-    if len(points) < FEWEST_LOADS:
-        message = f"{target} {workload}: {len(points)} loads that can be used: a prediction takes {FEWEST_LOADS}"
+    loads = len({each.in_flight_mean for each in points})
+    if loads < FEWEST_LOADS:
+        message = f"{target} {workload}: {loads} loads that can be used: a prediction takes {FEWEST_LOADS}"
         raise UsageFault(
             message, "run more stages; `scaling.left_out` in summary.json says which are left out, and why"
         )
