@@ -106,7 +106,7 @@ def _client(seen: Evidence) -> Cause | None:
     saw = f"{len(bad)} of {len(seen.limits)} loads were more than the client could make: {bad[0]}"
     numbers: dict[str, float] = {"stages": len(bad), "of_stages": len(seen.limits)}
     hint = "more workers (--workers), a machine of its own for the load, or less load; then measure again"
-    return _cause("client", 1.0, "the measurement", saw, numbers, "Findings", hint)
+    return _cause("client", len(bad) / len(seen.limits), "the loads", saw, numbers, "Findings", hint)
 
 
 def _throttling(seen: Evidence) -> Cause | None:
