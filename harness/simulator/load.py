@@ -17,7 +17,7 @@ class Load:
     def __init__(self, provider: Bottlenecks) -> None:
         self._provider = provider
         self._served: set[str] = set()
-        self._waiting: dict[str, Callable[[], None]] = {}  # in the order in which they came
+        self._waiting: dict[str, Callable[[], object]] = {}  # in the order in which they came
         self._idle_since_s: float | None = None
         self._awake_s: float | None = None  # None: it sleeps
         self.in_flight = 0
@@ -45,7 +45,7 @@ class Load:
         """How long it is still waking."""
         return 0.0 if self._awake_s is None else max(0.0, self._awake_s - now_s)
 
-    def begin(self, ticket: str, later: Callable[[], None]) -> bool:
+    def begin(self, ticket: str, later: Callable[[], object]) -> bool:
         """Whether this request has a slot. If not, it waits in line, and `later` is called when it gets one."""
         slots = self._provider.slots
         if slots is None or len(self._served) < slots:

@@ -11,6 +11,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 
 from harness.simulator.refusals import service_headers
@@ -49,11 +50,14 @@ class Play:
     def start(self) -> None:
         """Write what is due, and the rest when it is; first of all wait in line where there is one."""
         load = self.response.load
-        if load is None or load.begin(self.response.truth.id, self._start_late):
+        later = partial(self._loop.call_soon, self._start_late)  # not at once: replies that take no time would nest
+        if load is None or load.begin(self.response.truth.id, later):
             self._start()
 
     def _start_late(self) -> None:
-        """It has waited in line: its own times begin now."""
+        """It has waited in line: its own times begin now, if its client is still there."""
+        if self._over:
+            return
         truth = self.response.truth
         waited_s = self._loop.time() - truth.received_ns * 1e-9
         truth.queued_ns = round(waited_s * 1e9)

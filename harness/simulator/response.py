@@ -129,7 +129,7 @@ def spoken(
         events=iter(()),
         outcome="complete" if fault is None else f"fault:{fault.kind}",
         close=last or (fault is not None and fault.kind in _UNENDED),
-        first_s=wait_s + first_s(reply, provider, draws) * load.first_factor * pace,
+        first_s=wait_s + _first_s(reply, provider, draws) * load.first_factor * pace,
         gap_s=draws.gap_s,
         pace=pace,
         network_s=provider.network_s,
@@ -147,7 +147,7 @@ def spoken(
     return response
 
 
-def first_s(reply: Reply, provider: Provider, draws: Draws) -> float:
+def _first_s(reply: Reply, provider: Provider, draws: Draws) -> float:
     """The time to first content of an idle provider."""
     prefill_s = provider.prefill_s_per_input_token * (reply.asked.input_tokens - reply.cached_tokens)
     items = 0 if reply.asked.texts is None else len(reply.asked.texts)
