@@ -260,6 +260,10 @@ def _shares_inside(window: Window, rows: Whole) -> Floats:
 
 
 _COMPARED = ("ttft_s", "itl_s", "tpot_s", "e2e_s", "response_s")
+_RATES_COMPARED = (
+    *("offered_rps", "achieved_rps", "completed_rps", "goodput_rps"),
+    *("output_tokens_per_s", "in_flight_mean"),
+)
 
 
 def repeat_record(window: Window, rates: Rates, own: dict[str, Figures]) -> Repeat:
@@ -268,7 +272,7 @@ def repeat_record(window: Window, rates: Rates, own: dict[str, Figures]) -> Repe
     for name in _COMPARED:
         for statistic in ("mean", "p50", "p95"):
             values[f"{name}.{statistic}"] = own[name].values[statistic]
-    for name in ("offered_rps", "achieved_rps", "completed_rps", "goodput_rps", "output_tokens_per_s"):
+    for name in _RATES_COMPARED:
         values[name] = getattr(rates, name)
     given_up = window.is_(window.inside, "outcome", "cancelled") | window.is_(window.inside, "outcome", "dropped")
     counted = len(window.inside) - int(given_up.sum())

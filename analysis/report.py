@@ -16,7 +16,8 @@ import msgspec
 import plotly.graph_objects as go
 import plotly.offline
 
-from analysis import charts, wording
+from analysis import charts, wording, wording_capacity
+from analysis.charts_capacity import capacity_figures
 from analysis.compare import ALPHA, POWER, compare_runs
 from analysis.samples import Samples
 from analysis.summary import Result, Summary
@@ -45,6 +46,7 @@ def render(runs: Sequence[tuple[Summary, Samples | None]]) -> str:
         figures=figures,
         plotly=plotly.offline.get_plotlyjs(),
         words=wording,
+        said=wording_capacity,
         alpha=ALPHA,
         power=POWER,
     )
@@ -63,6 +65,8 @@ def _page(index: int, summary: Summary, samples: Samples | None, figures: dict[s
         "figures": made,
         "goals": [(result, goal) for result in summary.results for goal in result.goals],
         "leaders": _leaders(summary),
+        "trends": [trend for trend in summary.trends if trend.says],
+        "outliers": [(result, each) for result in summary.results for each in result.outliers if each.n],
         "against_first": (),
         "streams": any(result.ttft_s or result.tpot_s for result in summary.results),
         "told": [result for result in summary.results if result.server_s is not None],
@@ -112,6 +116,7 @@ def _figures(summary: Summary, samples: Samples | None) -> list[tuple[str, str, 
         ("Throughput", "Mean over the repeats.", charts.throughput(results, colours)),
         ("Errors by class", "", charts.errors(results)),
     ]
+    found += capacity_figures(summary, samples)
     for title, group in _groups(results):
         note = f"{title}. 100 is the best measured: best / own (p50) for latencies, own / best for rates."
         found.append(("Scores", note, charts.heatmap(group)))

@@ -64,9 +64,14 @@ def _of_worker(samples: Samples, rows: Whole, most: int) -> pd.DataFrame:
     return pd.DataFrame({"due_ns": due, "lag_s": (left - due) / 1e9, "dropped": dropped, "full": under_way >= most})
 
 
+def place_of(result: Result) -> str:
+    """How findings name a result."""
+    return f"{result.target} {result.workload}, stage {result.stage}"
+
+
 def _judged(result: Result, limit: int, sends: pd.DataFrame) -> list[Finding]:
     """What was dropped, if that is much; else what was late, if that is."""
-    who = f"{result.target} {result.workload}, stage {result.stage}"
+    who = place_of(result)
     dropped = sends[sends["dropped"]]
     bearable = (1 - ACHIEVED_SHARE) * len(sends)
     if len(dropped) > bearable:

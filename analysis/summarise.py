@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
+from analysis.capacity import capacity_of
 from analysis.compare import compare
 from analysis.cost import cost_of
 from analysis.gaps import Whole
@@ -21,6 +22,7 @@ from analysis.reliability import reliability_of
 from analysis.samples import Samples, load_samples
 from analysis.summary import Batch, Dist, Result, ServerTimes, Summary
 from analysis.summary import Window as WindowPart
+from analysis.sweeps import Measured
 from analysis.validity import judge_run
 from harness.plan import Cell, Plan, cells
 from harness.plan_file import read_plan
@@ -38,15 +40,17 @@ def summarise(run_dir: RunDir) -> tuple[Summary, Samples]:
     samples = load_samples(run_dir)
     plan = read_plan(str(run_dir.plan))
     run = _run_json(run_dir)
-    rows_of = _rows_of_cells(samples.table)
-    results = with_batches([
-        _result(cell, plan, samples, own)
-        for cell in _in_order(plan)
-        if (own := rows_of.get((cell.target.name, cell.workload.name, cell.stage_index)))
-    ])  # fmt: skip
+    windows = windows_of(plan, samples)
+    results = with_batches([_result(cell, plan, samples, own) for cell, own in windows])
     results = [_with_goals(result, plan) for result in results]
     rows = reconcile(run_dir, samples.table)
     repeats = int(samples.table["repeat"].nunique()) if len(samples.table) else 0
+    health = read_health(run_dir)
+    validity = judge_run(samples, run, results, rows, repeats, health)
+    measured = [
+        Measured(result, own, cell.stage, cell.warmup_s) for result, (cell, own) in zip(results, windows, strict=True)
+    ]
+    capacity = capacity_of(measured, run, health, validity.findings, msgspec.to_builtins(plan.slo))
     summary = Summary(
         run=run_dir.name,
         plan=plan.name,
@@ -54,14 +58,28 @@ def summarise(run_dir: RunDir) -> tuple[Summary, Samples]:
         started_utc=run.get("started_utc"),
         duration_s=_duration_s(samples),
         ended=str(run.get("ended", "died")).replace("running", "died"),
-        validity=judge_run(samples, run, results, rows, repeats, read_health(run_dir)),
-        results=tuple(results),
+        validity=validity,
+        results=capacity.results,
         comparisons=compare(results),
+        diagnoses=capacity.diagnoses,
+        sweeps=capacity.sweeps,
+        relations=capacity.relations,
+        trends=capacity.trends,
         reconciliation=rows,
         slo=msgspec.to_builtins(plan.slo),
         environment=run.get("environment", {}),
     )
     return summary, samples
+
+
+def windows_of(plan: Plan, samples: Samples) -> list[tuple[Cell, list[Window]]]:
+    """Every cell that has samples, in the order of the plan, with the steady window of each of its repeats."""
+    rows_of = _rows_of_cells(samples.table)
+    return [
+        (cell, [window_of(samples, own[repeat], repeat, cell.stage, cell.warmup_s) for repeat in sorted(own)])
+        for cell in _in_order(plan)
+        if (own := rows_of.get((cell.target.name, cell.workload.name, cell.stage_index)))
+    ]
 
 
 def write_summary(run_dir: RunDir, summary: Summary) -> None:
@@ -116,8 +134,7 @@ def _rows_of_cells(table: pd.DataFrame) -> dict[tuple[str, str, int], dict[int, 
     return found
 
 
-def _result(cell: Cell, plan: Plan, samples: Samples, rows: dict[int, Whole]) -> Result:
-    windows = [window_of(samples, rows[repeat], repeat, cell.stage, cell.warmup_s) for repeat in sorted(rows)]
+def _result(cell: Cell, plan: Plan, samples: Samples, windows: list[Window]) -> Result:
     rates = [rates_of(window, plan.slo) for window in windows]
     found, own = latencies(windows)
     distributions: dict[str, Any] = {**found}

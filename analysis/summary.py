@@ -9,9 +9,13 @@ from typing import Any, Literal
 
 import msgspec
 
+from analysis.capacity_record import Diagnosis, Outliers, Relation, Scaling, Sweep, Trend
+from analysis.record import Estimate, Interval
+
+__all__ = ["Estimate", "Interval"]  # besides what is defined here
+
 SCHEMA = 1
 
-Interval = tuple[float, float]
 Verdict = Literal["valid", "suspect", "invalid"]
 Severity = Literal["note", "suspect", "invalid"]
 
@@ -36,13 +40,6 @@ class Dist(Part, frozen=True, kw_only=True):
     max: float | None = None
     ci95: dict[str, Interval] = {}
     cv: dict[str, float] = {}  # coefficient of variation of the repeats' own values, by statistic
-
-
-class Estimate(Part, frozen=True, kw_only=True):
-    """A number with its 95 % interval; either end may be open (null)."""
-
-    value: float | None
-    ci95: tuple[float | None, float | None] | None = None
 
 
 class Finding(Part, frozen=True, kw_only=True):
@@ -197,10 +194,11 @@ class Result(Part, frozen=True, kw_only=True):
     output_tokens: Dist | None = None
     reliability: Reliability | None = None
     batch: Batch | None = None
-    scaling: dict[str, Any] | None = None
+    scaling: Scaling | None = None
     quality: dict[str, Any] | None = None
     cost: Cost | None = None
     goals: tuple[Goal, ...] = ()
+    outliers: tuple[Outliers, ...] = ()
     repeat_values: tuple[Repeat, ...] = ()
 
 
@@ -270,6 +268,10 @@ class Summary(Part, frozen=True, kw_only=True):
     validity: Validity
     results: tuple[Result, ...]
     comparisons: tuple[Comparison, ...] = ()
+    diagnoses: tuple[Diagnosis, ...] = ()
+    sweeps: tuple[Sweep, ...] = ()
+    relations: tuple[Relation, ...] = ()
+    trends: tuple[Trend, ...] = ()
     reconciliation: tuple[Reconciliation, ...] = ()
     slo: dict[str, float | None] = {}
     environment: dict[str, Any] = {}

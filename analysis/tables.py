@@ -10,6 +10,7 @@ from rich.text import Text
 
 from analysis.summary import Result, Summary
 from analysis.wording import NOTHING, answers, number, percent, place, seconds, statistic, usd, window
+from analysis.wording_capacity import capacity_lines
 
 _STYLE = {"valid": "bold green", "suspect": "bold yellow", "invalid": "bold red"}
 
@@ -25,6 +26,8 @@ def print_summary(summary: Summary, console: Console) -> None:
         console.print(_figures(summary.results, console))
     _print_windows(summary, console)
     _print_goals(summary, console)
+    for line in capacity_lines(summary):
+        console.print(Text(line))
     for answer in answers(summary):
         console.print(Text(answer))
 

@@ -14,7 +14,7 @@ import click
 from harness import __version__
 from harness.cli_limits import limits
 from harness.cli_load import calibrate, check, collect, init, run, simulate
-from harness.cli_numbers import analyze, compare, report
+from harness.cli_numbers import analyze, compare, predict, report
 from harness.cli_shown import complain
 from harness.errors import UsageFault
 
@@ -48,5 +48,5 @@ def tokenswarm() -> None:
     """
 
 
-for command in (init, check, run, simulate, calibrate, limits, collect, analyze, report, compare):
+for command in (init, check, run, simulate, calibrate, limits, collect, analyze, report, compare, predict):
     tokenswarm.add_command(command)

@@ -1,4 +1,4 @@
-"""The commands that read what was measured: analyze, report, compare."""
+"""The commands that read what was measured: analyze, report, compare, predict."""
 
 from __future__ import annotations
 
@@ -90,3 +90,50 @@ def compare(run_dirs: tuple[Path, ...], gates: tuple[str, ...], as_json: bool) -
             ERR.print(f"invalid: {summary.run}", markup=False, highlight=False)
     failed = any(not gate.met for gate in judged)
     return 3 if failed or any(each.validity.verdict == "invalid" for each in (first, *others)) else 0
+
+
+@click.command()
+@click.argument("run_dir", metavar="RUN_DIR", type=click.Path(path_type=Path))
+@click.option("--target", help="Which target (needed where the run has several).")
+@click.option("--workload", help="Which workload (needed where the target ran several).")
+@click.option("--concurrency", type=float, help="Foretell this many requests in flight.")
+@click.option("--input-tokens", type=float, help="Foretell prompts of this many tokens.")
+@click.option("--stage", type=int, help="With --input-tokens: at the load of this stage (the lowest).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def predict(
+    run_dir: Path,
+    target: str | None,
+    workload: str | None,
+    concurrency: float | None,
+    input_tokens: float | None,
+    stage: int | None,
+    as_json: bool,  # noqa: FBT001
+) -> int:
+    """What a target would do at a load, or with prompts of a length, that the run did not test.
+
+    Each figure with its 90 % prediction interval and the cross-validated error. What lies far from what was tested is
+    refused: measure it.
+
+    Example: tokenswarm predict runs/throughput/20260101T000000Z-ab12 --target openai --concurrency 30
+    """
+    from analysis.predict import predict_of_run  # noqa: PLC0415
+    from analysis.wording_capacity import prediction_lines  # noqa: PLC0415
+
+    if (concurrency is None) == (input_tokens is None):
+        raise UsageFault("predict: what to foretell is not given, or twice", "give --concurrency N or --input-tokens N")
+    found, summary = predict_of_run(
+        RunDir(run_dir),
+        target=target,
+        workload=workload,
+        concurrency=concurrency,
+        input_tokens=input_tokens,
+        stage=stage,
+    )
+    if as_json:
+        click.echo(as_text(msgspec.to_builtins(found)))
+    else:
+        for line in prediction_lines(found):
+            click.echo(line)
+    if summary.validity.verdict == "invalid":
+        ERR.print(f"invalid: {summary.run}", markup=False, highlight=False)
+    return 3 if summary.validity.verdict == "invalid" else 0

@@ -10,6 +10,7 @@ providers:
     ttft: {kind: lognormal, median_s: 0.9, sigma: 0.3}
     itl: 0.02                                      # a bare number is a constant
     limits: {rpm: 60}
+    usl: {sigma: 0.05, kappa: 0.001}               # how it slows with load: docs/capacity.md
     faults:
       - {kind: status_503, start_s: 30, duration_s: 10}   # an outage
       - {kind: truncate, probability: 0.01}
@@ -33,6 +34,7 @@ import yaml
 
 from harness.errors import UsageFault
 from harness.plan import Count, DialectName, Name, NotNegative, Positive, Record, Share, parse_length
+from harness.simulator.bottlenecks import Bottlenecks
 
 
 class Constant(Record, frozen=True, kw_only=True, tag_field="kind", tag="constant"):
@@ -175,7 +177,7 @@ class Limits(Record, frozen=True, kw_only=True):
     concurrency: Count | None = None
 
 
-class Provider(Record, frozen=True, kw_only=True):
+class Provider(Bottlenecks, frozen=True, kw_only=True):
     """One simulated provider.
 
     `ttft` is the time from the whole request read to the first content event; `itl` the time of each further
@@ -183,8 +185,7 @@ class Provider(Record, frozen=True, kw_only=True):
     content are sent at `headers_share` of the time to first content. Replies that are not streamed come at
     once, when the stream would have ended; embeddings and rankings after `ttft` and `per_item_s` for each item.
 
-    Beyond `capacity` requests in flight all waits grow by (in flight / capacity) ** `overload_exponent`; more than
-    `queue_limit` requests over capacity are turned away (503, Anthropic 529).
+    What holds it up (load, a line, replicas ...) stands in `Bottlenecks`.
 
     `reasoning_tokens` are the part of the output that is thought before the answer, sent as reasoning events, or
     in silence when `show_reasoning` is false. Replies run to the request's cap (`default_output_tokens` without
@@ -200,9 +201,6 @@ class Provider(Record, frozen=True, kw_only=True):
     headers_share: Share = 0.5
     prefill_s_per_input_token: NotNegative = 0.0
     per_item_s: NotNegative = 0.0
-    capacity: Count | None = None
-    overload_exponent: NotNegative = 1.0
-    queue_limit: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] | None = None
     tokens_per_chunk: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
     reasoning_tokens: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
     show_reasoning: bool = True

@@ -32,6 +32,7 @@ class Connection(asyncio.Protocol):
         self._read_ns = 0
         self._in_head = True
         self._head_bytes = 0
+        self._requests = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected. asyncio has set TCP_NODELAY."""
@@ -147,8 +148,10 @@ class Connection(asyncio.Protocol):
                 body=b"".join(self._body),
                 received_ns=self._read_ns,
                 too_large=self._body_bytes > self._most_body_bytes,
+                place=self._requests,
             )
         )
+        self._requests += 1
 
 
 def connections(service: Service) -> tuple[Callable[[], Connection], set[Connection]]:

@@ -3,7 +3,8 @@
 The draws of a provider's n-th request (counted from 0: every request with a right key and a right body) depend on
 nothing but the seed, the provider's name and n: `random.Random(f"{seed}/{name}/{n}")` gives, in this order, one
 uniform number for the faults, the time to first content, the reply's length (where `reply_tokens` is set), then
-one gap for each chunk after the first.
+one gap for each chunk after the first. Replica and cache have draws of their own: whether they are configured changes
+none of the others.
 """
 
 from __future__ import annotations
@@ -19,12 +20,15 @@ from harness.simulator.config import Constant, Distribution, Exponential, Lognor
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """What was drawn for one request; `gap_s` draws on: the seconds that one token takes."""
+    """What was drawn for one request; `gap_s` draws on: the seconds that one token takes.
+    `pace` is the factor of the replica that got it, `cached` whether its prompt is in the cache."""
 
     fault: float
     ttft_s: float
     reply_tokens: int | None
     gap_s: Callable[[], float]
+    pace: float = 1.0
+    cached: bool = True
 
 
 def draws_of(provider: Provider, seed: int, number: int) -> Draws:
@@ -33,7 +37,26 @@ def draws_of(provider: Provider, seed: int, number: int) -> Draws:
     fault = rng.random()
     ttft_s = sampler(provider.ttft, rng)()
     length = None if provider.reply_tokens is None else parse_length(provider.reply_tokens).draw(rng)
-    return Draws(fault, ttft_s, length, sampler(provider.itl, rng))
+    pace, cached = _pace(provider, seed, number), _cached(provider, seed, number)
+    return Draws(fault, ttft_s, length, sampler(provider.itl, rng), pace, cached)
+
+
+def _pace(provider: Provider, seed: int, number: int) -> float:
+    """The factor of the replica that gets the request."""
+    if not provider.replicas:
+        return 1.0
+    drawn = random.Random(f"{seed}/{provider.name}/{number}/replica").random()
+    for replica in provider.replicas:
+        drawn -= replica.share
+        if drawn < 0:
+            return replica.factor
+    return 1.0
+
+
+def _cached(provider: Provider, seed: int, number: int) -> bool:
+    if provider.cache_hits == 1:
+        return True
+    return random.Random(f"{seed}/{provider.name}/{number}/cache").random() < provider.cache_hits
 
 
 def sampler(distribution: Distribution, rng: random.Random) -> Callable[[], float]:

@@ -11,6 +11,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 
 from harness.simulator.refusals import service_headers
@@ -41,12 +42,30 @@ class Play:
         self._timer: asyncio.Handle | None = None
         self._paused = self._over = self._silent = False
         self._event: Event | None = None
-        self._began = response.truth.received_ns * 1e-9  # the loop's clock is the same monotonic one
+        # The loop's clock is the same monotonic one.
+        self._began = response.truth.received_ns * 1e-9 + response.network_s
         self._due = self._began + response.head_s
         self._prefix = b""
 
     def start(self) -> None:
-        """Write what is due, and the rest when it is."""
+        """Write what is due, and the rest when it is; first of all wait in line where there is one."""
+        load = self.response.load
+        later = partial(self._loop.call_soon, self._start_late)  # not at once: replies that take no time would nest
+        if load is None or load.begin(self.response.truth.id, later):
+            self._start()
+
+    def _start_late(self) -> None:
+        """It has waited in line: its own times begin now, if its client is still there."""
+        if self._over:
+            return
+        truth = self.response.truth
+        waited_s = self._loop.time() - truth.received_ns * 1e-9
+        truth.queued_ns = round(waited_s * 1e9)
+        self._began += waited_s
+        self._due += waited_s
+        self._start()
+
+    def _start(self) -> None:
         if self.response.whole and self.response.byte_s is None:
             self._start_events()
         elif self._due > self._loop.time() + _PUNCTUAL_S:
@@ -135,7 +154,7 @@ class Play:
         if self.generated == 0:
             self._due = max(self._due, self._began + response.first_s)
         else:
-            factor = 1.0 if response.load is None else response.load.factor
+            factor = 1.0 if response.load is None else response.load.gap_factor
             self._due += response.gap_s() * event.tokens * factor * response.pace
 
     def _write(self, event: Event) -> None:
@@ -160,7 +179,7 @@ class Play:
         response, truth = self.response, self.response.truth
         truth.status = response.status
         truth.headers_ns = time.monotonic_ns()
-        busy_ms = (truth.headers_ns - truth.received_ns) // 1_000_000
+        busy_ms = round((truth.headers_ns - truth.received_ns - response.network_s * 1e9) // 1e6)
         framing = (
             ("transfer-encoding", "chunked") if response.length is None else ("content-length", str(response.length))
         )

@@ -10,6 +10,7 @@ from itertools import chain
 from harness.simulator.config import Fault, Provider
 from harness.simulator.draws import Draws
 from harness.simulator.faults import PAGE, strike_stream, strike_whole
+from harness.simulator.load import Load
 from harness.simulator.refusals import Headers, refusal
 from harness.simulator.speech import Asked, Event, Family, Reply, Speaker
 from harness.simulator.truth import Truth
@@ -24,7 +25,8 @@ _UNENDED = ("truncate", "truncate_chunked", "wrong_content_length")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request, read to its end at `received_ns`. Header names are lower case."""
+    """A request, read to its end at `received_ns`. Header names are lower case. `place`: how many came before it on the
+    same connection."""
 
     method: str
     target: str
@@ -32,29 +34,7 @@ class Request:
     body: bytes
     received_ns: int
     too_large: bool = False
-
-
-class Load:
-    """How busy a provider is: `factor` is by how much it slows all waits."""
-
-    def __init__(self, provider: Provider) -> None:
-        self._provider = provider
-        self.in_flight = 0
-        self.factor = 1.0
-
-    def enter(self) -> None:
-        """One request more."""
-        self._change(1)
-
-    def leave(self) -> None:
-        """One request less."""
-        self._change(-1)
-
-    def _change(self, by: int) -> None:
-        self.in_flight += by
-        capacity = self._provider.capacity
-        if capacity is not None:
-            self.factor = max(1.0, (self.in_flight / capacity) ** self._provider.overload_exponent)
+    place: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,6 +44,7 @@ class Response:
     `length` is the promised Content-Length, None for chunked transfer. A `whole` response is written in one
     piece with its head. With `byte_s` the head comes a byte at a time, that far apart. `outcome` is what the truth
     will say if all of it is written. `gap_s` draws the time of one more token, which `load` and `pace` stretch.
+    `network_s` comes on top of all times.
     """
 
     truth: Truth
@@ -80,6 +61,7 @@ class Response:
     first_s: float = 0.0
     gap_s: Callable[[], float] = lambda: 0.0
     pace: float = 1.0
+    network_s: float = 0.0
     stall_s: float | None = None
     byte_s: float | None = None
     load: Load | None = None
@@ -101,7 +83,7 @@ def reply_to(asked: Asked, request_id: str, provider: Provider, draws: Draws, nu
         first_word=number * _WORDS_APART,
         reasoning_tokens=reasoning,
         text_tokens=tokens - reasoning,
-        cached_tokens=int(asked.input_tokens * provider.cached_share),
+        cached_tokens=int(asked.input_tokens * provider.cached_share) if draws.cached else 0,
         tokens_per_chunk=provider.tokens_per_chunk,
         show_reasoning=provider.show_reasoning,
         cut=asked.max_tokens is not None and tokens == asked.max_tokens,
@@ -122,23 +104,35 @@ def plain(truth: Truth, family: Family, status: int, body: bytes) -> Response:
 
 
 def spoken(
-    reply: Reply, speaker: Speaker, truth: Truth, provider: Provider, draws: Draws, fault: Fault | None, load: Load
+    reply: Reply,
+    speaker: Speaker,
+    truth: Truth,
+    provider: Provider,
+    draws: Draws,
+    fault: Fault | None,
+    load: Load,
+    place: int = 0,
 ) -> Response:
-    """The response that speaks `reply` under `fault`. It has entered `load`; whoever ends it leaves."""
-    load.enter()
+    """The response that speaks `reply` under `fault`. It has entered `load`; whoever ends it leaves. `place`: the
+    request's on its connection."""
+    now_s = truth.received_ns * 1e-9
+    load.enter(now_s)
     if fault is not None and fault.kind == "empty":
         reply = replace(reply, reasoning_tokens=0, text_tokens=0, cut=False)
-    pace = fault.factor if fault is not None and fault.kind == "slow" else 1.0
+    pace = draws.pace * (fault.factor if fault is not None and fault.kind == "slow" else 1.0)
+    wait_s = load.asleep_s(now_s) + (provider.new_connection_s if place == 0 else 0.0)
+    last = provider.requests_per_connection is not None and place + 1 >= provider.requests_per_connection
     response = Response(
         truth=truth,
         family=speaker.family,
         status=200,
         events=iter(()),
         outcome="complete" if fault is None else f"fault:{fault.kind}",
-        close=fault is not None and fault.kind in _UNENDED,
-        first_s=_first_s(reply, provider, draws) * load.factor * pace,
+        close=last or (fault is not None and fault.kind in _UNENDED),
+        first_s=wait_s + _first_s(reply, provider, draws) * load.first_factor * pace,
         gap_s=draws.gap_s,
         pace=pace,
+        network_s=provider.network_s,
         stall_s=fault.stall_s if fault else None,
         byte_s=fault.byte_s if fault is not None and fault.kind == "slow_headers" else None,
         load=load,
@@ -176,7 +170,7 @@ def _whole_into(response: Response, speaker: Speaker, reply: Reply, fault: Fault
     body = Event(speaker.whole(reply), reply.output_tokens)
     if reply.asked.texts is None:
         sizes = [tokens for _, tokens in chain(reply.reasoning(), reply.text())]
-        slowness = response.pace * (response.load.factor if response.load else 1.0)
+        slowness = response.pace * (response.load.gap_factor if response.load else 1.0)
         response.first_s += slowness * sum(response.gap_s() * tokens for tokens in sizes[1:])
     response.head_s = response.first_s
     response.events, response.length = iter([body]), len(body.data)

@@ -21,9 +21,10 @@ from harness.simulator.config import Config, Fault, FaultKind, Provider
 from harness.simulator.draws import draws_of
 from harness.simulator.faults import REFUSALS, chosen
 from harness.simulator.limits import Limiter
+from harness.simulator.load import Load
 from harness.simulator.outages import Script, Timetable, scripts_of
 from harness.simulator.refusals import Cause, limit_headers, refusal
-from harness.simulator.response import Load, Request, Response, plain, reply_to, spoken
+from harness.simulator.response import Request, Response, plain, reply_to, spoken
 from harness.simulator.routing import Route, any_keys, key_in, route_of
 from harness.simulator.speech import Refused, Speaker, encode
 from harness.simulator.truth import Truth
@@ -105,7 +106,7 @@ class Service:
     def ended(self, response: Response, generated: int, outcome: str) -> None:
         """The response is over, `generated` tokens or items of it written or spent."""
         if response.load is not None:
-            response.load.leave()
+            response.load.leave(response.truth.id, time.monotonic())
         truth, reply = response.truth, response.reply
         truth.outcome, truth.end_ns = outcome, time.monotonic_ns()
         if reply is not None and truth.dialect and KIND_OF_DIALECT[truth.dialect] == "chat":
@@ -144,7 +145,7 @@ class Service:
         reply = reply_to(asked, truth.id, provider, draws, number)
         truth.cached_tokens = reply.cached_tokens if speaker.stream else None
         _limit(state, asked.input_tokens + (reply.output_tokens if speaker.stream else 0), request)
-        response = spoken(reply, speaker, truth, provider, draws, fault, state.load)
+        response = spoken(reply, speaker, truth, provider, draws, fault, state.load, request.place)
         response.headers += limit_headers(speaker.family, state.limiter.meters(request.received_ns * 1e-9))
         return response
 

@@ -22,6 +22,7 @@ class Truth(msgspec.Struct, kw_only=True):
 
     id             also sent as `x-request-id` (Anthropic: `request-id`)
     received_ns    the last byte of the request was read
+    queued_ns      how long it then waited in line; None: not at all
     headers_ns     just before the response's headers were written; None: never
     chunk_ns       just before each stream event, or the whole body, was written
     content        indices into `chunk_ns` of those that carry generated content, vectors or rankings
@@ -41,6 +42,7 @@ class Truth(msgspec.Struct, kw_only=True):
     model: str = ""
     status: int | None = None
     received_ns: int
+    queued_ns: int | None = None
     headers_ns: int | None = None
     chunk_ns: list[int] = []
     content: list[int] = []

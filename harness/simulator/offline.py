@@ -1,0 +1,269 @@
+"""The simulator without sockets or waiting: a plan in virtual time -> the run directory of an ideal client.
+
+Draws, load, line, limits and sleep are those of the real simulator, so the truth of a configuration is the same; only
+the clock, the network and the client are gone. Statistics that need hundreds of runs are proved with it. It speaks
+streamed chat alone, and knows no faults.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+
+import msgspec
+
+from harness.arrivals import arrivals
+from harness.errors import ErrorKind
+from harness.plan import SIMULATED, Cell, Plan, cells, parse_length
+from harness.plan_file import dump_plan
+from harness.rundir import RunDir
+from harness.sample import Footer, Header, Outcome, Sample, ServerTime, Usage, encode
+from harness.simulator.config import Config, Provider
+from harness.simulator.draws import Draws, draws_of
+from harness.simulator.limits import Limiter
+from harness.simulator.load import Load
+
+_PAUSE_S = 0.1  # of a user who was turned away
+_BETWEEN_S = 0.5  # from the end of one cell to the next
+_WALL_NS = 1_767_225_600 * 10**9  # 2026-01-01, midnight UTC
+
+
+@dataclass(frozen=True)
+class Client:
+    """What is not the provider's: `connect_s`, how long a connection takes to stand, and `spread`, the standard
+    deviation of the logarithm of a factor on all of its waits that is drawn anew for every cell of every repeat."""
+
+    connect_s: float = 0.0
+    spread: float = 0.0
+
+
+@dataclass
+class _State:
+    """What changes about a provider while the run goes on."""
+
+    provider: Provider
+    load: Load
+    limiter: Limiter
+    requests: int = 0
+
+
+@dataclass
+class _User:
+    """Who sends: again and again in a closed stage; once in an open one, whose `due_s` is set."""
+
+    due_s: float | None
+    sent: int = 0
+
+
+@dataclass
+class _Request:
+    """One request under way. Times in seconds of the run."""
+
+    seq: int
+    start_s: float
+    user: _User
+    input_tokens: int
+    output_tokens: int
+    place: int
+    draws: Draws | None = None
+    pace: float = 1.0
+    left: int = 0
+    cached_tokens: int = 0
+    connect_s: float | None = None
+    received_s: float = 0.0
+    first_s: float = 0.0
+    headers_s: float = 0.0
+    events_s: list[float] = field(default_factory=list)
+
+
+def play_offline(plan: Plan, config: Config, run_dir: RunDir, client: Client = Client()) -> None:
+    """Write plan, run.json and the journal of each repeat. Targets are `sim://NAME`, workloads streamed chat."""
+    run_dir.journals.mkdir(parents=True, exist_ok=True)
+    run_dir.plan.write_text(dump_plan(plan), encoding="utf-8")
+    states = {each.name: _State(each, Load(each), Limiter(each.limits)) for each in config.providers}
+    world = _World(config.seed, client, states, run_dir.name)
+    for repeat in range(1, plan.repeats + 1):
+        begin_s = world.now_s
+        lines = [encode(sample) for cell in cells(plan, repeat) for sample in world.play(cell, plan, repeat, begin_s)]
+        head = Header(
+            schema=1,
+            run=run_dir.name,
+            worker=f"r{repeat}-w0",
+            repeat=repeat,
+            share=(0, 1),
+            wall_ns=_WALL_NS + _ns(begin_s),
+            mono_ns=0,
+            pid=1,
+            host="offline",
+        )
+        foot = Footer(samples=len(lines), end_ns=_ns(world.now_s - begin_s))
+        run_dir.journal(head.worker).write_bytes(b"".join([encode(head), *lines, encode(foot)]))
+    run_dir.run_json.write_bytes(msgspec.json.encode({"ended": "complete"}))
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * 1e9)
+
+
+class _World:
+    """A clock that jumps from event to event. `states`: providers by name."""
+
+    def __init__(self, seed: int, client: Client, states: dict[str, _State], run: str) -> None:
+        self.now_s = 0.0
+        self._seed, self._client, self._states, self._run = seed, client, states, run
+        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = count()
+        self._seq = count()
+
+    def play(self, cell: Cell, plan: Plan, repeat: int, anchor_s: float) -> list[Sample]:
+        """The attempts of one cell, in the order in which they ended; the clock then stands after the last."""
+        self._state = self._states[cell.target.base_url.removeprefix(SIMULATED)]
+        self._cell, self._repeat, self._anchor_s = cell, repeat, anchor_s
+        self._prompts = random.Random(f"{plan.seed}/{cell.entry}/{cell.stage_index}/{repeat}")
+        self._pace = _factor(self._client.spread, f"{self._seed}/spread/{cell.entry}/{cell.stage_index}/{repeat}")
+        self._samples: list[Sample] = []
+        self._end_s = self.now_s + cell.span_s
+        for begin_s, begin in self._begins(plan):
+            self._at(begin_s, begin)
+        while self._events:
+            self.now_s, _, act = heapq.heappop(self._events)
+            act()
+        self.now_s += _BETWEEN_S
+        return self._samples
+
+    def _begins(self, plan: Plan) -> Iterator[tuple[float, Callable[[], None]]]:
+        stage = self._cell.stage
+        if stage.open:
+            seed = f"{plan.seed}/{self._cell.entry}/{self._cell.stage_index}/{self._repeat}"
+            begin_s = self.now_s
+            for arrival in arrivals(stage, self._cell.span_s, seed):
+                due_s = begin_s + arrival.due_ns / 1e9
+                yield due_s, partial(self.send, _User(due_s, sent=1))
+        else:
+            for user in range(stage.concurrency or 0):
+                yield self.now_s + user * 1e-4, partial(self.send, _User(None))
+
+    def _at(self, at_s: float, act: Callable[[], None]) -> None:
+        heapq.heappush(self._events, (at_s, next(self._order), act))
+
+    def send(self, user: _User) -> None:
+        """Send one request of a user, if the stage is not over. A user's first connection stands beforehand."""
+        if self.now_s >= self._end_s:
+            return
+        length, cap = (parse_length(n) for n in (self._cell.workload.input_tokens, self._cell.workload.output_tokens))
+        most = self._state.provider.requests_per_connection
+        place = user.sent % most if most else user.sent
+        request = _Request(
+            seq=next(self._seq),
+            start_s=self.now_s,
+            user=user,
+            input_tokens=length.draw(self._prompts),
+            output_tokens=cap.draw(self._prompts),
+            place=place,
+        )
+        if place == 0 and user.sent:
+            request.connect_s = self.now_s + self._client.connect_s
+        user.sent += 1
+        self._at(request.connect_s or self.now_s, lambda: self._receive(request))
+
+    def _receive(self, request: _Request) -> None:
+        state = self._state
+        provider, load = state.provider, state.load
+        request.received_s = now_s = self.now_s
+        refused = state.limiter.admit(request.input_tokens + request.output_tokens, load.in_flight, now_s)
+        draws = request.draws = draws_of(provider, self._seed, state.requests)
+        state.requests += 1
+        if refused is not None:
+            self._turn_away(request, refused.wait_s)
+            return
+        load.enter(now_s)
+        if draws.reply_tokens is not None:
+            request.output_tokens = min(request.output_tokens, draws.reply_tokens)
+        request.left = request.output_tokens
+        request.cached_tokens = int(request.input_tokens * provider.cached_share) if draws.cached else 0
+        request.pace = draws.pace * self._pace
+        prefill_s = provider.prefill_s_per_input_token * (request.input_tokens - request.cached_tokens)
+        wait_s = load.asleep_s(now_s) + (provider.new_connection_s if request.place == 0 else 0.0)
+        request.first_s = wait_s + (draws.ttft_s + prefill_s) * load.first_factor * request.pace
+        if load.begin(str(request.seq), lambda: self._begin(request)):
+            self._begin(request)
+
+    def _begin(self, request: _Request) -> None:
+        began_s = self.now_s + self._state.provider.network_s
+        request.headers_s = began_s + request.first_s * self._state.provider.headers_share
+        self._at(began_s + request.first_s, lambda: self._event(request))
+
+    def _event(self, request: _Request) -> None:
+        provider, load = self._state.provider, self._state.load
+        assert request.draws is not None
+        request.events_s.append(self.now_s)
+        request.left -= min(request.left, provider.tokens_per_chunk)
+        if request.left:
+            tokens = min(request.left, provider.tokens_per_chunk)
+            gap_s = request.draws.gap_s() * tokens * load.gap_factor * request.pace
+            self._at(self.now_s + gap_s, lambda: self._event(request))
+            return
+        load.leave(str(request.seq), self.now_s)
+        self._keep(request, Outcome.OK)
+        self._over(request)
+
+    def _turn_away(self, request: _Request, wait_s: float) -> None:
+        request.headers_s = self.now_s
+        self._keep(request, Outcome.THROTTLED, retry_after_s=wait_s, error=ErrorKind.RATE_LIMIT, status=429)
+        self._at(self.now_s + _PAUSE_S, lambda: self._over(request))
+
+    def _over(self, request: _Request) -> None:
+        if request.user.due_s is None:
+            self.send(request.user)
+
+    def _keep(self, request: _Request, outcome: Outcome, **more: object) -> None:
+        """The sample of a request that ends now."""
+        events = tuple(self._ns_of(at_s) for at_s in request.events_s)
+        fields: dict[str, object] = {"status": 200, "server": None, "usage": None}
+        if outcome is Outcome.OK:
+            network_s = self._state.provider.network_s
+            served_ns = _ns(request.headers_s - request.received_s - network_s)
+            fields["server"] = ServerTime(source="openai-processing-ms", headers_ns=served_ns)
+            fields["usage"] = Usage(
+                source="provider",
+                input_tokens=request.input_tokens,
+                output_tokens=request.output_tokens,
+                cached_tokens=request.cached_tokens,
+            )
+            fields["items"] = 1
+        self._samples.append(
+            Sample(
+                run=self._run,
+                target=self._cell.target.name,
+                dialect=self._cell.target.dialect,
+                model=self._cell.target.model,
+                workload=self._cell.workload.name,
+                stage=self._cell.stage_index,
+                repeat=self._repeat,
+                worker=f"r{self._repeat}-w0",
+                seq=request.seq,
+                prompt_id=f"{self._cell.workload.name}-{request.seq}",
+                due_ns=None if request.user.due_s is None else self._ns_of(request.user.due_s),
+                start_ns=self._ns_of(request.start_s),
+                connect_ns=None if request.connect_s is None else self._ns_of(request.connect_s),
+                headers_ns=self._ns_of(request.headers_s),
+                event_ns=events,
+                first_text_ns=events[0] if events else None,
+                end_ns=self._ns_of(self.now_s),
+                outcome=outcome,
+                reused=request.connect_s is None,
+                stamps="kernel",
+                **(fields | more),  # type: ignore[arg-type]
+            )
+        )
+
+    def _ns_of(self, at_s: float) -> int:
+        return _ns(at_s - self._anchor_s)
+
+
+def _factor(spread: float, seed: str) -> float:
+    return 1.0 if spread == 0 else random.Random(seed).lognormvariate(0.0, spread)
