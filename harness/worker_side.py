@@ -61,8 +61,12 @@ class WorkerSide:
 
     def key(self, cell: Cell) -> str | None:
         """The key of a cell's target."""
+        return SIMULATOR_KEY if self.simulated(cell) else key_of(cell.target)
+
+    def simulated(self, cell: Cell) -> bool:
+        """Whether the embedded simulator plays a cell's target."""
         url = self.assignment.simulator_url
-        return SIMULATOR_KEY if url is not None and cell.target.base_url.startswith(url) else key_of(cell.target)
+        return url is not None and cell.target.base_url.startswith(url)
 
     def taken(self, step: int) -> bool:
         """Whether an open cell's schedule is already being sent by this worker; from now on it is."""
