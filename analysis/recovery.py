@@ -38,8 +38,8 @@ def integrity_of(samples: Samples, rows: Whole, *, echo: bool) -> Integrity | No
         return None
     if not echo:
         return Integrity(replies=replies, whole=whole, ratio=Estimate(value=None))
-    said = Counter(str(each) for each in table["echo"].dropna())
-    own, other, missing = (said[each] for each in ("own", "other", "missing"))
+    own, missing = (int((ok & (table["echo"] == each).to_numpy()).sum()) for each in ("own", "missing"))
+    other = int((broken & (table["echo"] == "other").to_numpy()).sum())
     ratio = wilson(own, replies)
     return Integrity(replies=replies, whole=whole, own=own, other=other, missing=missing, ratio=ratio)
 
