@@ -157,6 +157,21 @@ def throughput(results: Sequence[Result], colours: dict[str, str]) -> go.Figure:
     return styled(figure, "", "completed requests/s")
 
 
+def recoveries(results: Sequence[Result], colours: dict[str, str]) -> go.Figure | None:
+    """Recovery times, a group for each scenario, a bar for each target that recovered in every repeat; None without
+    any."""
+    figure = go.Figure()
+    for target, colour in colours.items():
+        found = [each.recovery for each in results if each.target == target and each.recovery]
+        times = {
+            each.scenario: [at for at in each.times_s if at is not None] for each in found if each.worst_s is not None
+        }
+        if times:
+            y = [sum(own) / len(own) for own in times.values()]
+            figure.add_bar(x=[label(each) for each in times], y=y, name=label(target), marker_color=colour)
+    return styled(figure, "", "recovery in s") if figure.data else None
+
+
 def errors(results: Sequence[Result]) -> go.Figure | None:
     """Errors by class, stacked, a bar for each target; None without any."""
     classes = sorted({name for result in results for name in result.error_classes})

@@ -6,7 +6,7 @@ import operator
 import re
 from collections.abc import Callable
 
-from analysis.summary import Batch, Dist, Goal, Result
+from analysis.summary import Batch, Dist, Estimate, Goal, Result
 from harness.errors import UsageFault
 
 _GOAL = re.compile(r"^\s*([a-z0-9_.]+)\s*(<=|>=|<|>)\s*(\d+(?:\.\d+)?)\s*$")
@@ -18,10 +18,18 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 }
 _DISTS = ("ttft_s", "ttfo_s", "itl_s", "tpot_s", "e2e_s", "response_s", "lag_s")
 _STATISTICS = tuple(name for name in Dist.__struct_fields__ if name not in ("n", "ci95", "cv"))
-_NUMBERS = ("achieved_rps", "completed_rps", "goodput_rps", "output_tokens_per_s", "in_flight_mean", "success_ratio")
+_NUMBERS = ("achieved_rps", "completed_rps", "goodput_rps", "output_tokens_per_s", "in_flight_mean")
+_RATIOS: dict[str, Callable[[Result], Estimate | None]] = {
+    "success_ratio": lambda result: None if result.reliability is None else result.reliability.success_ratio,
+    "availability": lambda result: None if result.reliability is None else result.reliability.availability,
+    "integrity": lambda result: _integrity(result),  # noqa: PLW0108  (it is defined below)
+}
+_WORST_S = "recovery.worst_s"
 PATHS = (
     *(f"{name}.{statistic}" for name in _DISTS for statistic in _STATISTICS),
     *_NUMBERS,
+    *_RATIOS,
+    _WORST_S,
     *(f"batch.{name}" for name in Batch.__struct_fields__ if name != "size"),
 )
 
@@ -35,22 +43,34 @@ def judge(text: str, result: Result) -> Goal:
     """Whether a result meets a goal."""
     path, symbol, limit = _parse(text)
     saw = value_at(result, path)
+    if saw is None and path == _WORST_S and result.recovery is not None:
+        at_least_s = result.recovery.at_least_s  # not seen, but longer than what was allowed: that is missed
+        missed = at_least_s is not None and symbol in ("<", "<=") and not _COMPARE[symbol](at_least_s, limit)
+        return Goal(text=text, saw=None, met=False if missed else None)
     return Goal(text=text, saw=saw, met=None if saw is None else _COMPARE[symbol](saw, limit))
 
 
 def value_at(result: Result, path: str) -> float | None:
     """The number at a path of `PATHS`; None when it was not measured."""
-    if path == "success_ratio":
-        return None if result.reliability is None else result.reliability.success_ratio.value
+    if path in _RATIOS:
+        found = _RATIOS[path](result)
+        return None if found is None else found.value
     value: object = result
     for part in path.split("."):
         value = None if value is None else getattr(value, part)
     return value if isinstance(value, float) else None
 
 
+def _integrity(result: Result) -> Estimate | None:
+    """Of the replies after the recovery, where a fault was injected; else of all."""
+    found = result.integrity if result.recovery is None else result.recovery.integrity
+    return None if found is None else found.ratio
+
+
 def _parse(text: str) -> tuple[str, str, float]:
     match = _GOAL.match(text)
     if match is None or match[1] not in PATHS:
-        known = f"{', '.join(_DISTS)} with .p50 .p95 ...; {', '.join(_NUMBERS)}; batch.versus_sequential"
+        names = ", ".join((*_NUMBERS, *_RATIOS, _WORST_S, "batch.versus_sequential"))
+        known = f"{', '.join(_DISTS)} with .p50 .p95 ...; {names}"
         raise UsageFault(f"goals: {text[:60]!r}: must be PATH < NUMBER with a known path", f"paths: {known}")
     return match[1], match[2], float(match[3])

@@ -70,6 +70,8 @@ def _page(index: int, summary: Summary, samples: Samples | None, figures: dict[s
         "against_first": (),
         "streams": any(result.ttft_s or result.tpot_s for result in summary.results),
         "told": [result for result in summary.results if result.server_s is not None],
+        "recoveries": [result for result in summary.results if result.recovery],
+        "recovery_rules": list(dict.fromkeys(each.recovery.rule for each in summary.results if each.recovery)),
         "rules": list(dict.fromkeys(result.reliability.rule for result in summary.results if result.reliability)),
         "outcomes": sorted({name for result in summary.results for name in result.outcomes}, key=_OUTCOMES.index),
         "stamps": _stamps(summary),
@@ -115,6 +117,11 @@ def _figures(summary: Summary, samples: Samples | None) -> list[tuple[str, str, 
     found += [
         ("Throughput", "Mean over the repeats.", charts.throughput(results, colours)),
         ("Errors by class", "", charts.errors(results)),
+        (
+            "Recovery",
+            "From the repair to the first whole replies; mean of the repeats.",
+            charts.recoveries(results, colours),
+        ),
     ]
     found += capacity_figures(summary, samples)
     for title, group in _groups(results):

@@ -17,7 +17,7 @@ from analysis.gaps import Gaps, Part, Whole
 from analysis.journals import NUMBERS, RATES, SERVER, TIMES, UNIQUE_TEXT, USAGE, Batch, count_lines, read_journals
 from harness.errors import UsageFault
 from harness.rundir import RunDir
-from harness.sample import SCHEMA, Header
+from harness.sample import OLDEST_READ, SCHEMA, Header
 
 Floats = npt.NDArray[np.float64]
 
@@ -120,8 +120,8 @@ def _anchors(batch: Batch, header: Header | None, path: Path) -> tuple[Whole, He
 
 
 def _accepted(header: Header, path: Path) -> Header:
-    if header.schema != SCHEMA:
-        message = f"{path}: schema {header.schema}: this version reads schema {SCHEMA}"
+    if not OLDEST_READ <= header.schema <= SCHEMA:
+        message = f"{path}: schema {header.schema}: this version reads schemas {OLDEST_READ} to {SCHEMA}"
         raise UsageFault(message, "use the tokenswarm version that wrote it")
     return header
 

@@ -18,13 +18,14 @@ from analysis.health import read_health
 from analysis.locust_csv import summarise_csv
 from analysis.metrics import Rates, Window, latencies, meets_slo, rates_of, repeat_record, window_of
 from analysis.reconcile import reconcile
+from analysis.recovery import injected, integrity_of, recovery_of
 from analysis.reliability import reliability_of
 from analysis.samples import Samples, load_samples
 from analysis.summary import Batch, Dist, Result, ServerTimes, Summary
 from analysis.summary import Window as WindowPart
 from analysis.sweeps import Measured
 from analysis.validity import judge_run
-from harness.plan import Cell, Plan, cells
+from harness.plan import Cell, Plan, cells, left_out
 from harness.plan_file import read_plan
 from harness.rundir import RunDir
 
@@ -46,7 +47,7 @@ def summarise(run_dir: RunDir) -> tuple[Summary, Samples]:
     rows = reconcile(run_dir, samples.table)
     repeats = int(samples.table["repeat"].nunique()) if len(samples.table) else 0
     health = read_health(run_dir)
-    validity = judge_run(samples, run, results, rows, repeats, health)
+    validity = judge_run(samples, run, results, rows, repeats, health, left_out(plan))
     measured = [
         Measured(result, own, cell.stage, cell.warmup_s) for result, (cell, own) in zip(results, windows, strict=True)
     ]
@@ -141,6 +142,7 @@ def _result(cell: Cell, plan: Plan, samples: Samples, windows: list[Window]) -> 
     places = np.concatenate([window.inside for window in windows])
     inside = samples.table[_COUNTED].iloc[places]
     inside["end_abs_ns"] = samples.on_axis("end_ns", places)
+    untouched = ~injected(samples, places)
     origin_ns = _origin_ns(samples)
     spans_s = [((window.begin_ns - origin_ns) / 1e9, (window.end_ns - origin_ns) / 1e9) for window in windows]
     parts = {name: distributions.pop(f"server_{name}_ns") for name in _SERVER_PARTS}
@@ -168,7 +170,9 @@ def _result(cell: Cell, plan: Plan, samples: Samples, windows: list[Window]) -> 
         **_mean_rates(rates),
         **distributions,
         server_s=_server_times(inside, parts),
-        reliability=reliability_of(inside, spans_s, origin_ns),
+        reliability=reliability_of(inside[untouched], spans_s, origin_ns),
+        recovery=recovery_of(cell, windows),
+        integrity=integrity_of(samples, places[untouched], echo=True) if cell.workload.echo else None,
         batch=_batch(cell, rates),
         cost=cost_of(inside, cell.target.price, sum(meets_slo(window, plan.slo) for window in windows)),
         repeat_values=tuple(
@@ -204,8 +208,8 @@ def _server_times(rows: pd.DataFrame, parts: dict[str, Dist | None]) -> ServerTi
 def _load(cell: Cell) -> dict[str, Any]:
     """What load the stage was: only the plan's keys that describe it, and only where they are set."""
     stage = msgspec.structs.asdict(cell.stage)
-    names = ("concurrency", "end_concurrency", "rate_rps", "end_rate_rps", "trace")
-    load: dict[str, Any] = {name: stage[name] for name in names if stage[name] is not None}
+    names = ("concurrency", "end_concurrency", "rate_rps", "end_rate_rps", "trace", "inject")
+    load: dict[str, Any] = {name: msgspec.to_builtins(stage[name]) for name in names if stage[name] is not None}
     if cell.stage.open:
         load |= {name: stage[name] for name in ("arrival", "max_in_flight", "max_lag_s")}
     return load | {"duration_s": cell.stage.duration_s}

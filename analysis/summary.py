@@ -83,6 +83,43 @@ class Reliability(Part, frozen=True, kw_only=True):
     longest_outage_s: float | None = None
 
 
+class Integrity(Part, frozen=True, kw_only=True):
+    """Whether replies are whole and belong to their requests, by the codes that the prompts asked for.
+
+    Of `replies`, whole or not, `whole` ended ok; `own` hold the code of their request, `other` that of another request
+    (these count as failed), `missing` none: they may belong, but nothing proves it. `ratio` is own / replies. Null:
+    the prompts asked for no codes.
+    """
+
+    replies: int
+    whole: int
+    own: int | None = None
+    other: int | None = None
+    missing: int | None = None
+    ratio: Estimate
+
+
+class Recovery(Part, frozen=True, kw_only=True):
+    """How soon the target was well again after the fault that the stage injected; `rule` prints the definition.
+
+    `made_by`: whether the (simulated) provider had the fault, or the client made it. Of `injected` attempts `failed`
+    did not end ok, by kind in `errors`; where none failed there was nothing to recover from. `times_s`: a recovery for
+    each repeat (null: none was seen), `worst_s` the longest of them (null: one was not seen). `at_least_s`: the worst
+    recovery took at least this, also where it was not seen. `integrity` is that of the replies after the recovery.
+    """
+
+    scenario: str
+    made_by: Literal["provider", "client"]
+    rule: str
+    injected: int
+    failed: int
+    errors: dict[str, int] = {}
+    times_s: tuple[float | None, ...] = ()
+    worst_s: float | None = None
+    at_least_s: float | None = None
+    integrity: Integrity | None = None
+
+
 class Batch(Part, frozen=True, kw_only=True):
     """Throughput of a workload that sends batches of texts or documents.
 
@@ -150,6 +187,7 @@ class Result(Part, frozen=True, kw_only=True):
     `goodput_rps` ended ok and within every SLO limit. `network_s` is E2E less the server's own total. `stamps` counts
     requests by who stamped the arrival of their bytes: the kernel, or this program (`user`). `limits_left`: the least
     part of the provider's limits on `requests` and `tokens` that was left, by its headers (absent: not told).
+    Attempts with an injected fault are in everything but `reliability` and `integrity`.
     """
 
     target: str
@@ -193,6 +231,8 @@ class Result(Part, frozen=True, kw_only=True):
     input_tokens: Dist | None = None
     output_tokens: Dist | None = None
     reliability: Reliability | None = None
+    recovery: Recovery | None = None
+    integrity: Integrity | None = None
     batch: Batch | None = None
     scaling: Scaling | None = None
     quality: dict[str, Any] | None = None

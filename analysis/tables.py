@@ -9,7 +9,21 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.summary import Result, Summary
-from analysis.wording import NOTHING, answers, number, percent, place, seconds, statistic, usd, window
+from analysis.wording import (
+    NOTHING,
+    VERDICTS,
+    answers,
+    goal_saw,
+    integrity,
+    made_to_fail,
+    number,
+    percent,
+    place,
+    recovery,
+    statistic,
+    usd,
+    window,
+)
 from analysis.wording_capacity import capacity_lines
 
 _STYLE = {"valid": "bold green", "suspect": "bold yellow", "invalid": "bold red"}
@@ -25,6 +39,7 @@ def print_summary(summary: Summary, console: Console) -> None:
     if summary.results:
         console.print(_figures(summary.results, console))
     _print_windows(summary, console)
+    _print_recoveries(summary, console)
     _print_goals(summary, console)
     for line in capacity_lines(summary):
         console.print(Text(line))
@@ -47,13 +62,18 @@ def _figures(results: tuple[Result, ...], console: Console) -> Table:
 def _table(results: tuple[Result, ...], columns: list[str]) -> Table:
     table = Table(pad_edge=False)
     table.add_column("target", overflow="fold", min_width=12)
-    table.add_column("load", overflow="fold", min_width=10)
+    table.add_column("load", overflow="fold", min_width=_word_width(results))
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True, min_width=_width(results, name))
     for result in results:
         cells = (result.target, place(result) or NOTHING, *(_COLUMNS[name](result) for name in columns))
         table.add_row(*(Text(cell) for cell in cells))
     return table
+
+
+def _word_width(results: tuple[Result, ...]) -> int:
+    """What the longest word of a load wants, within bounds: names are cut only where they are very long."""
+    return max(10, min(22, max(len(word) for result in results for word in (place(result) or NOTHING).split())))
 
 
 def _width(results: tuple[Result, ...], name: str) -> int:
@@ -90,10 +110,29 @@ def _print_windows(summary: Summary, console: Console) -> None:
         console.print(Text(f"steady window: {text} after the first arrival ({loads})", style="dim"))
 
 
+def _print_recoveries(summary: Summary, console: Console) -> None:
+    """One row a scenario and target; for codes asked for elsewhere, a line."""
+    table = Table("target", "scenario", "failed of injected", "recovery", "integrity after it", pad_edge=False)
+    for result in summary.results:
+        found = result.recovery
+        if found is not None:
+            cells = (made_to_fail(found), recovery(found), integrity(found.integrity))
+            table.add_row(*(Text(cell) for cell in (result.target, place(result), *cells)))
+        elif result.integrity is not None:
+            console.print(Text(f"integrity: {result.target} {place(result)}: {integrity(result.integrity)}"))
+    rules = dict.fromkeys(result.recovery.rule for result in summary.results if result.recovery)
+    if rules:
+        console.print(table)
+    for rule in rules:
+        console.print(Text(rule, style="dim"))
+
+
+_GOAL_STYLES = {True: "green", False: "red", None: "yellow"}
+
+
 def _print_goals(summary: Summary, console: Console) -> None:
     for result in summary.results:
         for goal in result.goals:
-            word, style = {True: ("met", "green"), False: ("missed", "red"), None: ("not measured", "yellow")}[goal.met]
-            saw = seconds(goal.saw) if "_s." in goal.text else number(goal.saw)
-            line = Text.assemble("goal ", (word, style), f": {result.target} {place(result)}: {goal.text} (saw {saw})")
-            console.print(line)
+            word = (VERDICTS[goal.met], _GOAL_STYLES[goal.met])
+            said = f": {result.target} {place(result)}: {goal.text} (saw {goal_saw(goal)})"
+            console.print(Text.assemble("goal ", word, said))

@@ -9,7 +9,9 @@ from analysis.health import health_findings
 from analysis.samples import Samples
 from analysis.sends import send_findings
 from analysis.summary import Finding, Reconciliation, Result, Validity, Verdict
+from harness.errors import ErrorKind
 from harness.health_record import Health
+from harness.plan import Stage, Target, Workload
 
 CLOCK_OFFSET_S = 0.01
 
@@ -21,8 +23,10 @@ def judge_run(
     rows: Sequence[Reconciliation],
     repeats: int,
     health: Sequence[Health],
+    left_out: Sequence[tuple[Target, Workload, Stage]] = (),
 ) -> Validity:
-    """Every finding about a run of this project, the generator's own first. `run`: run.json, empty if missing."""
+    """Every finding about a run of this project, the generator's own first. `run`: run.json, empty if missing;
+    `left_out`: what the plan says and could not be done."""
     ended = str(run.get("ended", "died"))
     findings = [
         *health_findings(health, samples, results),
@@ -34,8 +38,34 @@ def judge_run(
         *_few_repeats(results, repeats),
         *_thin_p99(results),
         *_no_usage(results),
+        *_not_injected(left_out),
+        *_foreign(results),
     ]
     return Validity(verdict=verdict_of(findings), findings=tuple(findings))
+
+
+def _not_injected(left_out: Sequence[tuple[Target, Workload, Stage]]) -> list[Finding]:
+    if not left_out:
+        return []
+    stages = list(dict.fromkeys(f"{workload.name}, {stage.label}" for _, workload, stage in left_out))
+    targets = list(dict.fromkeys(target.name for target, _, _ in left_out))
+    saw = f"not applicable to {', '.join(targets)}: {'; '.join(stages)}"
+    why = "nobody but the provider itself can refuse a request because of its limits"
+    hint = "`tokenswarm limits` passes them within a bounded spend, and tells how the provider behaves then"
+    return [Finding(code="not-applicable", severity="note", saw=saw, why=why, hint=hint)]
+
+
+def _foreign(results: Sequence[Result]) -> list[Finding]:
+    """Replies to other requests: the gravest thing that a provider can do."""
+    found = []
+    for result in results:
+        count = result.errors.get(ErrorKind.MISMATCHED, 0)
+        if count:
+            saw = f"{result.target} {result.workload}: {count} of {result.attempted} replies were to other requests"
+            why = "a reply held the code of another request: somebody crossed them; each counts as failed"
+            hint = "tell the provider; `error: mismatched` in samples.parquet names the requests by their ids"
+            found.append(Finding(code="mismatched", severity="note", saw=saw, why=why, hint=hint))
+    return found
 
 
 def verdict_of(findings: Iterable[Finding]) -> Verdict:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from analysis.summary import Comparison, Dist, Estimate, Gate, Result, Summary
+import re
+
+from analysis.summary import Comparison, Dist, Estimate, Gate, Goal, Integrity, Recovery, Result, Summary
 
 NOTHING = "—"
 NAMES = {
@@ -103,6 +105,46 @@ def estimate(found: Estimate) -> str:
     if found.value is None:
         return NOTHING if low is None else f"over {seconds(low)}"
     return seconds(found.value) + (f" [{seconds(low)}, {seconds(high)}]" if low is not None else "")
+
+
+_SECONDS = re.compile(r"_s[. ]")
+
+
+def goal_saw(goal: Goal) -> str:
+    """The value that a goal was set against, in its unit."""
+    if goal.text.split()[0].rstrip("<>=") in ("success_ratio", "availability", "integrity"):
+        return percent(goal.saw)
+    return seconds(goal.saw) if _SECONDS.search(goal.text) else number(goal.saw)
+
+
+VERDICTS = {True: "met", False: "missed", None: "not measured"}
+
+
+def recovery(found: Recovery) -> str:
+    """How long the recovery took, the longest of the repeats; or that there was none."""
+    if not found.failed:
+        return "nothing failed"
+    if found.worst_s is None:
+        return f"not within {seconds(found.at_least_s)}"
+    return seconds(found.worst_s)
+
+
+def made_to_fail(found: Recovery) -> str:
+    """How many attempts had the fault, and what became of them."""
+    kinds = ", ".join(f"{n} {kind}" for kind, n in found.errors.items())
+    return f"{found.failed:,} of {found.injected:,}" + (f" ({kinds})" if kinds else "")
+
+
+def integrity(found: Integrity | None) -> str:
+    """The share of the replies that are whole and their requests' own."""
+    if found is None:
+        return NOTHING
+    if found.own is None:
+        return f"{found.whole:,} of {found.replies:,} whole; belonging not checked"
+    broken = found.replies - found.whole - (found.other or 0)
+    parts = [(found.other, "to other requests"), (found.missing, "without their code"), (broken, "not whole")]
+    wrong = ", ".join(f"{n:,} {what}" for n, what in parts if n)
+    return f"{percent(found.ratio.value)} ({found.own:,} of {found.replies:,}{'; ' + wrong if wrong else ''})"
 
 
 def window(result: Result) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import ExitStack
 from typing import Any, ClassVar
 
 import gevent
@@ -16,6 +17,7 @@ from locust.user.task import LOCUST_STATE_STOPPING
 from harness.arrivals import Arrival, arrivals
 from harness.exchange import dropped
 from harness.http_framing import TransportFault
+from harness.injection import impatient, injected_at, repaired_s, struck
 from harness.open_load import OpenLoad, share_of
 from harness.plan import Cell, Timeouts, Workload
 from harness.prepare import Prepared, prepare
@@ -72,6 +74,7 @@ class OpenCellUser(User):
     planned_cell: Cell
     step: int
     side: WorkerSide
+    begin_ns: int  # of the schedule, absolute and monotonic
 
     def on_start(self) -> None:
         """Make the worker's part of the schedule, and open connections for its first second."""
@@ -124,7 +127,8 @@ class OpenCellUser(User):
         load.warm(connections)
         while self.step not in self.side.begin_ns:
             gevent.sleep(IDLE_S)
-        load.run(self.side.begin_ns[self.step])
+        self.begin_ns = self.side.begin_ns[self.step]
+        load.run(self.begin_ns)
 
     def _connect(self) -> Connection:
         connection = Connection(endpoint_of(self.planned_cell.target.base_url), self.side.plan.timeouts)
@@ -141,15 +145,29 @@ class OpenCellUser(User):
         return prepare(cell.target, workload, chosen, self.key)
 
     def _send(self, connection: Connection, prepared: Prepared, due_ns: int, latest_ns: int) -> None:
-        if self.side.admit(prepared, latest_ns):
-            origin = self.recorder.origin(self.planned_cell.stage_index, due_ns)
-            self.side.settle(prepared, self.recorder.attempt(connection, prepared, origin, self.environment))
-        else:
+        if not self.side.admit(prepared, latest_ns):
             self._drop(prepared, due_ns)
+            return
+        cell = self.planned_cell
+        kind = injected_at(cell, (time.monotonic_ns() - self.begin_ns) / 1e9)
+        origin = self.recorder.origin(cell.stage_index, due_ns, kind, self._repair_ns())
+        with ExitStack() as with_fault:
+            if kind is not None:
+                simulated = self.side.simulated(cell)
+                prepared = struck(prepared, kind, simulated=simulated)
+                if kind == "timeout" and not simulated:
+                    with_fault.enter_context(impatient(connection))
+            sample = self.recorder.attempt(connection, prepared, origin, self.environment)
+        self.side.settle(prepared, sample)
+
+    def _repair_ns(self) -> int | None:
+        """When the cell's fault ends, absolute and monotonic."""
+        at_s = repaired_s(self.planned_cell)
+        return None if at_s is None else self.begin_ns + round(at_s * 1e9)
 
     def _drop(self, prepared: Prepared, due_ns: int) -> None:
         cell = self.planned_cell
-        origin = self.recorder.origin(cell.stage_index, due_ns)
+        origin = self.recorder.origin(cell.stage_index, due_ns, repair_ns=self._repair_ns())
         sample = dropped(cell.target, prepared.workload, prepared.prompt.id, origin)
         self.recorder.record(sample, self.environment)
 

@@ -111,7 +111,9 @@ def _reachable(plan: Plan, target: Target) -> Iterator[tuple[Target, str | None]
 def _load(plan: Plan, target: Target) -> Load:
     """The height of every figure over the stages that the target runs."""
     loads = [load_of(cell) for cell in cells(plan, 1) if cell.target.name == target.name]
-    return Load(max(each.rpm for each in loads), max(each.tpm for each in loads), max(each.streams for each in loads))
+    rpm = max((each.rpm for each in loads), default=0.0)
+    tpm = max((each.tpm for each in loads), default=0.0)
+    return Load(rpm, tpm, max((each.streams for each in loads), default=0))
 
 
 def _rows(found: Found, load: Load | None) -> list[dict[str, Any]]:

@@ -44,6 +44,7 @@ class ErrorKind(StrEnum):
     STREAM_ERROR = "stream_error"  # an error event after status 200
     TRUNCATED = "truncated"  # the body or the stream stopped without its end marker
     STALLED = "stalled"  # the stream began, then no byte for the read timeout
+    MISMATCHED = "mismatched"  # a whole reply, but to another request
     MALFORMED = "malformed"  # bytes that are not what the dialect speaks, such as HTML
     EMPTY = "empty"  # a complete reply without any content
     REFUSED = "refused"  # the provider declined or blocked the prompt
@@ -70,6 +71,7 @@ CLASS_OF: dict[ErrorKind, ErrorClass] = {
     ErrorKind.STREAM_ERROR: ErrorClass.STREAM,
     ErrorKind.TRUNCATED: ErrorClass.STREAM,
     ErrorKind.STALLED: ErrorClass.STREAM,
+    ErrorKind.MISMATCHED: ErrorClass.STREAM,
     ErrorKind.MALFORMED: ErrorClass.STREAM,
     ErrorKind.EMPTY: ErrorClass.CONTENT,
     ErrorKind.REFUSED: ErrorClass.CONTENT,

@@ -16,12 +16,13 @@ import gevent
 from harness.alike import Alike, alike
 from harness.dialects import DIALECTS
 from harness.dialects.wire import Delta, Dialect, merge_usage
+from harness.echo import echo_of
 from harness.errors import ErrorKind, classify
 from harness.http_framing import TransportFault
-from harness.plan import Target, Workload
+from harness.plan import Scenario, Target, Workload
 from harness.prepare import Prepared
 from harness.rate_limits import read_limits, retry_after_s
-from harness.sample import Outcome, Sample, ServerTime, Usage, outcome_of
+from harness.sample import Echo, Outcome, Sample, ServerTime, Usage, outcome_of
 from harness.sse import EventTooLarge, SseReader
 from harness.transport import Connection, Piece, Response
 
@@ -34,7 +35,8 @@ _TRIES = 4  # events of a stream that are tried as a pattern of the others
 class Origin:
     """Where an attempt belongs: the fields of a sample that are known before it is sent.
 
-    `anchor_ns` is the worker's monotonic anchor, to which all times of the sample are relative.
+    `anchor_ns` is the worker's monotonic anchor, to which all times of the sample are relative; `repair_ns` is so
+    already.
     """
 
     run: str
@@ -45,11 +47,17 @@ class Origin:
     anchor_ns: int
     attempt: int = 1
     due_ns: int | None = None
+    injected: Scenario | None = None
+    repair_ns: int | None = None
 
 
 @dataclass(slots=True)
 class _Reply:
-    """What the deltas of a response add up to."""
+    """What the deltas of a response add up to. `said` keeps the text where a code is looked for."""
+
+    code: str | None = None
+    said: list[str] = field(default_factory=list)
+    echo: Echo | None = None
 
     event_ns: list[int] = field(default_factory=list)
     first_text_ns: int | None = None
@@ -83,7 +91,7 @@ def perform(connection: Connection, prepared: Prepared, origin: Origin) -> Sampl
         connection.close()
     last_ns = attempt.response.last_byte_ns if attempt.response.complete else None
     end_ns = last_ns or time.monotonic_ns()
-    reply = _reply_of(attempt, DIALECTS[prepared.target.dialect], prepared.stream)
+    reply = _reply_of(attempt, DIALECTS[prepared.target.dialect], prepared)
     detail = _redact(reply.detail, prepared.key)
     return _sample(prepared, origin, attempt, reply, detail, end_ns)
 
@@ -104,6 +112,7 @@ def dropped(target: Target, workload: Workload, prompt_id: str, origin: Origin) 
         due_ns=origin.due_ns,
         end_ns=time.monotonic_ns() - origin.anchor_ns,
         outcome=Outcome.DROPPED,
+        repair_ns=origin.repair_ns,
     )
 
 
@@ -128,20 +137,22 @@ class _Attempt:
         self.connection.ask(wire, self.response, deadline_ns)
 
 
-def _reply_of(attempt: _Attempt, dialect: Dialect, stream: bool) -> _Reply:  # noqa: FBT001
+def _reply_of(attempt: _Attempt, dialect: Dialect, prepared: Prepared) -> _Reply:
     """Decode what came, and decide what it amounts to. The first thing that went wrong names the error."""
-    reply = _Reply()
+    reply = _Reply(prepared.prompt.code)
     response = attempt.response
     if response.head.status is not None and not 200 <= response.head.status < 300:
         _read_failure(reply, attempt, dialect)
-    elif stream:
+    elif prepared.stream:
         _read_stream(reply, attempt, dialect)
     elif response.complete:
         _add(reply, dialect.read_whole(attempt.response.body), None)
     if attempt.error is not None and reply.error is None:
         reply.error, reply.detail = attempt.error, attempt.detail
     if reply.error is None and response.complete and not attempt.cancelled:
-        _judge(reply, stream, dialect)
+        _judge(reply, prepared.stream, dialect)
+        if reply.error is None and reply.code is not None:
+            _compare_codes(reply, reply.code)
     return reply
 
 
@@ -166,7 +177,7 @@ def _read_stream(reply: _Reply, attempt: _Attempt, dialect: Dialect) -> None:
 def _read_pieces(reply: _Reply, pieces: list[Piece], reader: SseReader, dialect: Dialect) -> None:
     """Raises EventTooLarge."""
     pattern: Alike | None = None
-    tries = _TRIES
+    tries = 0 if reply.code else _TRIES  # what is not decoded cannot be searched
     t_ns = number = 0
     while number < len(pieces):
         begin = 0
@@ -212,6 +223,8 @@ def _add(reply: _Reply, delta: Delta, t_ns: int | None) -> None:
             if reply.first_text_ns is None and (text or delta.refusal):
                 reply.first_text_ns = t_ns
         reply.text_chars += len(text)
+        if reply.code is not None:
+            reply.said.append(text)
     if delta.fingerprint is not None:
         reply.fingerprint = delta.fingerprint
     if (
@@ -253,6 +266,13 @@ def _judge(reply: _Reply, stream: bool, dialect: Dialect) -> None:  # noqa: FBT0
         reply.error, reply.detail = ErrorKind.REFUSED, f"finish reason {reply.finish}"
     elif not (reply.content if dialect.kind == "chat" else reply.items):
         reply.error, reply.detail = ErrorKind.EMPTY, f"no content; finish reason {reply.finish}"
+
+
+def _compare_codes(reply: _Reply, code: str) -> None:
+    """Of a whole reply: whether it is the one that was asked for."""
+    reply.echo = echo_of("".join(reply.said), code)
+    if reply.echo == "other":
+        reply.error, reply.detail = ErrorKind.MISMATCHED, "the reply holds the code of another request"
 
 
 def _sample(
@@ -299,6 +319,9 @@ def _sample(
         stamps=response.stamps,
         server=reply.server or _server_time(headers, streamed=workload.stream),
         limits=read_limits(headers, headers_wall_s),
+        echo=reply.echo,
+        injected=origin.injected,
+        repair_ns=origin.repair_ns,
     )
 
 

@@ -99,6 +99,22 @@ class Target(Record, frozen=True, kw_only=True):
         return self.base_url.startswith(SIMULATED)
 
 
+Scenario = Literal["timeout", "rate_limit", "auth_failure"]
+
+
+class Inject(Record, frozen=True, kw_only=True):
+    """A fault that is made to happen, so that the recovery from it can be measured: for `duration_s`, from `start_s`
+    after the stage's warm-up on, to every attempt that is sent then.
+
+    A simulated target has the fault itself. With a real one the client makes it: `timeout` gives each attempt up after
+    a millisecond, `auth_failure` sends a wrong key; `rate_limit` cannot be made, and its stage is left out.
+    """
+
+    kind: Scenario
+    start_s: NotNegative = 0.0
+    duration_s: Positive
+
+
 class Stage(Record, frozen=True, kw_only=True):
     """A span of load: closed (`concurrency` users, each sends when its last reply ended) or open (`rate_rps`
     arrivals a second, whether or not replies have come). `duration_s` follows the warm-up.
@@ -108,7 +124,8 @@ class Stage(Record, frozen=True, kw_only=True):
     `burstiness` is the shape of gamma-distributed gaps: 1 is Poisson, below 1 comes in bursts, above 1 is more even.
     `trace` is a file of arrivals (`arrival: trace`), sped up by `trace_speed`; see `harness/traces.py`.
     Of an open stage, arrivals that find `max_in_flight` requests under way (all workers together) wait, and those
-    that could not be sent within `max_lag_s` of their due time are dropped.
+    that could not be sent within `max_lag_s` of their due time are dropped. `inject` makes a fault happen in an open
+    stage.
     """
 
     duration_s: Positive
@@ -125,6 +142,7 @@ class Stage(Record, frozen=True, kw_only=True):
     max_in_flight: Count = 1000
     max_lag_s: Positive = 1.0
     warmup_s: NotNegative | None = None
+    inject: Inject | None = None
 
     @property
     def open(self) -> bool:
@@ -151,7 +169,8 @@ class Workload(Record, frozen=True, kw_only=True):
     Lengths are in tokens: `256`, `N(480,120)` (normal: mean, standard deviation) or `U(100,400)` (uniform).
     `output_tokens` caps the reply. `batch` is how many texts an embeddings request holds, or how many documents
     a rerank request ranks. `prefix_share` is the part of a prompt that all prompts share (what a provider may
-    cache). `goals` are limits that the report shows as met or missed, such as `e2e_s.p95 < 2`.
+    cache). `echo` has each prompt of a chat ask for a code of its own, and proves by it that the reply belongs to the
+    request. `goals` are limits that the report shows as met or missed, such as `e2e_s.p95 < 2`.
     """
 
     kind: Kind = "chat"
@@ -163,6 +182,7 @@ class Workload(Record, frozen=True, kw_only=True):
     prefix_share: Share = 0.0
     temperature: NotNegative | None = 0.0
     batch: Count = 1
+    echo: bool = False
     goals: tuple[str, ...] = ()
     stages: tuple[Stage, ...] = ()
 
@@ -192,7 +212,11 @@ class Timeouts(Record, frozen=True, kw_only=True):
 
 
 class Plan(Record, frozen=True, kw_only=True):
-    """The whole plan. `workloads` may be written as one `workload`."""
+    """The whole plan. `workloads` may be written as one `workload`.
+
+    `scale` multiplies the length of every stage, warm-up and injected fault: 0.02 makes 36 s of half an hour. A
+    resolved plan has it done, and is at scale 1.
+    """
 
     name: Name
     targets: Annotated[tuple[Target, ...], msgspec.Meta(min_length=1)]
@@ -200,6 +224,7 @@ class Plan(Record, frozen=True, kw_only=True):
     stages: tuple[Stage, ...] = ()
     seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
     repeats: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 3
+    scale: Annotated[float, msgspec.Meta(ge=1e-4, le=1e4)] = 1.0
     warmup_s: NotNegative = 5.0
     drain_s: NotNegative = 30.0
     timeouts: Timeouts = Timeouts()
@@ -235,11 +260,12 @@ def entry_name(target: str, workload: str) -> str:
     return f"{target} {workload}"
 
 
-def cells(plan: Plan, repeat: int) -> tuple[Cell, ...]:
+def cells(plan: Plan, repeat: int, simulator_url: str | None = None) -> tuple[Cell, ...]:
     """Every cell of the plan in the order of one repeat (counted from 1).
 
     Workloads and stages keep the order of the plan; at each of them the targets come in an order drawn from
-    `plan.seed` and `repeat`.
+    `plan.seed` and `repeat`. A cell whose fault cannot be injected is left out: see `left_out`.
+    `simulator_url`: where the embedded simulator listens, if the plan's targets have that address already.
     """
     rng = random.Random(f"{plan.seed}/order/{repeat}")  # noqa: S311  (a schedule, not a secret)
     ordered: list[Cell] = []
@@ -248,8 +274,26 @@ def cells(plan: Plan, repeat: int) -> tuple[Cell, ...]:
             fitting = [target for target in plan.targets if target.kind == workload.kind]
             rng.shuffle(fitting)
             warmup_s = plan.warmup_s if stage.warmup_s is None else stage.warmup_s
-            ordered += [Cell(target, workload, index, stage, warmup_s) for target in fitting]
+            made = [target for target in fitting if _can_inject(target, stage, simulator_url)]
+            ordered += [Cell(target, workload, index, stage, warmup_s) for target in made]
     return tuple(ordered)
+
+
+def _can_inject(target: Target, stage: Stage, simulator_url: str | None = None) -> bool:
+    """Whether a stage can be run against a target: nobody but the provider can answer that a limit is passed."""
+    played = target.simulated or (simulator_url is not None and target.base_url.startswith(simulator_url))
+    return stage.inject is None or played or stage.inject.kind != "rate_limit"
+
+
+def left_out(plan: Plan) -> tuple[tuple[Target, Workload, Stage], ...]:
+    """What the plan says and cannot be done."""
+    return tuple(
+        (target, workload, stage)
+        for workload in plan.workloads
+        for stage in stages_of(plan, workload)
+        for target in plan.targets
+        if target.kind == workload.kind and not _can_inject(target, stage)
+    )
 
 
 def stages_of(plan: Plan, workload: Workload) -> tuple[Stage, ...]:

@@ -13,7 +13,7 @@ import msgspec
 import yaml
 
 from harness.errors import UsageFault
-from harness.plan import KIND_OF_DIALECT, Plan, Stage, Target, Workload, parse_length, stages_of
+from harness.plan import KIND_OF_DIALECT, Inject, Plan, Stage, Target, Workload, cells, parse_length, stages_of
 
 SUITE = "suite:"
 _MAX_BYTES = 4_000_000
@@ -23,11 +23,14 @@ def read_plan(source: str, settings: Iterable[str] = (), targets_file: Path | No
     """The plan in a YAML file, or `suite:NAME` for one that is shipped.
 
     `settings` are `KEY=VALUE` texts laid over it (`stages.0.concurrency=20`, `targets.openai.model=x`; a value is
-    YAML), `targets_file` a YAML list of targets that replaces the plan's own. Raises UsageFault.
+    YAML), `targets_file` a YAML list of targets that replaces the plan's own; of a suite, the workloads that none of
+    them can run are then left out. Raises UsageFault.
     """
     document = _mapping(read_text(source), source)
     if targets_file is not None:
         document["targets"] = _load(read_text(str(targets_file)), str(targets_file))
+        if source.startswith(SUITE):
+            _leave_out_workloads(document)
     for setting in settings:
         _apply(document, setting)
     return _with_traces_beside(source, plan_of(document, source))
@@ -42,13 +45,44 @@ def _with_traces_beside(source: str, plan: Plan) -> Plan:
 def with_traces(plan: Plan, settled: Callable[[str], str]) -> Plan:
     """The plan with the path of each trace replaced."""
 
-    def changed(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
-        return tuple(
-            msgspec.structs.replace(stage, trace=settled(stage.trace)) if stage.trace else stage for stage in stages
-        )
+    def changed(stage: Stage) -> Stage:
+        return msgspec.structs.replace(stage, trace=settled(stage.trace)) if stage.trace else stage
 
-    workloads = tuple(msgspec.structs.replace(each, stages=changed(each.stages)) for each in plan.workloads)
-    return msgspec.structs.replace(plan, stages=changed(plan.stages), workloads=workloads)
+    return _with_stages(plan, changed)
+
+
+def _with_stages(plan: Plan, changed: Callable[[Stage], Stage]) -> Plan:
+    """The plan with each stage changed, its own and those of its workloads."""
+    workloads = tuple(
+        msgspec.structs.replace(each, stages=tuple(changed(stage) for stage in each.stages)) for each in plan.workloads
+    )
+    return msgspec.structs.replace(plan, stages=tuple(changed(stage) for stage in plan.stages), workloads=workloads)
+
+
+def _scaled(plan: Plan) -> Plan:
+    """The plan at scale 1: its spans multiplied."""
+    scale = plan.scale
+
+    def changed(stage: Stage) -> Stage:
+        inject = stage.inject
+        if inject is not None:
+            times = {"start_s": inject.start_s * scale, "duration_s": inject.duration_s * scale}
+            inject = msgspec.structs.replace(inject, **times)
+        warmup_s = None if stage.warmup_s is None else stage.warmup_s * scale
+        return msgspec.structs.replace(stage, duration_s=stage.duration_s * scale, warmup_s=warmup_s, inject=inject)
+
+    if scale == 1:
+        return plan
+    return msgspec.structs.replace(_with_stages(plan, changed), scale=1.0, warmup_s=plan.warmup_s * scale)
+
+
+def _leave_out_workloads(document: dict[str, Any]) -> None:
+    """Take out of a suite the workloads whose kind no target has; what is no list of targets is refused later."""
+    targets = document["targets"] if isinstance(document["targets"], list) else []
+    dialects = [each.get("dialect") for each in targets if isinstance(each, dict)]
+    kinds = {KIND_OF_DIALECT.get(each) for each in dialects if isinstance(each, str)}
+    if kinds and None not in kinds and "workloads" in document:
+        document["workloads"] = [each for each in document["workloads"] if each.get("kind", "chat") in kinds]
 
 
 def plan_of_targets(path: Path) -> Plan:
@@ -79,7 +113,7 @@ def plan_of(document: Mapping[str, Any], place: str) -> Plan:
     except msgspec.ValidationError as error:
         _fail_conversion(place, document, error)
     _check_meaning(plan, place)
-    return plan
+    return _scaled(plan)
 
 
 def dump_plan(plan: Plan) -> str:
@@ -217,6 +251,9 @@ def _check_meaning(plan: Plan, place: str) -> None:
         _check_stage(stage, place, f"stages[{index}]")
     for index, workload in enumerate(plan.workloads):
         _check_workload(plan, workload, place, f"workloads[{index}]")
+    if not cells(plan, 1):
+        hint = "`rate_limit` wants a simulated target; `tokenswarm limits` measures a real one's limits"
+        _fail(place, "stages", None, "none of them can be run: their faults cannot be injected", hint)
 
 
 def _check_unique(place: str, key: str, names: list[str]) -> None:
@@ -262,6 +299,19 @@ def _check_stage(stage: Stage, place: str, key: str) -> None:
     if stage.end_rate_rps is not None and stage.rate_rps is None:
         hint = "use end_concurrency in a closed stage"
         _fail(place, f"{key}.end_rate_rps", stage.end_rate_rps, "wants `rate_rps`", hint)
+    if stage.inject is not None:
+        _check_inject(stage, stage.inject, place, f"{key}.inject")
+
+
+def _check_inject(stage: Stage, inject: Inject, place: str, key: str) -> None:
+    if not stage.open:
+        hint = "name a rate_rps instead of concurrency"
+        _fail(place, key, None, "wants an open stage: users who wait for a hung reply would not see the repair", hint)
+    if inject.start_s + inject.duration_s >= stage.duration_s:
+        hint = "make the stage longer, so that the recovery lies in it"
+        _fail(
+            place, f"{key}.duration_s", inject.duration_s, f"must end before the stage ({stage.duration_s:g} s)", hint
+        )
 
 
 def _check_workload(plan: Plan, workload: Workload, place: str, key: str) -> None:
@@ -271,6 +321,9 @@ def _check_workload(plan: Plan, workload: Workload, place: str, key: str) -> Non
             parse_length(value)
         except ValueError as error:
             _fail(place, f"{key}.{name}", value, str(error), "such as 256, N(480,120) or U(100,400)")
+    if workload.echo and (workload.kind != "chat" or not workload.unique_prompts):
+        hint = "leave it out for embeddings and rankings: they repeat no text"
+        _fail(place, f"{key}.echo", None, "wants a chat with unique_prompts", hint)
     if not stages_of(plan, workload):
         _fail(place, key, None, "has no stages, nor has the plan", "add stages: [{concurrency: 8, duration_s: 60}]")
     for index, stage in enumerate(workload.stages):

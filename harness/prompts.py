@@ -10,6 +10,7 @@ import random
 from dataclasses import dataclass
 from functools import lru_cache
 
+from harness.echo import WORDS, code_of, instruction
 from harness.plan import Length, Workload, parse_length
 
 _WORDS = (  # noqa: SIM905  (two hundred quoted words would be harder to read)
@@ -37,11 +38,12 @@ _ASK = "Write a long continuation of the following words."
 @dataclass(frozen=True)
 class Prompt:
     """One request's content. `texts`: the prompt; the batch of an embeddings request; query, then documents, of a
-    rerank request. `max_tokens` caps the reply of a chat."""
+    rerank request. `max_tokens` caps the reply of a chat. `code` is what the reply must repeat, where that is asked."""
 
     id: str
     texts: tuple[str, ...]
     max_tokens: int | None
+    code: str | None = None
 
 
 def prompt(seed: int, workload: Workload, index: int, asker: str = "") -> Prompt:
@@ -58,8 +60,12 @@ def prompt(seed: int, workload: Workload, index: int, asker: str = "") -> Prompt
     max_tokens = cap.draw(rng) if workload.kind == "chat" else None
     count = {"chat": 1, "embeddings": workload.batch, "rerank": workload.batch + 1}[workload.kind]
     own = random.Random(f"{seed}/{workload.name}/{which}/{asker}") if workload.unique_prompts else rng  # noqa: S311
-    texts = tuple(_text(seed, workload, rng, own, length) for _ in range(count))
-    return Prompt(f"{workload.name}-{which}", texts, max_tokens)
+    code = code_of(seed, workload.name, which, asker) if workload.echo else None
+    rest = length if code is None else max(1, length - WORDS)
+    texts = tuple(_text(seed, workload, rng, own, rest) for _ in range(count))
+    if code is not None:
+        texts = tuple(f"{text}. {instruction(code)}" for text in texts)
+    return Prompt(f"{workload.name}-{which}", texts, max_tokens, code)
 
 
 @lru_cache(maxsize=64)

@@ -6,6 +6,8 @@ Times are integers in nanoseconds of the monotonic clock, relative to the worker
 
 History of the journal's schema
   1  first version
+  2  `echo` (whose reply it was), `injected` and `repair_ns` (a fault made on purpose); the error `mismatched`.
+     Journals of schema 1 are read as well: they have none of these.
 """
 
 from __future__ import annotations
@@ -16,8 +18,12 @@ from typing import Literal
 import msgspec
 
 from harness.errors import CLASS_OF, ErrorClass, ErrorKind
+from harness.plan import Scenario
 
-SCHEMA = 1
+SCHEMA = 2
+OLDEST_READ = 1
+
+Echo = Literal["own", "other", "missing"]
 
 
 class Outcome(StrEnum):
@@ -85,6 +91,9 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     byte. `event_ns` holds the arrival of each content event (generated text, reasoning, refusal, tool
     arguments; for a reply that is not streamed: none). `first_text_ns` is the first visible text.
     `stamps` says who stamped the arrivals: the kernel as bytes reached the socket, or this program as it read them.
+    `echo` (where the workload asks for it) says whose code a whole reply holds: its request's own, that of another, or
+    none. `injected` names the fault that was made to happen to this attempt; `repair_ns`, in every attempt of a stage
+    that injects one, is when it ends (then it may lie ahead).
     """
 
     run: str
@@ -122,6 +131,9 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     stamps: Literal["kernel", "user"] | None = None
     server: ServerTime | None = None
     limits: RateLimit | None = None  # how long to wait stands in `retry_after_s`
+    echo: Echo | None = None
+    injected: Scenario | None = None
+    repair_ns: int | None = None
 
     @property
     def error_class(self) -> ErrorClass | None:

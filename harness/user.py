@@ -30,7 +30,7 @@ from harness.health import Gauges, HealthWatch
 from harness.http_framing import TransportFault
 from harness.journal import Journal, new_header
 from harness.live import Live
-from harness.plan import Cell, Slo, Stage, Timeouts, Workload
+from harness.plan import Cell, Scenario, Slo, Stage, Timeouts, Workload
 from harness.plan_file import plan_of
 from harness.prepare import Prepared, key_of, prepare
 from harness.prompts import Prompt, prompt
@@ -87,12 +87,26 @@ class Recorder:
         self._sent = 0
         self._prompts: dict[tuple[str, str, int], int] = {}
 
-    def origin(self, stage: int, due_ns: int | None = None) -> Origin:
-        """The identity of the next attempt; `due_ns` (absolute, monotonic) for one that follows a schedule."""
+    def origin(
+        self, stage: int, due_ns: int | None = None, injected: Scenario | None = None, repair_ns: int | None = None
+    ) -> Origin:
+        """The identity of the next attempt. Absolute, monotonic: `due_ns` of one that follows a schedule, `repair_ns`
+        of a stage that injects a fault."""
         seq = self._sent
         self._sent += 1
         due = None if due_ns is None else due_ns - self.anchor_ns
-        return Origin(self.run, stage, self.repeat, self.worker, seq, self.anchor_ns, due_ns=due)
+        repair = None if repair_ns is None else repair_ns - self.anchor_ns
+        return Origin(
+            self.run,
+            stage,
+            self.repeat,
+            self.worker,
+            seq,
+            self.anchor_ns,
+            due_ns=due,
+            injected=injected,
+            repair_ns=repair,
+        )
 
     def next_prompt(self, target: str, workload: Workload, stage: int) -> Prompt:
         """The next prompt of a cell: those of all workers together are 0, 1, 2 ... of that repeat and stage."""

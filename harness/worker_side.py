@@ -92,8 +92,12 @@ class WorkerSide:
 
     def key(self, cell: Cell) -> str | None:
         """The key of a cell's target."""
+        return SIMULATOR_KEY if self.simulated(cell) else key_of(cell.target)
+
+    def simulated(self, cell: Cell) -> bool:
+        """Whether the embedded simulator plays a cell's target."""
         url = self.assignment.simulator_url
-        return SIMULATOR_KEY if url is not None and cell.target.base_url.startswith(url) else key_of(cell.target)
+        return url is not None and cell.target.base_url.startswith(url)
 
     def admit(self, prepared: Prepared, latest_ns: int | None = None) -> bool:
         """Wait until limits and budget of the plan let a request start, until `latest_ns` (monotonic) at most."""

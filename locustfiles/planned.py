@@ -39,7 +39,7 @@ STEPS = [
             {"planned_cell": cell, "step": index, "side": side, "abstract": False},
         ),
     )
-    for index, cell in enumerate(cells(assignment.plan, assignment.repeat))
+    for index, cell in enumerate(cells(assignment.plan, assignment.repeat, assignment.simulator_url))
 ]
 globals().update({user.__name__: user for _, user in STEPS})  # where Locust looks for user classes
 

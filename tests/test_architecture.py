@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = {
     **dict.fromkeys(("plan", "sample", "errors", "plan_file", "loopback", "health_record"), 0),
-    **dict.fromkeys(("prompts", "sse", "alike", "dialects", "arrivals", "traces", "rate_limits", "pace"), 1),
+    **dict.fromkeys(("echo", "prompts", "sse", "alike", "dialects", "arrivals", "traces", "rate_limits", "pace"), 1),
     **dict.fromkeys(
         (
             "rundir",
@@ -40,6 +40,7 @@ LAYERS = {
             "shared_allowance",
             "budget",
             "carried_traces",
+            "injection",
         ),
         2,
     ),

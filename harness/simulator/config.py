@@ -92,7 +92,9 @@ FaultKind = Literal[
     "timeout",
     "slow_headers",
     "huge_event",
+    "swapped",
 ]
+FAULT_HEADER = "x-sim-fault"  # a request that names a kind here has that fault
 PortFaultKind = Literal["tcp_refuse", "close_at_accept"]
 
 
@@ -135,7 +137,8 @@ class Fault(Timing, frozen=True, kw_only=True):
     `factor` times as long. slow_headers: status line and headers come a byte at a time, every `byte_s`.
     malformed_json: one event, or the body, is broken. huge_event: one event, or the body, is `event_bytes` long
     (None: it never ends), all of it legal. html: a web page with status 200. empty: an orderly reply without content.
-    wrong_content_length: more bytes promised than sent.
+    wrong_content_length: more bytes promised than sent. swapped: the reply is that to the request before it, which
+    shows where prompts ask for a code (a workload's `echo`).
 
     Faults within a stream strike after `after_chunks` content events, or earlier in a short reply. Whether a fault
     strikes is decided when the request was read: replies that had begun by then are not struck.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import get_args
 
 import msgspec
@@ -17,7 +18,7 @@ from harness.simulator import (
     speak_openai_responses,
     speak_vectors,
 )
-from harness.simulator.config import Config, Fault, FaultKind, Provider
+from harness.simulator.config import FAULT_HEADER, Config, Fault, FaultKind, Provider
 from harness.simulator.draws import draws_of
 from harness.simulator.faults import REFUSALS, chosen
 from harness.simulator.limits import Limiter
@@ -38,7 +39,7 @@ SPEAKERS: dict[DialectName, Speaker] = {
     "jina-embeddings": speak_vectors.JINA_EMBEDDINGS,
     "jina-rerank": speak_vectors.JINA_RERANK,
 }
-FAULT_HEADER = "x-sim-fault"
+_NO_CODE = "REF-0000000000"  # of the request before the first one
 
 
 class _Denied(Exception):  # noqa: N818  (an answer, not an error)
@@ -58,6 +59,7 @@ class _State:
         self.load = Load(provider)
         self.limiter = Limiter(provider.limits)
         self.count = 0
+        self.last_code = _NO_CODE
 
     def next_number(self) -> int:
         self.count += 1
@@ -142,6 +144,9 @@ class Service:
         truth.fault = fault.kind if fault else None
         if fault is not None and fault.kind in REFUSALS:
             raise _Denied(REFUSALS[fault.kind], f"Simulated fault: {fault.kind}.")
+        code, state.last_code = state.last_code, asked.code or state.last_code
+        if fault is not None and fault.kind == "swapped" and asked.code is not None:
+            asked = replace(asked, code=code)
         reply = reply_to(asked, truth.id, provider, draws, number)
         truth.cached_tokens = reply.cached_tokens if speaker.stream else None
         _limit(state, asked.input_tokens + (reply.output_tokens if speaker.stream else 0), request)

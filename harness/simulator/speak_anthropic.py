@@ -14,6 +14,7 @@ from harness.simulator.speech import (
     Refused,
     Reply,
     Speaker,
+    code_in,
     count_words,
     encode,
     read_json,
@@ -47,11 +48,13 @@ def read(body: bytes, _query: dict[str, str]) -> Asked:
     if request.max_tokens < 1:
         raise Refused("max_tokens: must be greater than or equal to 1")
     contents = [request.system, *(message.content for message in request.messages)]
+    texts = [text for content in contents for text in texts_of(content)]
     return Asked(
         model=request.model,
-        input_tokens=count_words([text for content in contents for text in texts_of(content)]),
+        input_tokens=count_words(texts),
         stream=bool(request.stream),
         max_tokens=request.max_tokens,
+        code=code_in(texts),
     )
 
 

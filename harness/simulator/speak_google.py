@@ -14,6 +14,7 @@ from harness.simulator.speech import (
     Refused,
     Reply,
     Speaker,
+    code_in,
     count_words,
     encode,
     quoted,
@@ -55,6 +56,7 @@ def read(body: bytes, query: dict[str, str]) -> Asked:
         stream=query["method"] == "streamGenerateContent",
         max_tokens=cap,
         framed=query.get("alt") == "sse",
+        code=code_in(texts),
     )
 
 

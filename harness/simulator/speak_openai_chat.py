@@ -14,6 +14,7 @@ from harness.simulator.speech import (
     Refused,
     Reply,
     Speaker,
+    code_in,
     count_words,
     encode,
     quoted,
@@ -58,6 +59,7 @@ def read(body: bytes, _query: dict[str, str]) -> Asked:
         stream=bool(request.stream),
         max_tokens=cap,
         include_usage=request.stream_options is not None and bool(request.stream_options.include_usage),
+        code=code_in(texts),
     )
 
 

@@ -14,6 +14,7 @@ from harness.simulator.speech import (
     Refused,
     Reply,
     Speaker,
+    code_in,
     count_words,
     encode,
     read_json,
@@ -50,6 +51,7 @@ def read(body: bytes, _query: dict[str, str]) -> Asked:
         input_tokens=count_words(texts),
         stream=bool(request.stream),
         max_tokens=request.max_output_tokens,
+        code=code_in(texts),
     )
 
 

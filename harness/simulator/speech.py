@@ -8,6 +8,8 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from harness.echo import code_asked
+
 Family = Literal["openai", "anthropic", "google", "jina"]
 Act = Literal["reset", "close", "stall"]
 
@@ -30,7 +32,7 @@ class Event(NamedTuple):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """A request, read. `input_tokens` counts words of all texts. `texts` is kept for embeddings (the batch) and
-    rankings (the query, then the documents) only."""
+    rankings (the query, then the documents) only. `code` is what the reply is asked to begin with."""
 
     model: str
     input_tokens: int
@@ -44,6 +46,7 @@ class Asked:
     base64: bool = False
     top: int | None = None
     return_documents: bool = True
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,12 +83,12 @@ class Reply:
         return -(-self.reasoning_tokens // self.tokens_per_chunk) - (-self.text_tokens // self.tokens_per_chunk)
 
     def reasoning(self) -> Iterator[tuple[bytes, int]]:
-        """The thought, chunk by chunk, each with its number of tokens; plain letters and spaces."""
+        """The thought, chunk by chunk, each with its number of tokens; characters that JSON leaves alone."""
         return _pieces(self.first_word + 1, self.reasoning_tokens, self.tokens_per_chunk)
 
     def text(self) -> Iterator[tuple[bytes, int]]:
-        """The answer, in the same way."""
-        return _pieces(self.first_word, self.text_tokens, self.tokens_per_chunk)
+        """The answer, in the same way. It begins with the code that was asked for: two tokens, if there are as many."""
+        return _pieces(self.first_word, self.text_tokens, self.tokens_per_chunk, self.asked.code)
 
     def whole_reasoning(self) -> str:
         """The thought that is shown."""
@@ -122,13 +125,25 @@ _LATER = [b" " + word for word in _FIRST]
 _COUNT = len(WORDS)
 
 
-def _pieces(first: int, tokens: int, per_chunk: int) -> Iterator[tuple[bytes, int]]:
+def _pieces(first: int, tokens: int, per_chunk: int, code: str | None = None) -> Iterator[tuple[bytes, int]]:
+    begin = [_FIRST[first % _COUNT]] if code is None else _halves(code, tokens)
     for start in range(0, tokens, per_chunk):
         count = min(per_chunk, tokens - start)
         words = [_LATER[(first + index) % _COUNT] for index in range(start, start + count)]
-        if start == 0:
-            words[0] = _FIRST[first % _COUNT]
+        for index, word in enumerate(begin[start : start + count]):
+            words[index] = word
         yield (words[0] if count == 1 else b"".join(words)), count
+
+
+def _halves(code: str, tokens: int) -> list[bytes]:
+    """A code as one or two tokens."""
+    data = code.encode()
+    return [data] if tokens < 2 else [data[: len(data) // 2], data[len(data) // 2 :]]
+
+
+def code_in(texts: list[str]) -> str | None:
+    """The code that the reply is to begin with, by the last of the texts that asks for one."""
+    return next((code for text in reversed(texts) if (code := code_asked(text))), None)
 
 
 def count_words(texts: list[str]) -> int:

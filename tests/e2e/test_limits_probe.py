@@ -19,6 +19,7 @@ from harness.errors import UsageFault
 RPM, TPM, AT_ONCE = 600, 60_000, 20
 DIALECTS = {
     "openai": "openai-chat",
+    "responses": "openai-responses",
     "anthropic": "anthropic-messages",
     "google": "google-generate",
     "jina": "jina-embeddings",
@@ -70,7 +71,7 @@ def test_limits_are_found_however_the_provider_tells_them(tmp_path: Path) -> Non
         found = json.loads(out)
         within_5_percent(found)
         requests, tokens, _ = found["limits"]
-        tells = family in ("openai", "anthropic")
+        tells = family in ("openai", "responses", "anthropic")
         assert (requests["told"], tokens["told"]) == ((RPM, TPM) if tells else (None, None))
         assert requests["burst"] == pytest.approx(RPM, rel=0.1)
         assert requests["headroom"] == pytest.approx(1 - 300 / requests["measured"])

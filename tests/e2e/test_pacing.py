@@ -60,6 +60,17 @@ def test_headers_keep_a_run_from_being_refused_and_refusals_teach_where_there_ar
     assert found["google"]["reliability"]["provider_failures"] == 0
 
 
+def test_without_redis_each_worker_keeps_to_its_even_part(tokenswarm: Command, tmp_path: Path) -> None:
+    found = results(tokenswarm, tmp_path, {"anthropic": 60, "google": 120}, "--workers", 2)
+    assert refusals(found["anthropic"]) == 0
+    assert found["anthropic"]["attempted"] <= 12
+    assert 0 < refusals(found["google"]) < 60
+    assert found["google"]["outcomes"]["ok"] >= 100
+    for result in found.values():
+        assert result["reliability"]["provider_failures"] == 0
+        assert result["reliability"]["availability"]["value"] == 1.0
+
+
 @wants_redis
 def test_workers_learn_together_through_redis(tokenswarm: Command, tmp_path: Path) -> None:
     port = free_port()

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from harness.errors import UsageFault
-from harness.plan import cells
+from harness.plan import cells, left_out
 from harness.plan_file import dump_plan, plan_of, plan_schema, read_plan, suites
 
 ROOT = Path(__file__).parent.parent.parent
@@ -118,3 +118,41 @@ def test_the_published_schema_is_current_and_accepts_what_the_reader_accepts() -
     jsonschema.validate(yaml.safe_load(dump_plan(plan_of(GOOD, "x"))), published)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(_changed(tragets=[]), published)
+
+
+def test_scale_multiplies_every_span_once() -> None:
+    plan = read_plan("suite:reliability", ["scale=0.1", "warmup_s=5"])
+    stress, recovery, *_ = plan.workloads
+    assert [stage.duration_s for stage in stress.stages] == [60, 60, 60]
+    assert stress.stages[0].end_rate_rps == 5
+    inject = recovery.stages[0].inject
+    assert inject is not None
+    assert (inject.start_s, inject.duration_s) == (2, 3)
+    assert (plan.warmup_s, plan.scale) == (0.5, 1)
+    assert plan_of(yaml.safe_load(dump_plan(plan)), "x") == plan
+
+
+def test_a_suite_leaves_out_the_workloads_that_no_target_can_run(tmp_path: Path) -> None:
+    path = tmp_path / "targets.yaml"
+    path.write_text('[{name: a, dialect: openai-chat, base_url: "https://a.example/v1", model: m}]')
+    plan = read_plan("suite:reliability", targets_file=path)
+    assert [workload.name for workload in plan.workloads] == ["stress", "error_recovery"]
+    run = [cell.stage.label for cell in cells(plan, 1)]
+    assert run == ["light", "heavy", "beyond", "timeout", "auth_failure"]
+    assert [(target.name, stage.label) for target, _, stage in left_out(plan)] == [("a", "rate_limit")]
+
+
+@pytest.mark.parametrize(
+    ("change", "place"),
+    [
+        ({"stages": [{"concurrency": 1, "duration_s": 9, "inject": {"kind": "timeout", "duration_s": 1}}]}, "inject"),
+        ({"stages": [{"rate_rps": 1, "duration_s": 9, "inject": {"kind": "timeout", "duration_s": 9}}]}, "duration_s"),
+        ({"stages": [{"rate_rps": 1, "duration_s": 9, "inject": {"kind": "flood", "duration_s": 1}}]}, "kind"),
+        ({"stages": [{"rate_rps": 1, "duration_s": 9, "inject": {"kind": "rate_limit", "duration_s": 1}}]}, "stages"),
+        ({"workload": {"echo": True, "unique_prompts": False}}, "echo"),
+        ({"scale": 0}, "scale"),
+    ],
+)
+def test_what_cannot_be_injected_or_checked_is_refused(change: dict[str, Any], place: str) -> None:
+    with pytest.raises(UsageFault, match=place):
+        plan_of(_changed(**change), "p")

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from harness.rundir import RunDir
-from harness.sample import Footer, Header, Outcome, Sample, Usage, encode
+from harness.sample import SCHEMA, Footer, Header, Outcome, Sample, Usage, encode
 
 MS = 1_000_000
 S = 1_000_000_000
@@ -37,7 +37,7 @@ def steady(**changes: object) -> list[Sample]:
 def header(worker: str = "r1-w0", repeat: int = 1, wall_ns: int = 10**18) -> Header:
     """The first line of a journal."""
     return Header(
-        schema=1, run="r", worker=worker, repeat=repeat, share=(0, 1), wall_ns=wall_ns, mono_ns=5, pid=1, host="h"
+        schema=SCHEMA, run="r", worker=worker, repeat=repeat, share=(0, 1), wall_ns=wall_ns, mono_ns=5, pid=1, host="h"
     )
 
 

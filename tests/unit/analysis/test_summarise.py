@@ -80,9 +80,18 @@ def test_samples_written_twice_count_once_and_are_told(tmp_path: Path) -> None:
 def test_an_unknown_schema_is_refused(tmp_path: Path) -> None:
     run_dir = write_run(tmp_path, steady())
     journal = run_dir.journal("r1-w0")
-    journal.write_bytes(journal.read_bytes().replace(b'"schema":1', b'"schema":9', 1))
+    journal.write_bytes(journal.read_bytes().replace(b'"schema":2', b'"schema":9', 1))
     with pytest.raises(UsageFault, match="schema 9"):
         load_samples(run_dir)
+
+
+def test_a_journal_of_the_first_schema_is_read_alike(tmp_path: Path) -> None:
+    run_dir = write_run(tmp_path, steady())
+    journal = run_dir.journal("r1-w0")
+    now = summarise(run_dir)[0]
+    journal.write_bytes(journal.read_bytes().replace(b'"schema":2', b'"schema":1', 1))
+    assert b'"schema":1' in journal.read_bytes()
+    assert summarise(run_dir)[0] == now
 
 
 def test_the_report_escapes_what_a_plan_or_provider_says(tmp_path: Path) -> None:
