@@ -49,14 +49,14 @@ def test_a_worker_that_comes_late_takes_part_and_its_journal_is_waited_for(tmp_p
     port = str(free_port())
     worker = ("--worker", "--master-host", "127.0.0.1", "--master-port", port)
     master = ("--master", "--expect-workers", "1", "--master-port", port, "--master-bind-host", "127.0.0.1")
-    plan = plan_in(tmp_path, "[{concurrency: 6, duration_s: 15}, {rate_rps: 20, arrival: poisson, duration_s: 3}]")
+    plan = plan_in(tmp_path, "[{concurrency: 6, duration_s: 25}, {rate_rps: 20, arrival: poisson, duration_s: 3}]")
     with (
         started(tmp_path, "a", redis_url, *worker) as a,
         started(tmp_path, "m", redis_url, plan, *master) as leader,
     ):
         until(lambda: recorded(tmp_path / "a") > 2000, "load on the first worker")
         with started(tmp_path, "b", redis_url, *worker) as b:
-            out, err = leader.communicate(timeout=150)
+            out, err = leader.communicate(timeout=240)
             assert [each.wait(60) for each in (a, b)] == [0, 0]
     run_dir = Path(out.splitlines()[-1])
     record = json.loads((run_dir / "run.json").read_text())
@@ -142,7 +142,7 @@ def test_after_a_master_was_killed_its_workers_serve_the_next_and_both_runs_are_
         short = long.replace("-1.yaml", "-2.yaml")
         Path(short).write_text(Path(long).read_text().replace("duration_s: 60", "duration_s: 3"))
         with started(tmp_path, "m2", redis_url, short, *master) as second:
-            out, err = second.communicate(timeout=150)
+            out, err = second.communicate(timeout=240)
             assert [each.wait(60) for each in (a, b)] == [0, 0]
     assert second.returncode in FINISHED, err
     run_dir = Path(out.splitlines()[-1])

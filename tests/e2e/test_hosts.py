@@ -105,7 +105,7 @@ def run_hosts(folder: Path, redis: str | None, plan: str) -> tuple[int, Path, di
         started(folder, "b", redis, *worker) as b,
         started(folder, "m", redis, plan, *master) as leader,
     ):
-        out, err = leader.communicate(timeout=150)
+        out, err = leader.communicate(timeout=240)
         assert a.wait(60) == 0
         assert b.wait(60) == 0
     run_dir = Path(out.splitlines()[-1])
@@ -140,7 +140,7 @@ def test_a_worker_that_is_killed_is_named_and_loses_no_answered_request(tmp_path
     ):
         victim = _journal_owner(tmp_path / "a")
         os.kill(victim, signal.SIGKILL)
-        out, err = leader.communicate(timeout=150)
+        out, err = leader.communicate(timeout=240)
     run_dir = Path(out.splitlines()[-1])
     record = json.loads((run_dir / "run.json").read_text())
     assert record["ended"] == "degraded", err

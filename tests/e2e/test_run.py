@@ -111,7 +111,7 @@ def test_a_worker_killed_at_once_loses_no_answered_request(tmp_path: Path) -> No
 
 
 def _wait_for_samples(folder: Path, worker: str, lines: int) -> Path:
-    for _ in range(300):
+    for _ in range(1500):
         for path in folder.glob(f"runs/*/*/journal/{worker}.jsonl"):
             if path.read_bytes().count(b"\n") > lines:
                 return path
