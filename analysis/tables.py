@@ -61,8 +61,8 @@ def _figures(results: tuple[Result, ...], console: Console) -> Table:
 
 def _table(results: tuple[Result, ...], columns: list[str]) -> Table:
     table = Table(pad_edge=False)
-    table.add_column("target", overflow="fold", min_width=12)
-    table.add_column("load", overflow="fold", min_width=_word_width(results))
+    table.add_column("target", overflow="fold", min_width=_word_width([result.target for result in results], 12))
+    table.add_column("load", overflow="fold", min_width=_word_width([place(result) for result in results], 10))
     for name in columns:
         table.add_column(name, justify="right", no_wrap=True, min_width=_width(results, name))
     for result in results:
@@ -71,9 +71,9 @@ def _table(results: tuple[Result, ...], columns: list[str]) -> Table:
     return table
 
 
-def _word_width(results: tuple[Result, ...]) -> int:
-    """What the longest word of a load wants, within bounds: names are cut only where they are very long."""
-    return max(10, min(22, max(len(word) for result in results for word in (place(result) or NOTHING).split())))
+def _word_width(texts: list[str], least: int) -> int:
+    """What the longest word of some texts wants, within bounds: names are cut only where they are very long."""
+    return max(least, min(22, max((len(word) for text in texts for word in text.split()), default=0)))
 
 
 def _width(results: tuple[Result, ...], name: str) -> int:

@@ -178,5 +178,7 @@ def _lead(found: Comparison, ratio: float) -> str:
 
 
 def answers(summary: Summary) -> list[str]:
-    """The sentences a reader wants first: who is ahead on the headline metrics."""
-    return [sentence(found) for found in summary.comparisons if found.metric in HEADLINES]
+    """The sentences a reader wants first: who is ahead on the headline metrics. What is not comparable for one and the
+    same reason at several loads is said once."""
+    told = [sentence(found) for found in summary.comparisons if found.metric in HEADLINES]
+    return [each for place, each in enumerate(told) if "not comparable" not in each or each not in told[:place]]

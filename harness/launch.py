@@ -22,7 +22,7 @@ from harness.collect import redacted_url
 from harness.environment import describe_environment, now_utc
 from harness.errors import UsageFault
 from harness.gather import collector_of, wait_for_journals
-from harness.plan import Budget, Plan, cells
+from harness.plan import Budget, Cell, Plan, cells
 from harness.plan_file import dump_plan
 from harness.planned import read_lost, with_simulator
 from harness.probe import network_floors
@@ -58,8 +58,17 @@ class Ending:
 
 def expected_s(plan: Plan) -> float:
     """How long a run takes, near enough for a progress bar: spans, and a second or two around each cell."""
-    span = sum(cell.span_s + 2.5 for cell in cells(plan, 1))
+    span = sum(cell.span_s + _hung_s(plan, cell) + 2.5 for cell in cells(plan, 1))
     return plan.repeats * (span + 2.5)
+
+
+def _hung_s(plan: Plan, cell: Cell) -> float:
+    """How long after the end of a cell the last request hangs of those that an injected fault leaves unanswered."""
+    inject = cell.stage.inject
+    if inject is None or inject.kind != "timeout":
+        return 0.0
+    left_s = plan.timeouts.read_s - (cell.stage.duration_s - inject.start_s - inject.duration_s)
+    return min(plan.drain_s, max(0.0, left_s))
 
 
 def check_runnable(plan: Plan) -> None:
