@@ -34,7 +34,8 @@ def label(text: object) -> str:
     return html.escape(str(text), quote=False)
 
 
-def _styled(figure: go.Figure, x: str, y: str) -> go.Figure:
+def styled(figure: go.Figure, x: str, y: str) -> go.Figure:
+    """The figure with the look that all have, and titles of its axes."""
     figure.update_layout(
         template="none",
         paper_bgcolor="rgba(0,0,0,0)",
@@ -70,7 +71,7 @@ def distribution(summary: Summary, samples: Samples, metric: str) -> go.Figure |
             figure.add_scatter(x=_short(x), y=_short(share * 100), name=name, mode="lines", line=line)
     if not figure.data:
         return None
-    _styled(figure, "ms (log scale)", "% at most")
+    styled(figure, "ms (log scale)", "% at most")
     _log_axis(figure)
     return figure
 
@@ -129,7 +130,7 @@ def over_time(summary: Summary, samples: Samples) -> go.Figure | None:
                 x = _short((start - origin) / 1e9)
                 figure.add_scatter(x=x, y=_short(y), name=label(name), mode="markers", marker=marker)
     _shade_repeats(figure, samples, origin)
-    return _styled(figure, "s since the first request", "E2E in ms")
+    return styled(figure, "s since the first request", "E2E in ms")
 
 
 _MARKS = 1500
@@ -153,7 +154,7 @@ def throughput(results: Sequence[Result], colours: dict[str, str]) -> go.Figure:
         rows = [result for result in results if result.target == target]
         x, y = [label(place(result) or target) for result in rows], [result.completed_rps for result in rows]
         figure.add_bar(x=x, y=y, name=label(target), marker_color=colour)
-    return _styled(figure, "", "completed requests/s")
+    return styled(figure, "", "completed requests/s")
 
 
 def errors(results: Sequence[Result]) -> go.Figure | None:
@@ -167,7 +168,7 @@ def errors(results: Sequence[Result]) -> go.Figure | None:
         counts = [sum(r.error_classes.get(name, 0) for r in results if r.target == target) for target in targets]
         figure.add_bar(x=[label(t) for t in targets], y=counts, name=name, marker_color=COLOURS[index % len(COLOURS)])
     figure.update_layout(barmode="stack")
-    return _styled(figure, "", "failed requests")
+    return styled(figure, "", "failed requests")
 
 
 SCORES = {
@@ -207,7 +208,7 @@ def heatmap(results: Sequence[Result]) -> go.Figure:
     heat = go.Heatmap(
         z=z, x=list(SCORES), y=names, text=text, texttemplate="%{text}", colorscale="Cividis", zmin=0, zmax=100
     )
-    return _styled(go.Figure(heat), "", "")
+    return styled(go.Figure(heat), "", "")
 
 
 def radar(results: Sequence[Result], colours: dict[str, str]) -> go.Figure:
@@ -224,7 +225,7 @@ def radar(results: Sequence[Result], colours: dict[str, str]) -> go.Figure:
             fill="toself",
             opacity=0.5,
         )
-    _styled(figure, "", "")
+    styled(figure, "", "")
     grid = "rgba(128,128,128,0.25)"
     lines = {"gridcolor": grid, "linecolor": grid, "tickcolor": grid}
     radial = {"range": [0, 100], **lines}
