@@ -4,8 +4,8 @@ Targets of a run take turns within a repeat, so log(a / b) is taken in each repe
 two runs have nothing in common: there the logarithms are tested by Welch's t. What counts whole requests has at least
 the spread that counting makes. Where repeats do not spread all the same, t knows no error; then an exact permutation
 test is used (of signs, or of groups), which no small number of repeats can pass. p is corrected by Holm over all
-comparisons made together, those of failure rates (analysis/failure_rate.py) included. `better` and `worse` want corrected p < 0.05 and an interval that is not wholly within 2 %;
-all else is `no difference`, with its reason.
+comparisons made together, those of failure rates (analysis/failure_rate.py) included. `better` and `worse` want
+corrected p < 0.05 and an interval that is not wholly within 2 %; all else is `no difference`, with its reason.
 """
 
 from __future__ import annotations

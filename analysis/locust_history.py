@@ -30,16 +30,16 @@ def rule_text(rule: OutageRule) -> str:
     """The rule in words."""
     return (
         "by the second: a second is down when at least half of the requests sent in it failed (any failure: the CSV "
-        f"does not say whose); an outage begins with {rule.k} failures in such seconds and ends with {rule.k} successes in "
-        f"others; degraded: replies that took over {rule.slow_factor:g} times "
+        f"does not say whose); an outage begins with {rule.k} failures in such seconds and ends with {rule.k} "
+        f"successes in others; degraded: replies that took over {rule.slow_factor:g} times "
         f"{'the median' if rule.baseline_s is None else f'{rule.baseline_s:g} s'}"
     )
 
 
 @dataclass(frozen=True)
 class Steps:
-    """What was booked from one row of the history to the next. Times in seconds after the first row of all; `taken_s`: the sum
-    of their response times (NaN: not told)."""
+    """What was booked from one row of the history to the next. Times in seconds after the first row of all; `taken_s`:
+    the sum of their response times (NaN: not told)."""
 
     begin_s: Floats
     end_s: Floats
