@@ -145,10 +145,9 @@ def _mean(found: Sequence[Estimate]) -> float:
 
 def _rejected(tested: Sequence[Lifetimes]) -> tuple[float, float]:
     """How often each test speaks against what is true."""
-    found = [(exponential(up), trend(up)) for up in tested]
-    return tuple(
-        float(np.mean([fit is not None and fit.p_value < 0.05 for fit in fits])) for fits in zip(*found, strict=True)
-    )
+    found = [[fit is not None and fit.p_value < 0.05 for fit in (exponential(up), trend(up))] for up in tested]
+    shape, rate = np.mean(found, axis=0)
+    return float(shape), float(rate)
 
 
 def failed_claims(condition: Condition, found: Tally) -> list[str]:
