@@ -37,7 +37,7 @@ LEAST_S = 2.0  # each time of the long script is this and an exponential one: th
 UP_S, REPAIR_S = 13.0, 2.0
 TIMEOUT_S = 1.5
 SEEN_S = {"samples": 5 * GAP_S, "csv": 1.5}  # of an outage cut by the end of a watch, what must lie in it to be seen
-pytestmark = pytest.mark.timeout(int(3 * LENGTH_S + 150))
+pytestmark = pytest.mark.timeout(int(4 * LENGTH_S + 200))
 Span = tuple[float, float]
 
 
@@ -87,7 +87,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     folder = tmp_path_factory.mktemp("outages")
     (folder / "plan.yaml").write_text(yaml.safe_dump(_plan()))
     command = [str(BIN / "tokenswarm"), "run", "plan.yaml"]
-    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=3 * LENGTH_S + 90, check=False)
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=4 * LENGTH_S + 150, check=False)
     assert ran.returncode in FINISHED, ran.stderr
     return _read(folder / ran.stdout.splitlines()[-1])
 
