@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-faults test-real check bench bench-swarm clean
+.PHONY: setup demo test test-faults test-reliability test-real check bench bench-swarm clean
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml
@@ -24,6 +24,10 @@ test: check
 # The whole fault matrix, 30 runs with one process killed, frozen or cut off: some 15 minutes.
 test-faults: setup
 	TOKENSWARM_FAULT_RUNS=30 $(BIN)/pytest -n 2 tests/e2e/test_faults.py
+
+# Three simulated providers that fail by a script for ten minutes: outages found in samples, and in Locust's CSV alone.
+test-reliability: setup
+	TOKENSWARM_RELIABILITY_S=200 $(BIN)/pytest tests/e2e/test_reliability.py -s -p no:randomly
 
 # A real engine: builds llama.cpp's server from source, some 8 minutes the first time.
 LLAMA := .venv-llama

@@ -35,7 +35,7 @@ def label(text: object) -> str:
 
 
 def styled(figure: go.Figure, x: str, y: str) -> go.Figure:
-    """The figure in the house's looks, with titles of its axes."""
+    """The figure with the look that all have, and titles of its axes."""
     figure.update_layout(
         template="none",
         paper_bgcolor="rgba(0,0,0,0)",

@@ -4,8 +4,8 @@ Targets of a run take turns within a repeat, so log(a / b) is taken in each repe
 two runs have nothing in common: there the logarithms are tested by Welch's t. What counts whole requests has at least
 the spread that counting makes. Where repeats do not spread all the same, t knows no error; then an exact permutation
 test is used (of signs, or of groups), which no small number of repeats can pass. p is corrected by Holm over all
-comparisons made together. `better` and `worse` want corrected p < 0.05 and an interval that is not wholly within 2 %;
-all else is `no difference`, with its reason.
+comparisons made together, those of failure rates (analysis/failure_rate.py) included. `better` and `worse` want
+corrected p < 0.05 and an interval that is not wholly within 2 %; all else is `no difference`, with its reason.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 from scipy import stats
 
+from analysis.failure_rate import compare_failure_rates
 from analysis.summary import Comparison, Estimate, Result, Summary
 
 LOWER_IS_BETTER = ("ttft_s.p50", "ttft_s.p95", "itl_s.p50", "tpot_s.p50", "e2e_s.p50", "e2e_s.p95")
@@ -35,11 +36,10 @@ _NO_SPREAD = 1e-9  # of logarithms: what rounding makes of equal values
 def compare(results: Sequence[Result]) -> tuple[Comparison, ...]:
     """Every pair of targets that ran the same workload and stage, on every metric both have."""
     found = [
-        _compare(a, b, metric, paired=True)
+        each
         for a, b in itertools.combinations(results, 2)
         if (a.workload, a.stage) == (b.workload, b.stage) and a.target != b.target
-        for metric in METRICS
-        if _values(a, metric) and _values(b, metric)
+        for each in _every_metric(a, b, METRICS, paired=True)
     ]
     return _judged(found)
 
@@ -61,13 +61,17 @@ def compare_runs(first: Summary, others: Sequence[Summary]) -> tuple[Comparison,
                 made: list[tuple[Comparison, _Test | None]] = [_apart(a or b, differs)]
             else:
                 metrics = [metric for metric in METRICS if metric != "goodput_rps" or other.slo == first.slo]
-                made = _every_metric(a, b, metrics)
+                made = _every_metric(a, b, metrics, paired=False)
             found += [(msgspec.structs.replace(each, a_run=other.run, b_run=first.run), test) for each, test in made]
     return _judged(found)
 
 
-def _every_metric(a: Result, b: Result, metrics: Sequence[str]) -> list[tuple[Comparison, _Test | None]]:
-    return [_compare(a, b, metric, paired=False) for metric in metrics if _values(a, metric) and _values(b, metric)]
+def _every_metric(
+    a: Result, b: Result, metrics: Sequence[str], *, paired: bool
+) -> list[tuple[Comparison, _Test | None]]:
+    found = [_compare(a, b, metric, paired=paired) for metric in metrics if _values(a, metric) and _values(b, metric)]
+    failures = compare_failure_rates(a, b)
+    return found if failures is None else [*found, (failures, None)]
 
 
 def _key(result: Result) -> tuple[str, str | None, int | None]:
@@ -234,7 +238,7 @@ def _interval(test: _Test) -> tuple[float, float] | None:
 def _judged(found: Sequence[tuple[Comparison, _Test | None]]) -> tuple[Comparison, ...]:
     holm = _holm([each.p_value for each, _ in found])
     return tuple(
-        each if test is None else _with_verdict(each, test, p, level)
+        _with_verdict(each, test, p, level) if test else each if each.p_value is None else _of_rates(each, p)
         for (each, test), (p, level) in zip(found, holm, strict=True)
     )
 
@@ -270,6 +274,14 @@ def _with_verdict(found: Comparison, test: _Test, p_adjusted: float, level: floa
         repeats_needed=needed,
         detectable=_detectable(test, level) if test.spreads else None,
     )
+
+
+def _of_rates(found: Comparison, p_adjusted: float) -> Comparison:
+    """The verdict on rates of failures: the fewer, the better."""
+    if p_adjusted >= ALPHA:
+        return msgspec.structs.replace(found, p_adjusted=p_adjusted, verdict="no difference", reason="not told apart")
+    fewer = (found.a_value or 0.0) < (found.b_value or 0.0)
+    return msgspec.structs.replace(found, p_adjusted=p_adjusted, verdict="better" if fewer else "worse")
 
 
 def _repeats_needed(test: _Test, level: float) -> int | None:

@@ -6,14 +6,18 @@ a second, of all requests together unless `--csv-full-history` was on, so that o
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from analysis.reliability import mtbf, wilson
-from analysis.summary import Dist, Estimate, Finding, Outage, Reliability, Result, Summary, Validity
-from harness.errors import UsageFault
+from analysis.locust_history import AVERAGE, FAILURES, REQUESTS, Steps, resolution_s, rule_text, seen_in, steps_of
+from analysis.reliability import UNKNOWN, Counts, put_together
+from analysis.summary import Dist, Finding, Provider, Reliability, Result, Summary, Validity
+from harness.errors import CLASS_OF, ErrorClass, ErrorKind, UsageFault, classify
+from harness.plan import OutageRule
 
 _NEEDED = ("Name", "Request Count", "Failure Count")
 _QUANTILES = {"p50": "50%", "p90": "90%", "p95": "95%", "p99": "99%"}
@@ -48,14 +52,15 @@ def _read(path: Path) -> pd.DataFrame:
         raise UsageFault(f"{path}: not CSV: {error}", "name the PREFIX given to Locust's --csv") from error
 
 
-def summarise_csv(prefix: Path) -> Summary:
+def summarise_csv(prefix: Path, rule: OutageRule | None = None) -> Summary:
     """A summary of what `PREFIX_stats.csv` and its companions tell: one result for each Type and Name."""
     stats = read_stats(Path(f"{prefix}_stats.csv"))
     failures = _failures(Path(f"{prefix}_failures.csv"))
     history = _history(Path(f"{prefix}_stats_history.csv"))
-    results = tuple(_result(row, failures, history) for _, row in stats.iterrows())
+    rule = rule or OutageRule()
+    results = tuple(_result(row, failures, history, rule) for _, row in stats.iterrows())
     findings = [_note_failures_included()] if any(result.outcomes.get("failed") for result in results) else []
-    findings += _note_history_of_all(results, history)
+    findings += [*_note_history_of_all(results, history, rule), *_note_of_others(results)]
     if not results:
         findings.append(_empty(prefix))
     return Summary(
@@ -64,6 +69,7 @@ def summarise_csv(prefix: Path) -> Summary:
         source="locust-csv",
         validity=Validity(verdict="valid" if results else "invalid", findings=tuple(findings)),
         results=results,
+        providers=tuple(Provider(target=r.target, reliability=r.reliability) for r in results if r.reliability),
     )
 
 
@@ -78,12 +84,12 @@ def _failures(path: Path) -> pd.DataFrame:
     return table
 
 
-_TOTALS = ("Total Request Count", "Total Failure Count")
+_TOTALS = (REQUESTS, FAILURES)
 
 
 def _history(path: Path) -> pd.DataFrame:
     """Rows of second, name and counts since the start; empty where the file tells none of it."""
-    columns = ["Timestamp", "Type", "Name", *_TOTALS]
+    columns = ["Timestamp", "Type", "Name", *_TOTALS, AVERAGE]
     if not path.exists() or path.stat().st_size == 0:
         return pd.DataFrame(columns=columns)
     table = _read(path)
@@ -91,7 +97,9 @@ def _history(path: Path) -> pd.DataFrame:
         return pd.DataFrame(columns=columns)
     if "Type" not in table.columns:
         table["Type"] = table.get("Method", "")
-    for name in ("Timestamp", *_TOTALS):
+    if AVERAGE not in table.columns:
+        table[AVERAGE] = ""
+    for name in ("Timestamp", *_TOTALS, AVERAGE):
         table[name] = pd.to_numeric(table[name], errors="coerce")
     return table.loc[table[["Timestamp", *_TOTALS]].notna().all(axis=1), columns]
 
@@ -105,75 +113,91 @@ def _of_entry(history: pd.DataFrame, name: str, kind: str, requests: int) -> pd.
     return every if len(every) and every["Total Request Count"].max() == requests else None
 
 
-_RULE = (
-    "a second is down when at least half of its requests failed (any failure: the CSV does not say whose); "
-    "an outage is a run of such seconds; resolution 1 s"
+def _reliability(
+    requests: int, failures: pd.DataFrame, failed: int, steps: Steps | None, rule: OutageRule
+) -> Reliability:
+    counts = Counts(requests, requests - failed, _classes(failures, failed))
+    if steps is None:
+        return put_together([], counts, "success ratio only: the CSV does not say when each request failed", None)
+    refused = failed > 0 and counts.by_class[ErrorClass.THROTTLED] == failed
+    return put_together(seen_in(steps, rule, refused=refused), counts, rule_text(rule), resolution_s(steps))
+
+
+_STATUS = re.compile(
+    r"\b([45]\d\d)\b(?= (?:Client|Server) Error|\)|$)|(?:HTTP|status)\D{0,8}([45]\d\d)\b", re.IGNORECASE
+)
+_LOST = re.compile(
+    r"time(d )?out|refused|reset|aborted|disconnected|broken pipe|name resolution|SSL|ConnectionError", re.IGNORECASE
 )
 
 
-def _reliability(requests: int, failed: int, history: pd.DataFrame | None) -> Reliability:
-    nothing = Estimate(value=None)
-    known = _outages(history) if history is not None and len(history) >= 2 else None
-    found, watched_s = known or ((), 0.0)
-    ends = [(each.end_s if each.end_s is not None else watched_s) - each.start_s for each in found]
-    repairs = sum(each.end_s is not None for each in found)
-    up_s = watched_s - sum(ends)
-    return Reliability(
-        rule=_RULE if known else "success ratio only: the CSV does not say when each request failed",
-        resolution_s=1.0,
-        success_ratio=wilson(requests - failed, requests),
-        availability=Estimate(value=up_s / watched_s) if watched_s > 0 else nothing,
-        mtbf_s=mtbf(up_s, len(found)) if known else nothing,
-        mttr_s=Estimate(value=sum(ends) / repairs if repairs else None),
-        provider_failures=failed,
-        failures_per_1k=1000 * failed / requests if requests else None,
-        outages=tuple(found),
-        longest_outage_s=max(ends, default=None),
-    )
+_KINDS = {each.value for each in ErrorKind}
 
 
-def _outages(history: pd.DataFrame) -> tuple[tuple[Outage, ...], float]:
-    """The outages by the rule above, in seconds since the history began, and how long it is."""
-    totals = history.groupby("Timestamp")[list(_TOTALS)].max().cummax()
-    steps = totals.diff().fillna(totals.iloc[0])
-    since_s = totals.index.to_numpy(dtype=float) - float(totals.index[0])
-    found: list[Outage] = []
-    begin_s: float | None = None
-    failures = 0
-    before_s = 0.0
-    for at_s, requests, failed in zip(since_s, steps[_TOTALS[0]], steps[_TOTALS[1]], strict=True):
-        down = failed > 0 and failed >= requests / 2
-        if down:
-            begin_s = before_s if begin_s is None else begin_s
-            failures += int(failed)
-        elif requests > 0 and begin_s is not None:
-            found.append(Outage(start_s=begin_s, end_s=before_s, failures=failures))
-            begin_s, failures = None, 0
-        before_s = float(at_s)
-    if begin_s is not None:
-        found.append(Outage(start_s=begin_s, end_s=None, failures=failures))
-    return tuple(found), before_s
+def class_of_text(error: str) -> str:
+    """The class of an error by what Locust's CSV says of it: this project's own kinds, an HTTP status, the words of a
+    lost connection; else `unknown`, which counts as the provider's."""
+    word = error.split(" ", 1)[0]
+    if word in _KINDS:
+        return CLASS_OF[ErrorKind(word)].value
+    status = _STATUS.search(error)
+    if status is not None:
+        kind = classify(int(status[1] or status[2]))
+        return UNKNOWN if kind is None else CLASS_OF[kind].value
+    return ErrorClass.TRANSPORT.value if _LOST.search(error) else UNKNOWN
 
 
-def _note_history_of_all(results: tuple[Result, ...], history: pd.DataFrame) -> list[Finding]:
+def _classes(failures: pd.DataFrame, failed: int) -> Counter[str]:
+    """Failures by class; those that the list of failures leaves out are unknown."""
+    found: Counter[str] = Counter()
+    for error, occurrences in zip(failures["Error"], failures["Occurrences"], strict=True):
+        found[class_of_text(str(error))] += int(occurrences)
+    left = failed - found.total()
+    if left < 0:  # of another run, or of an entry of the same name: it tells nothing of this one
+        return Counter({UNKNOWN: failed})
+    found[UNKNOWN] += left
+    return found
+
+
+def _note_history_of_all(results: tuple[Result, ...], history: pd.DataFrame, rule: OutageRule) -> list[Finding]:
     """Where outages are known of all requests together alone."""
     every = history[history["Name"] == "Aggregated"]
-    if len(results) < 2 or len(every) < 2 or (history["Name"] != "Aggregated").any():
+    if len(results) < 2 or (history["Name"] != "Aggregated").any():
         return []
-    found, length_s = _outages(every)
-    if length_s == 0:
+    steps = steps_of(every, float(history["Timestamp"].min()))
+    if steps is None or steps.end_s[-1] == 0:
         return []
-    down_s = sum((each.end_s if each.end_s is not None else length_s) - each.start_s for each in found)
-    saw = f"a history of all requests together: available {100 * (1 - down_s / length_s):.1f} % of {length_s:.0f} s, "
+    found = put_together(seen_in(steps, rule), Counts(), rule_text(rule), None)
+    available = 0.0 if found.availability.value is None else found.availability.value
+    saw = f"a history of all requests together: available {100 * available:.1f} % of {steps.end_s[-1]:.0f} s, "
     return [
         Finding(
             code="history-of-all",
             severity="note",
-            saw=f"{saw}outages: {len(found)}",
-            why=f"availability of each name is not known ({_RULE})",
+            saw=f"{saw}outages: {len(found.outages)}",
+            why=f"availability of each name is not known ({rule_text(rule)})",
             hint="run Locust with --csv-full-history",
         )
     ]
+
+
+def _note_of_others(results: tuple[Result, ...]) -> list[Finding]:
+    """Failures that are not the provider's, among others that are: the history does not tell one from the other."""
+    found = []
+    for result in results:
+        all_of_it, own = result.outcomes.get("failed", 0), result.reliability
+        if own is not None and own.watched_s and own.outages and own.provider_failures < all_of_it:
+            found.append(
+                Finding(
+                    code="history-of-any-failure",
+                    severity="note",
+                    saw=f"{result.target}: {all_of_it - own.provider_failures} of {all_of_it} failures are refusals or "
+                    "errors of the client",
+                    why="the history does not tell them from the provider's, so that its outages hold them too",
+                    hint="record samples (--run-dir, or a plan) to have each failure's cause",
+                )
+            )
+    return found
 
 
 def _number(row: pd.Series[float], name: str) -> float | None:
@@ -186,7 +210,7 @@ def _in_seconds(row: pd.Series[float], name: str) -> float | None:
     return None if value is None else value / 1000
 
 
-def _result(row: pd.Series[float], failures: pd.DataFrame, history: pd.DataFrame) -> Result:
+def _result(row: pd.Series[float], failures: pd.DataFrame, history: pd.DataFrame, rule: OutageRule) -> Result:
     requests, failed = int(row["Request Count"]), int(row["Failure Count"])
     quantiles: dict[str, Any] = {name: _in_seconds(row, column) for name, column in _QUANTILES.items()}
     e2e = Dist(
@@ -198,17 +222,19 @@ def _result(row: pd.Series[float], failures: pd.DataFrame, history: pd.DataFrame
     own = failures[(failures["Name"] == row["Name"]) & (failures["Method"] == row["Type"])]
     rate, bad_rate = _number(row, "Requests/s"), _number(row, "Failures/s")
     own_history = _of_entry(history, str(row["Name"]), str(row["Type"]), requests)
+    steps = None if own_history is None else steps_of(own_history, float(history["Timestamp"].min()))
     return Result(
         target=str(row["Name"]),
         dialect=str(row["Type"]) or None,
         attempted=requests,
         outcomes={"ok": requests - failed, "failed": failed},
+        error_classes={name: n for name, n in sorted(_classes(own, failed).items()) if n},
         errors={str(error): int(n) for error, n in zip(own["Error"], own["Occurrences"], strict=True)},
         window_s=requests / rate if rate else None,
         achieved_rps=rate,
         completed_rps=None if rate is None else rate - (bad_rate or 0.0),
         e2e_s=e2e if requests else None,
-        reliability=_reliability(requests, failed, own_history),
+        reliability=_reliability(requests, own, failed, steps, rule),
     )
 
 

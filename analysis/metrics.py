@@ -50,6 +50,11 @@ class Window:
         return np.asarray((self.samples.table[name] == value).to_numpy()[rows], dtype=bool)
 
 
+def injected(samples: Samples, rows: Whole) -> Flags:
+    """Which of some rows had an injected fault."""
+    return np.asarray(samples.table["injected"].notna().to_numpy()[rows], dtype=bool)
+
+
 def window_of(samples: Samples, rows: Whole, repeat: int, stage: Stage, warmup_s: float) -> Window:
     """The steady window of one repeat of a cell, whose samples are `rows` (at least one).
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.gaps import Whole
-from analysis.metrics import Flags, Window
+from analysis.gaps import Flags, Whole
+from analysis.metrics import Window, injected
 from analysis.reliability import wilson
 from analysis.samples import Samples
 from analysis.summary import Estimate, Integrity, Recovery
@@ -42,11 +42,6 @@ def integrity_of(samples: Samples, rows: Whole, *, echo: bool) -> Integrity | No
     other = int((broken & (table["echo"] == "other").to_numpy()).sum())
     ratio = wilson(own, replies)
     return Integrity(replies=replies, whole=whole, own=own, other=other, missing=missing, ratio=ratio)
-
-
-def injected(samples: Samples, rows: Whole) -> Flags:
-    """Which of some rows had an injected fault."""
-    return np.asarray(samples.table["injected"].notna().to_numpy()[rows], dtype=bool)
 
 
 def recovery_of(cell: Cell, windows: Sequence[Window]) -> Recovery | None:

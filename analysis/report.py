@@ -16,7 +16,7 @@ import msgspec
 import plotly.graph_objects as go
 import plotly.offline
 
-from analysis import charts, wording, wording_capacity
+from analysis import charts, outage_charts, wording, wording_capacity
 from analysis.charts_capacity import capacity_figures
 from analysis.compare import ALPHA, POWER, compare_runs
 from analysis.samples import Samples
@@ -53,16 +53,12 @@ def render(runs: Sequence[tuple[Summary, Samples | None]]) -> str:
 
 
 def _page(index: int, summary: Summary, samples: Samples | None, figures: dict[str, str]) -> dict[str, Any]:
-    made: list[dict[str, str]] = []
-    for number, (title, note, figure) in enumerate(_figures(summary, samples)):
-        if figure is not None:
-            name = f"figure-{index}-{number}"
-            figures[name] = _embeddable(figure)
-            made.append({"name": name, "title": title, "note": note})
     return {
         "summary": summary,
         "answers": wording.answers(summary),
-        "figures": made,
+        "figures": _placed(f"figure-{index}", _figures(summary, samples), figures),
+        "outages": _placed(f"outages-{index}", _figures_of_outages(summary), figures),
+        "doubts": [(each.target, text) for each in summary.providers for text in wording.doubts(each.reliability)],
         "goals": [(result, goal) for result in summary.results for goal in result.goals],
         "leaders": _leaders(summary),
         "trends": [trend for trend in summary.trends if trend.says],
@@ -78,6 +74,29 @@ def _page(index: int, summary: Summary, samples: Samples | None, figures: dict[s
         "slo": ", ".join(f"{name} {limit:g}" for name, limit in summary.slo.items() if limit is not None),
         "environment": _indented(summary.environment),
     }
+
+
+_Figures = list[tuple[str, str, go.Figure | None]]
+
+
+def _placed(place: str, made: _Figures, figures: dict[str, str]) -> list[dict[str, str]]:
+    """Titles, notes and names of the figures that there are, which are kept in `figures`."""
+    found = []
+    for number, (title, note, figure) in enumerate(made):
+        if figure is not None:
+            name = f"{place}-{number}"
+            figures[name] = _embeddable(figure)
+            found.append({"name": name, "title": title, "note": note})
+    return found
+
+
+def _figures_of_outages(summary: Summary) -> _Figures:
+    note = "All loads and repeats. What is worse is drawn thicker; nothing is drawn where a provider was not watched."
+    curve = "Kaplan and Meier's estimate with 95 % bounds, of providers that failed 8 times or more."
+    return [
+        ("Up, degraded, throttled, down", note, outage_charts.timeline(summary.providers)),
+        ("How long it stayed up", curve, outage_charts.survival_curves(summary)),
+    ]
 
 
 _OUTCOMES = [each.value for each in Outcome]
@@ -103,9 +122,9 @@ def _embeddable(figure: go.Figure) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _figures(summary: Summary, samples: Samples | None) -> list[tuple[str, str, go.Figure | None]]:
+def _figures(summary: Summary, samples: Samples | None) -> _Figures:
     results, colours = summary.results, charts.colours_of(summary)
-    found: list[tuple[str, str, go.Figure | None]] = []
+    found: _Figures = []
     if samples is not None:
         all_good = "Cumulative; all repeats, good requests, warm-up included."
         found += [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,40 +18,49 @@ from analysis.gaps import Whole
 from analysis.goals import judge
 from analysis.health import read_health
 from analysis.locust_csv import summarise_csv
-from analysis.metrics import Rates, Window, latencies, meets_slo, rates_of, repeat_record, window_of
+from analysis.metrics import Rates, Window, injected, latencies, meets_slo, rates_of, repeat_record, window_of
+from analysis.outages import Watch
 from analysis.reconcile import reconcile
-from analysis.recovery import injected, integrity_of, recovery_of
-from analysis.reliability import reliability_of
+from analysis.recovery import integrity_of, recovery_of
+from analysis.reliability import Counts, counts_of, reliability_of, watches_of
 from analysis.samples import Samples, load_samples
-from analysis.summary import Batch, Dist, Result, ServerTimes, Summary
+from analysis.summary import Batch, Dist, Provider, Result, ServerTimes, Summary
 from analysis.summary import Window as WindowPart
 from analysis.sweeps import Measured
 from analysis.validity import judge_run
-from harness.plan import Cell, Plan, cells, left_out
-from harness.plan_file import read_plan
+from harness.plan import Cell, OutageRule, Plan, cells, left_out
+from harness.plan_file import read_plan, with_outage
 from harness.rundir import RunDir
 
 
-def read_source(source: Path) -> tuple[Summary, Samples | None]:
-    """The numbers of a run directory with its samples, or of the Locust CSV with this prefix. Raises UsageFault."""
+def read_source(source: Path, outage: Iterable[str] = ()) -> tuple[Summary, Samples | None]:
+    """The numbers of a run directory with its samples, or of the Locust CSV with this prefix. `outage`: `KEY=VALUE`
+    texts laid over the rule of outages. Raises UsageFault."""
     is_run = source.is_dir() and (RunDir(source).journals.is_dir() or not Path(f"{source}_stats.csv").exists())
-    return summarise(RunDir(source)) if is_run else (summarise_csv(source), None)
+    return (
+        summarise(RunDir(source), outage)
+        if is_run
+        else (summarise_csv(source, with_outage(OutageRule(), outage)), None)
+    )
 
 
-def summarise(run_dir: RunDir) -> tuple[Summary, Samples]:
-    """All numbers of a run, and the samples they come from. Raises UsageFault when there is nothing to read."""
+def summarise(run_dir: RunDir, outage: Iterable[str] = ()) -> tuple[Summary, Samples]:
+    """All numbers of a run, and the samples they come from. `outage`: `KEY=VALUE` texts laid over the plan's rule of
+    outages. Raises UsageFault when there is nothing to read."""
     samples = load_samples(run_dir)
     plan = read_plan(str(run_dir.plan))
+    plan = msgspec.structs.replace(plan, outage=with_outage(plan.outage, outage))
     run = _run_json(run_dir)
-    windows = windows_of(plan, samples)
-    results = with_batches([_result(cell, plan, samples, own) for cell, own in windows])
+    watched = [_watched(cell, own, plan, samples) for cell, own in windows_of(plan, samples)]
+    results = with_batches([_result(each, plan, samples) for each in watched])
     results = [_with_goals(result, plan) for result in results]
     rows = reconcile(run_dir, samples.table)
     repeats = int(samples.table["repeat"].nunique()) if len(samples.table) else 0
     health = read_health(run_dir)
     validity = judge_run(samples, run, results, rows, repeats, health, left_out(plan))
     measured = [
-        Measured(result, own, cell.stage, cell.warmup_s) for result, (cell, own) in zip(results, windows, strict=True)
+        Measured(result, each.windows, each.cell.stage, each.cell.warmup_s)
+        for result, each in zip(results, watched, strict=True)
     ]
     capacity = capacity_of(measured, run, health, validity.findings, msgspec.to_builtins(plan.slo))
     summary = Summary(
@@ -61,6 +72,7 @@ def summarise(run_dir: RunDir) -> tuple[Summary, Samples]:
         ended=str(run.get("ended", "died")).replace("running", "died"),
         validity=validity,
         results=capacity.results,
+        providers=_providers(watched, plan),
         comparisons=compare(results),
         diagnoses=capacity.diagnoses,
         sweeps=capacity.sweeps,
@@ -135,16 +147,39 @@ def _rows_of_cells(table: pd.DataFrame) -> dict[tuple[str, str, int], dict[int, 
     return found
 
 
-def _result(cell: Cell, plan: Plan, samples: Samples, windows: list[Window]) -> Result:
+@dataclass(frozen=True)
+class _Watched:
+    """What there is of one cell: the window of each repeat, and as watches of its provider."""
+
+    cell: Cell
+    windows: list[Window]
+    watches: list[Watch]
+    counts: Counts
+
+
+def _watched(cell: Cell, windows: list[Window], plan: Plan, samples: Samples) -> _Watched:
+    return _Watched(cell, windows, watches_of(windows, plan.outage, _origin_ns(samples)), counts_of(windows))
+
+
+def _providers(watched: Sequence[_Watched], plan: Plan) -> tuple[Provider, ...]:
+    """Each target over all of its cells."""
+    found = []
+    for target in dict.fromkeys(each.cell.target.name for each in watched):
+        own = [each for each in watched if each.cell.target.name == target]
+        watches = [watch for each in own for watch in each.watches]
+        counts = sum((each.counts for each in own), Counts())
+        found.append(Provider(target=target, reliability=reliability_of(watches, counts, plan.outage)))
+    return tuple(found)
+
+
+def _result(watched: _Watched, plan: Plan, samples: Samples) -> Result:
+    cell, windows = watched.cell, watched.windows
     rates = [rates_of(window, plan.slo) for window in windows]
     found, own = latencies(windows)
     distributions: dict[str, Any] = {**found}
     places = np.concatenate([window.inside for window in windows])
     inside = samples.table[_COUNTED].iloc[places]
-    inside["end_abs_ns"] = samples.on_axis("end_ns", places)
     untouched = ~injected(samples, places)
-    origin_ns = _origin_ns(samples)
-    spans_s = [((window.begin_ns - origin_ns) / 1e9, (window.end_ns - origin_ns) / 1e9) for window in windows]
     parts = {name: distributions.pop(f"server_{name}_ns") for name in _SERVER_PARTS}
     return Result(
         target=cell.target.name,
@@ -170,7 +205,7 @@ def _result(cell: Cell, plan: Plan, samples: Samples, windows: list[Window]) -> 
         **_mean_rates(rates),
         **distributions,
         server_s=_server_times(inside, parts),
-        reliability=reliability_of(inside[untouched], spans_s, origin_ns),
+        reliability=reliability_of(watched.watches, watched.counts, plan.outage),
         recovery=recovery_of(cell, windows),
         integrity=integrity_of(samples, places[untouched], echo=True) if cell.workload.echo else None,
         batch=_batch(cell, rates),

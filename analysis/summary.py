@@ -60,16 +60,48 @@ class Validity(Part, frozen=True, kw_only=True):
 
 
 class Outage(Part, frozen=True, kw_only=True):
-    """One span in which a provider was down; `end_s` None: still down at the end.
-    Seconds of wall time since the run began."""
+    """One span in which a provider was down, degraded or throttled; `end_s` None: still so when the watch ended.
+    Seconds of wall time since the run began; of plain CSV, since its history began.
 
+    `failures`: the failed (slow, throttled) attempts that were sent in it. `began_before`: the watch began with it, so
+    that it is no failure that was seen to happen.
+    """
+
+    kind: Literal["down", "degraded", "throttled"] = "down"
     start_s: float
     end_s: float | None
     failures: int
+    began_before: bool = False
+
+
+class Fit(Part, frozen=True, kw_only=True):
+    """A test of a hypothesis: its name, its statistic, and p. A small p speaks against the hypothesis."""
+
+    test: str
+    n: int
+    statistic: float
+    p_value: float
+
+
+class Survival(Part, frozen=True, kw_only=True):
+    """Kaplan and Meier's estimate: the share of up-times that last longer than `time_s`, with 95 % bounds (null where
+    they are not defined). A step at each time; before the first the share is 1."""
+
+    time_s: tuple[float, ...]
+    share: tuple[float, ...]
+    low: tuple[float | None, ...]
+    high: tuple[float | None, ...]
 
 
 class Reliability(Part, frozen=True, kw_only=True):
-    """How often the provider failed. `rule` prints the outage rule; `resolution_s` is one inter-arrival gap."""
+    """How often the provider failed. `rule` prints the outage rule; `resolution_s` is one inter-arrival gap.
+
+    `watched`: the spans of time that were looked at, each by itself; `watched_s` = `up_s` + `down_s`. `failures` is how
+    often it went down while watched, `repairs` how often it came back: `mtbf_s` = `up_s` / `failures`, `mttr_s` =
+    `down_s` / `repairs`, `availability` = `up_s` / `watched_s`. `error_ratio`: attempts with an error of each class,
+    of all. `exponential` and `trend` test what the intervals assume (from 8 failures on): that up-times are
+    exponential, and that the rate of failures is constant; `repairs_exponential` the same of repairs.
+    """
 
     rule: str
     resolution_s: float | None
@@ -81,6 +113,27 @@ class Reliability(Part, frozen=True, kw_only=True):
     failures_per_1k: float | None
     outages: tuple[Outage, ...] = ()
     longest_outage_s: float | None = None
+    degraded: tuple[Outage, ...] = ()
+    throttled: tuple[Outage, ...] = ()
+    watched: tuple[Interval, ...] = ()
+    watched_s: float | None = None
+    up_s: float | None = None
+    down_s: float | None = None
+    degraded_s: float | None = None
+    failures: int | None = None
+    repairs: int | None = None
+    error_ratio: dict[str, Estimate] = {}
+    exponential: Fit | None = None
+    trend: Fit | None = None
+    repairs_exponential: Fit | None = None
+    survival: Survival | None = None
+
+
+class Provider(Part, frozen=True, kw_only=True):
+    """One target over all workloads, stages and repeats."""
+
+    target: str
+    reliability: Reliability
 
 
 class Integrity(Part, frozen=True, kw_only=True):
@@ -307,6 +360,7 @@ class Summary(Part, frozen=True, kw_only=True):
     ended: str | None = None  # complete, degraded, interrupted, died
     validity: Validity
     results: tuple[Result, ...]
+    providers: tuple[Provider, ...] = ()
     comparisons: tuple[Comparison, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
     sweeps: tuple[Sweep, ...] = ()

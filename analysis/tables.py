@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.summary import Result, Summary
+from analysis.summary import Provider, Result, Summary
+from analysis.timeline import LETTERS, STATES, extent, has_incidents, text_line
 from analysis.wording import (
     NOTHING,
     VERDICTS,
     answers,
+    doubts,
+    estimate,
     goal_saw,
     integrity,
     made_to_fail,
@@ -20,6 +23,8 @@ from analysis.wording import (
     percent,
     place,
     recovery,
+    seconds,
+    share,
     statistic,
     usd,
     window,
@@ -40,6 +45,7 @@ def print_summary(summary: Summary, console: Console) -> None:
         console.print(_figures(summary.results, console))
     _print_windows(summary, console)
     _print_recoveries(summary, console)
+    _print_reliability(summary, console)
     _print_goals(summary, console)
     for line in capacity_lines(summary):
         console.print(Text(line))
@@ -125,6 +131,67 @@ def _print_recoveries(summary: Summary, console: Console) -> None:
         console.print(table)
     for rule in rules:
         console.print(Text(rule, style="dim"))
+
+
+def _print_reliability(summary: Summary, console: Console) -> None:
+    """The timeline of each provider and how long it was up and down; a line, where none was ever down."""
+    providers = [each for each in summary.providers if each.reliability.watched_s]
+    if not providers:
+        return
+    if not has_incidents(providers):
+        least = min(providers, key=lambda each: each.reliability.watched_s or 0.0).reliability
+        text = (
+            f"no outage seen: MTBF {estimate(least.mtbf_s)} (95 %), each watched for {seconds(least.watched_s)} or more"
+        )
+        console.print(Text(text, style="dim"))
+        return
+    console.print(_reliability_table(providers))
+    _print_timeline(providers, console)
+    for rule in dict.fromkeys(each.reliability.rule for each in providers):
+        console.print(Text(rule, style="dim"))
+    for each in providers:
+        for text in doubts(each.reliability):
+            console.print(Text(f"{each.target}: {text}", style="dim"))
+
+
+def _reliability_table(providers: Sequence[Provider]) -> Table:
+    table = Table(pad_edge=False)
+    table.add_column("target", overflow="fold", min_width=12)
+    for name in ("available", "outages", "longest", "MTBF", "MTTR", "degraded", "throttled"):
+        table.add_column(name, justify="right")
+    for each in providers:
+        found = each.reliability
+        throttled = sum(outage.failures for outage in found.throttled)
+        cells = (
+            each.target,
+            share(found.availability),
+            str(len(found.outages)),
+            seconds(found.longest_outage_s),
+            estimate(found.mtbf_s),
+            estimate(found.mttr_s),
+            seconds(found.degraded_s) if found.degraded else NOTHING,
+            str(throttled) if throttled else NOTHING,
+        )
+        table.add_row(*(Text(cell) for cell in cells))
+    return table
+
+
+_STATE_STYLE = {"up": "green", "degraded": "yellow", "throttled": "cyan", "down": "bold red"}
+
+
+def _print_timeline(providers: Sequence[Provider], console: Console) -> None:
+    """A row of letters for each provider."""
+    name_width = min(24, max(len(each.target) for each in providers))
+    width = max(20, min(100, console.width - name_width - 2))
+    begin_s, end_s = extent(providers)
+    styles = {LETTERS[state]: style for state, style in _STATE_STYLE.items()}
+    for each in providers:
+        line = Text(f"{each.target[:name_width]:{name_width}} ")
+        for letter in text_line(each.reliability, (begin_s, end_s), width):
+            line.append(letter, styles.get(letter, ""))
+        console.print(line, no_wrap=True)
+    legend = ", ".join(f"{LETTERS[state]} {state}" for state in STATES)
+    console.print(Text(f"{seconds(begin_s)} to {seconds(end_s)} since the run began: {legend}", style="dim"))
 
 
 _GOAL_STYLES = {True: "green", False: "red", None: "yellow"}

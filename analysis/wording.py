@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import re
 
-from analysis.summary import Comparison, Dist, Estimate, Gate, Goal, Integrity, Recovery, Result, Summary
+from analysis.summary import (
+    Comparison,
+    Dist,
+    Estimate,
+    Fit,
+    Gate,
+    Goal,
+    Integrity,
+    Recovery,
+    Reliability,
+    Result,
+    Summary,
+)
 
 NOTHING = "—"
 NAMES = {
@@ -18,8 +30,9 @@ NAMES = {
     "goodput_rps": "goodput",
     "output_tokens_per_s": "tokens/s",
     "success_ratio": "success ratio",
+    "failures_per_h": "failures an hour",
 }
-HEADLINES = ("ttft_s.p50", "e2e_s.p50")
+HEADLINES = ("ttft_s.p50", "e2e_s.p50", "failures_per_h")
 
 
 def seconds(value: float | None) -> str:
@@ -73,9 +86,10 @@ def sentence(found: Comparison) -> str:
     """A comparison as a person would say it: the first named is the one that is ahead."""
     a, b = named(found.a, found.a_run), named(found.b, found.b_run)
     name = NAMES.get(found.metric, found.metric)
-    if found.verdict in ("better", "worse") and found.ratio.value is not None:
+    if found.verdict in ("better", "worse"):
         ahead, behind = (a, b) if found.verdict == "better" else (b, a)
-        return f"{ahead} beats {behind} in {name} by {_lead(found, found.ratio.value)}."
+        by = f" by {_lead(found, found.ratio.value)}" if found.ratio.value else ""  # nothing is a percentage of none
+        return f"{ahead} beats {behind} in {name}{by}."
     if found.verdict == "not comparable":
         what = "" if found.metric == "all" else f" in {name}"
         return f"{a} and {b} are not comparable{what}: {found.reason}."
@@ -147,6 +161,33 @@ def integrity(found: Integrity | None) -> str:
     return f"{percent(found.ratio.value)} ({found.own:,} of {found.replies:,}{'; ' + wrong if wrong else ''})"
 
 
+def share(found: Estimate) -> str:
+    """A share of one as per cent, with its interval."""
+    text = percent(found.value)
+    if found.value is None or found.ci95 is None:
+        return text
+    low, high = (NOTHING if end is None else f"{100 * end:.2f}" for end in found.ci95)
+    return f"{text} [{low}, {high}]"
+
+
+def fit(found: Fit | None, what: str) -> str:
+    """What a test says of an assumption, in a sentence without its end; "" where it was not made."""
+    if found is None:
+        return ""
+    doubt = "speaks against" if found.p_value < 0.05 else "does not speak against"
+    return f"{found.test} {doubt} {what} (p {found.p_value:.2g}, n {found.n})"
+
+
+def doubts(found: Reliability) -> list[str]:
+    """What was tested of the assumptions behind the intervals."""
+    made = (
+        fit(found.exponential, "exponential up-times"),
+        fit(found.trend, "a constant rate of failures"),
+        fit(found.repairs_exponential, "exponential repairs"),
+    )
+    return [text for text in made if text]
+
+
 def window(result: Result) -> str:
     """The steady window, in seconds after the first arrival; from CSV, how long the run was."""
     if result.window is None:
@@ -169,7 +210,7 @@ def gate_sentence(gate: Gate) -> str:
 
 def _lead(found: Comparison, ratio: float) -> str:
     """By how many per cent of the other's value the better one is ahead, with the interval."""
-    values = [ratio, *(each for each in (found.ratio.ci95 or ()) if each is not None)]
+    values = [ratio, *(each for each in (found.ratio.ci95 or ()) if each)]
     if found.verdict == "worse":
         values = [1 / each for each in values]
     lead, *ends = [100 * abs(1 - each) for each in values]

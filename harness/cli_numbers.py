@@ -9,14 +9,24 @@ import msgspec
 
 from harness.cli_shown import ERR, as_text, console
 from harness.errors import UsageFault
+from harness.plan import OutageRule
+from harness.plan_file import with_outage
 from harness.rundir import RunDir
+
+OUTAGE = click.option(
+    "--outage",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="When a provider counts as down: k, failure_ratio, window_s, slow_factor, baseline_s.",
+)
 
 
 @click.command()
 @click.argument("source", metavar="RUN_DIR|LOCUST_CSV_PREFIX", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json and nothing else.")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write (summary.json in RUN_DIR).")
-def analyze(source: Path, as_json: bool, out: Path | None) -> int:  # noqa: FBT001
+@OUTAGE
+def analyze(source: Path, as_json: bool, out: Path | None, outage: tuple[str, ...]) -> int:  # noqa: FBT001
     """Recompute summary.json of a run, or read the plain Locust CSV of anybody's run.
 
     Example: tokenswarm analyze runs/demo/20260101T000000Z-ab12 --json
@@ -26,11 +36,11 @@ def analyze(source: Path, as_json: bool, out: Path | None) -> int:  # noqa: FBT0
     from analysis.tables import print_summary  # noqa: PLC0415
 
     if source.is_dir():
-        summary, _ = summarise(RunDir(source))
+        summary, _ = summarise(RunDir(source), outage)
         if out is None:
             write_summary(RunDir(source), summary)
     else:
-        summary = summarise_csv(source)
+        summary = summarise_csv(source, with_outage(OutageRule(), outage))
     if out is not None:
         out.write_bytes(summary_json(summary))
     if as_json:
@@ -43,7 +53,8 @@ def analyze(source: Path, as_json: bool, out: Path | None) -> int:  # noqa: FBT0
 @click.command()
 @click.argument("sources", metavar="RUN_DIR|CSV_PREFIX...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="File to write (report.html in the first RUN_DIR).")
-def report(sources: tuple[Path, ...], out: Path | None) -> None:
+@OUTAGE
+def report(sources: tuple[Path, ...], out: Path | None, outage: tuple[str, ...]) -> None:
     """One self-contained HTML file of runs, or of plain Locust CSV; it needs no network to open. Prints its path.
 
     Example: tokenswarm report runs/demo/* --out demo.html
@@ -54,7 +65,7 @@ def report(sources: tuple[Path, ...], out: Path | None) -> None:
     first = sources[0]
     beside = RunDir(first).report if first.is_dir() else first.with_name(f"{first.name}_report.html")
     target = out or beside
-    write_report([read_source(source) for source in sources], target)
+    write_report([read_source(source, outage) for source in sources], target)
     click.echo(target)
 
 

@@ -211,6 +211,22 @@ class Timeouts(Record, frozen=True, kw_only=True):
     total_s: Positive = 600.0
 
 
+class OutageRule(Record, frozen=True, kw_only=True):
+    """When a provider counts as down, as degraded and as throttled. See docs/reliability.md.
+
+    Down: from the first of `k` consecutive provider failures to the first of `k` successes; with `failure_ratio` also
+    when so many of the attempts of the last `window_s` failed. Degraded: `k` consecutive replies that took more than
+    `slow_factor` times the baseline, which is `baseline_s` or else the median. Throttled: refusals for too high a rate
+    that are less than `window_s` apart.
+    """
+
+    k: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 3
+    failure_ratio: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
+    window_s: Positive = 10.0
+    slow_factor: Annotated[float, msgspec.Meta(gt=1, le=1e6)] = 3.0
+    baseline_s: Positive | None = None
+
+
 class Plan(Record, frozen=True, kw_only=True):
     """The whole plan. `workloads` may be written as one `workload`.
 
@@ -229,6 +245,7 @@ class Plan(Record, frozen=True, kw_only=True):
     drain_s: NotNegative = 30.0
     timeouts: Timeouts = Timeouts()
     slo: Slo = Slo()
+    outage: OutageRule = OutageRule()
     budget: Budget = Budget()
     simulator: dict[str, Any] = {}
     alerts: dict[str, Any] = {}

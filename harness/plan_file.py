@@ -13,7 +13,18 @@ import msgspec
 import yaml
 
 from harness.errors import UsageFault
-from harness.plan import KIND_OF_DIALECT, Inject, Plan, Stage, Target, Workload, cells, parse_length, stages_of
+from harness.plan import (
+    KIND_OF_DIALECT,
+    Inject,
+    OutageRule,
+    Plan,
+    Stage,
+    Target,
+    Workload,
+    cells,
+    parse_length,
+    stages_of,
+)
 
 SUITE = "suite:"
 _MAX_BYTES = 4_000_000
@@ -94,6 +105,17 @@ def plan_of_targets(path: Path) -> Plan:
     stages = [{"concurrency": 1, "duration_s": 1}]
     document = {"name": "targets", "targets": targets, "workloads": workloads, "stages": stages}
     return plan_of(document, str(path))
+
+
+def with_outage(rule: OutageRule, settings: Iterable[str]) -> OutageRule:
+    """The rule of outages with `KEY=VALUE` texts laid over it, such as `k=5`. Raises UsageFault."""
+    document: dict[str, Any] = {"outage": msgspec.to_builtins(rule)}
+    for setting in settings:
+        _apply(document, f"outage.{setting}")
+    try:
+        return msgspec.convert(document["outage"], OutageRule)
+    except msgspec.ValidationError as error:
+        _fail_conversion("--outage", document["outage"], error)
 
 
 def plan_of_text(text: str, place: str) -> Plan:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from analysis.compare import _power, compare, compare_runs
 from analysis.gates import against_first, read_gate, within_run
 from analysis.quantiles import dist, interval, statistics
-from analysis.reliability import mtbf, outages, wilson
+from analysis.reliability import wilson
 from analysis.summary import Dist, Repeat, Result, Summary, Validity
 from harness.errors import UsageFault
 
@@ -59,21 +59,6 @@ def test_wilson_interval_of_a_published_example() -> None:
     found = wilson(81, 263)
     assert found.ci95 == pytest.approx((0.2553, 0.3662), abs=5e-5)
     assert wilson(0, 0).value is None
-
-
-def test_mtbf_interval_of_a_time_terminated_test() -> None:
-    """T = 1000, r = 4: [2000 / 20.483, 2000 / 2.180]; r = 0: the lower bound T / 3 alone."""
-    found = mtbf(1000, 4)
-    assert found.value == 250
-    assert found.ci95 == pytest.approx((2000 / 20.483, 2000 / 2.17973), rel=1e-4)
-    assert mtbf(300, 0).ci95 == (100, None)
-
-
-def test_an_outage_begins_at_the_first_of_three_failures_and_ends_at_the_first_of_three_successes() -> None:
-    failed = [False, True, True, False, True, True, True, False, True, False, False, False, True, True, True]
-    found = outages([float(i) for i in range(len(failed))], failed)
-    assert [(outage.start_s, outage.end_s) for outage in found] == [(4.0, 9.0), (12.0, None)]
-    assert found[0].failures == 4
 
 
 def _result(target: str, values: list[float], workload: str = "w") -> Result:

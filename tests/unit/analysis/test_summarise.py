@@ -56,9 +56,10 @@ def test_a_failure_counts_but_gives_no_latency_and_no_goodput(tmp_path: Path) ->
     assert result.e2e_s.p50 == pytest.approx(0.15)
     assert result.goodput_rps == pytest.approx(9, rel=0.01)
     assert result.reliability is not None
-    # The success that started before the first failure ends after it, so the outage has nine: 5.101 s to 6.150 s.
-    assert [outage.failures for outage in result.reliability.outages] == [9]
-    assert result.reliability.mttr_s.value == pytest.approx(1.049, abs=0.001)
+    # Attempts count when they are sent: the success sent before the first failure ends after it, and is none of it.
+    assert [outage.failures for outage in result.reliability.outages] == [10]
+    assert result.reliability.mttr_s.value == pytest.approx(1.0, abs=0.001)
+    assert result.reliability.error_ratio["server"].value == pytest.approx(0.1)
 
 
 def test_what_misses_the_slo_is_no_goodput(tmp_path: Path) -> None:
