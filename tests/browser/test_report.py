@@ -51,7 +51,7 @@ def test_a_narrow_page_scrolls_its_tables_and_not_itself(tokenswarm: Command, tm
     page.write_text(page.read_text().replace("</body>", WIDEST))
     shown = _shown(page, tmp_path, "--window-size=500,900", "--hide-scrollbars")
     assert "CONSOLE" not in shown.stderr
-    assert "<title>width 500 needs 500 plots 2</title>" in shown.stdout
+    assert "<title>width 500 needs 500 plots 3</title>" in shown.stdout
 
 
 def _shown(page: Path, folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
