@@ -30,12 +30,14 @@ def _usl_law(n: Floats) -> Floats:
     return np.atleast_1d(usl_x(n, TRUTH))
 
 
+@settings(deadline=None)
 @given(st.floats(0.1, 100), st.floats(0, 0.5), st.floats(0, 0.01))
 def test_points_on_the_law_give_back_its_parameters(rate: float, sigma: float, kappa: float) -> None:
     found = fit_usl(LOADS, usl_x(LOADS, np.array([rate, sigma, kappa])))
     assert found == pytest.approx([rate, sigma, kappa], rel=1e-6, abs=1e-8)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.1, 1000), min_size=8, max_size=8))
 def test_whatever_the_points_the_parameters_are_not_negative(x: list[float]) -> None:
     found = fit_usl(LOADS, np.array(x))

@@ -6,7 +6,7 @@ from collections import Counter
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import UsageFault
@@ -16,6 +16,7 @@ from harness.simulator.draws import draws_of
 from harness.simulator.load import Load, factor_at
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1), st.floats(0, 0.1), st.integers(1, 500))
 def test_waits_grow_as_the_law_says_so_that_throughput_is_the_laws(sigma: float, kappa: float, n: int) -> None:
     provider = Bottlenecks(usl=Usl(sigma=sigma, kappa=kappa))
