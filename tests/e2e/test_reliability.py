@@ -37,7 +37,7 @@ LEAST_S = 2.0  # each time of the long script is this and an exponential one: th
 UP_S, REPAIR_S = 13.0, 2.0
 TIMEOUT_S = 1.5
 SEEN_S = {"samples": 5 * GAP_S, "csv": 1.5}  # of an outage cut by the end of a watch, what must lie in it to be seen
-pytestmark = pytest.mark.timeout(int(4 * LENGTH_S + 200))
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(int(4 * LENGTH_S + 200))]  # edges are judged by milliseconds
 Span = tuple[float, float]
 
 
