@@ -120,7 +120,7 @@ def constant(folder: Path) -> Iterator[Seen]:
 
 def freeze(folder: Path) -> Iterator[Seen]:
     """A provider that says nothing for 5 s, while few requests may be under way."""
-    fault = {"kind": "stall", "after_chunks": 0, "stall_s": 5, "start_s": 8, "duration_s": 1}
+    fault = {"kind": "stall", "after_chunks": 0, "stall_s": 5, "start_s": 4, "duration_s": 1, "every_s": 12}
     stage = {"rate_rps": 40, "duration_s": 20, "max_in_flight": 20, "max_lag_s": 30}
     _, run_dir = run(folder, open_plan(stage, {**_CALM, "faults": [fault]}))
     (result,) = summary_of(run_dir)["results"]
