@@ -141,7 +141,8 @@ def _begin_s(start_s: Floats, stopped_s: Floats, gap_s: float) -> float:
     cut = start_s < first_s
     if cut.any():
         sent_s, ended_s = start_s[cut], stopped_s[cut]
-        if float(np.ptp(ended_s)) <= gap_s < float(np.ptp(sent_s)):
+        apart_s = float(np.ptp(sent_s))
+        if apart_s > gap_s >= float(np.ptp(ended_s)) and float(np.ptp(ended_s)) <= apart_s / 2:  # not each after its while
             return first_s
     return float(start_s[0])
 
