@@ -136,13 +136,13 @@ def _change(bad: Flags, earliest: int, latest: int, ratio: float) -> int:
 
 def _begin_s(start_s: Floats, stopped_s: Floats, gap_s: float) -> float:
     """When an outage with these failures began: when the first was sent; but when they stopped, if two or more that
-    were sent further apart than a gap stopped together, before any later one was sent."""
+    were sent further apart than a gap stopped together, before any later one was sent: not each after its own while."""
     first_s = float(stopped_s.min())
     cut = start_s < first_s
     if cut.any():
         sent_s, ended_s = start_s[cut], stopped_s[cut]
-        apart_s = float(np.ptp(sent_s))
-        if apart_s > gap_s >= float(np.ptp(ended_s)) and float(np.ptp(ended_s)) <= apart_s / 2:  # not each after its while
+        sent_apart_s, ended_apart_s = float(np.ptp(sent_s)), float(np.ptp(ended_s))
+        if sent_apart_s > gap_s and ended_apart_s <= min(gap_s, sent_apart_s / 2):
             return first_s
     return float(start_s[0])
 
