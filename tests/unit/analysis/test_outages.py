@@ -105,6 +105,15 @@ def test_edges_are_within_a_gap_whatever_way_it_fails(kind: str, begin_s: float,
     assert abs(outage.end_s - begin_s - length_s) <= GAP_S + 1e-9
 
 
+def test_failures_that_each_take_a_while_are_no_replies_cut_off_together() -> None:
+    """The second is sent, a little late, before the first has ended; they end about as far apart as they were sent."""
+    sent_s = np.arange(14.0)
+    sent_s[5] += 0.05
+    stopped_s = sent_s + np.array([0.0] * 4 + [1.1, 0.9] + [1.0] * 8)
+    watch = _watch("....xxxxxx....", start_s=sent_s, stopped_s=stopped_s)
+    assert _spans(seen(watch, RULE)) == [(4.0, 10.0)]
+
+
 @given(st.lists(st.booleans(), max_size=200), st.integers(1, 5))
 def test_spans_follow_the_rule_step_by_step(bad: list[bool], k: int) -> None:
     """Against the rule as one would apply it by hand, one attempt after another."""
