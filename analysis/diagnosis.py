@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from analysis.capacity_record import Cause, CauseName, Diagnosis
-from analysis.evidence import Flags, Requests, TokenEffects, Wake, requests_of, token_effects, two_modes, wakes
-from analysis.gaps import Whole
+from analysis.evidence import Requests, TokenEffects, Wake, requests_of, token_effects, two_modes, wakes
+from analysis.gaps import Flags, Whole
 from analysis.quantiles import Floats
 from analysis.record import Estimate
 from analysis.summary import Result

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from analysis.gaps import Flags
 from analysis.metrics import Window
 from analysis.quantiles import Floats
 from analysis.samples import Samples
 from analysis.sweeps import Measured
 
-Flags = npt.NDArray[np.bool_]
 ENOUGH = 200
 _FEWEST = 20
 _IDLE_NS = 0.3e9

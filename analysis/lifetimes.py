@@ -17,9 +17,9 @@ import numpy.typing as npt
 from scipy import stats
 
 from analysis.outages import Seen
+from analysis.quantiles import Floats
 from analysis.summary import Estimate, Fit, Survival
 
-Floats = npt.NDArray[np.float64]
 ENOUGH = 8  # failures, for a test of their distribution and a curve
 _DRAWS = 1999
 _SEED = 0

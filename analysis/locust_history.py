@@ -16,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.outages import Flags, Floats, Seen, spans
+from analysis.gaps import Flags
+from analysis.outages import Seen, spans
+from analysis.quantiles import Floats
 from analysis.summary import Outage
 from harness.plan import OutageRule
 

@@ -12,14 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.gaps import GapFigures, Whole, gap_figures
+from analysis.gaps import Flags, GapFigures, Whole, gap_figures
 from analysis.quantiles import QUANTILES, STATISTICS, Figures, Floats, dist_of, figures, given
 from analysis.samples import Samples
 from analysis.summary import Dist, Repeat
 from harness.plan import Slo, Stage
 from harness.sample import ServerTime
-
-Flags = np.typing.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -45,14 +43,14 @@ class Window:
         """The rows inside that ended ok."""
         return self.inside[self.is_(self.inside, "outcome", "ok")]
 
-    def is_(self, rows: Whole, name: str, value: str) -> Flags:
-        """Which rows have this text in a column."""
-        return np.asarray((self.samples.table[name] == value).to_numpy()[rows], dtype=bool)
+    def is_(self, rows: Whole, name: str, *values: str) -> Flags:
+        """Which rows have one of these texts in a column."""
+        return np.asarray(self.samples.table[name].iloc[rows].isin(values), dtype=bool)
 
 
 def injected(samples: Samples, rows: Whole) -> Flags:
     """Which of some rows had an injected fault."""
-    return np.asarray(samples.table["injected"].notna().to_numpy()[rows], dtype=bool)
+    return np.asarray(samples.table["injected"].iloc[rows].notna(), dtype=bool)
 
 
 def window_of(samples: Samples, rows: Whole, repeat: int, stage: Stage, warmup_s: float) -> Window:
@@ -279,7 +277,7 @@ def repeat_record(window: Window, rates: Rates, own: dict[str, Figures]) -> Repe
             values[f"{name}.{statistic}"] = own[name].values[statistic]
     for name in _RATES_COMPARED:
         values[name] = getattr(rates, name)
-    given_up = window.is_(window.inside, "outcome", "cancelled") | window.is_(window.inside, "outcome", "dropped")
+    given_up = window.is_(window.inside, "outcome", "cancelled", "dropped")
     counted = len(window.inside) - int(given_up.sum())
     values["success_ratio"] = len(window.good) / counted if counted else None
     return Repeat(repeat=window.repeat, attempted=len(window.inside), window_s=window.length_s, values=values)

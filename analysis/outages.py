@@ -17,11 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from analysis.gaps import Flags
+from analysis.quantiles import Floats
 from analysis.summary import Outage
 from harness.plan import OutageRule
 
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
 Span = tuple[int, int | None]
 
 

@@ -12,7 +12,8 @@ from scipy import stats
 from analysis.gaps import Whole
 from analysis.lifetimes import availability, exponential, lifetimes, mean_time, survival, trend
 from analysis.metrics import Window, injected
-from analysis.outages import Attempts, Flags, Floats, Seen, Watch, rule_text, seen
+from analysis.outages import Attempts, Seen, Watch, rule_text, seen
+from analysis.quantiles import Floats
 from analysis.summary import Estimate, Outage, Reliability
 from harness.errors import PROVIDER_FAILURES
 from harness.plan import OutageRule
@@ -61,12 +62,8 @@ def counts_of(windows: Sequence[Window]) -> Counts:
 
 def _counted(window: Window) -> Whole:
     """The attempts that tell of the provider: neither ended by this program nor made to fail on purpose."""
-    rows = window.inside[~_any(window, window.inside, "outcome", _NOT_COUNTED)]
+    rows = window.inside[~window.is_(window.inside, "outcome", *_NOT_COUNTED)]
     return rows[~injected(window.samples, rows)]
-
-
-def _any(window: Window, rows: Whole, name: str, values: Sequence[str]) -> Flags:
-    return np.asarray(window.samples.table[name].isin(values).to_numpy()[rows], dtype=np.bool_)
 
 
 def watches_of(windows: Sequence[Window], rule: OutageRule, origin_ns: float) -> list[Watch]:
@@ -94,7 +91,7 @@ def _watch_of(window: Window, slow_s: float, origin_ns: float) -> Watch:
         start_s=(samples.on_axis("start_ns", rows) - origin_ns) / 1e9,
         stopped_s=(_stopped_ns(window, rows) - origin_ns) / 1e9,
         ok=ok,
-        failed=_any(window, rows, "error_class", [each.value for each in PROVIDER_FAILURES]),
+        failed=window.is_(rows, "error_class", *(each.value for each in PROVIDER_FAILURES)),
         throttled=window.is_(rows, "outcome", "throttled"),
         slow=ok & (_latency_s(window, rows) > slow_s),
     )

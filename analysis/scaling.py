@@ -20,9 +20,9 @@ import numpy.typing as npt
 from scipy import optimize, stats
 
 from analysis.capacity_record import Band, Shape, Usl
+from analysis.quantiles import Floats
 from analysis.record import Estimate
 
-Floats = npt.NDArray[np.float64]
 FEWEST_POINTS = 6
 PAST_KNEE = 2
 WORST_RESIDUAL = 0.10

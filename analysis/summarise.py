@@ -51,7 +51,9 @@ def summarise(run_dir: RunDir, outage: Iterable[str] = ()) -> tuple[Summary, Sam
     plan = read_plan(str(run_dir.plan))
     plan = msgspec.structs.replace(plan, outage=with_outage(plan.outage, outage))
     run = _run_json(run_dir)
-    watched = [_watched(cell, own, plan, samples) for cell, own in windows_of(plan, samples)]
+    cells_seen = windows_of(plan, samples)
+    origin_ns = _origin_ns(samples) if cells_seen else 0.0
+    watched = [_watched(cell, own, plan, origin_ns) for cell, own in cells_seen]
     results = with_batches([_result(each, plan, samples) for each in watched])
     results = [_with_goals(result, plan) for result in results]
     rows = reconcile(run_dir, samples.table)
@@ -157,8 +159,8 @@ class _Watched:
     counts: Counts
 
 
-def _watched(cell: Cell, windows: list[Window], plan: Plan, samples: Samples) -> _Watched:
-    return _Watched(cell, windows, watches_of(windows, plan.outage, _origin_ns(samples)), counts_of(windows))
+def _watched(cell: Cell, windows: list[Window], plan: Plan, origin_ns: float) -> _Watched:
+    return _Watched(cell, windows, watches_of(windows, plan.outage, origin_ns), counts_of(windows))
 
 
 def _providers(watched: Sequence[_Watched], plan: Plan) -> tuple[Provider, ...]:
