@@ -58,11 +58,11 @@ def _await(url: str) -> None:
 
 @pytest.fixture(scope="module")
 def samples(server: str, tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
-    """Every attempt of the shipped plan against it, shortened."""
+    """Every attempt of one repeat of the shipped plan against it, long enough for a slow machine to answer some dozens."""
     command = [".venv/bin/tokenswarm", "run", "plans/real-llama.yaml", "--out", str(tmp_path_factory.mktemp("runs"))]
     for setting in (f"targets.llama-openai.base_url={server}/v1", f"targets.llama-anthropic.base_url={server}"):
         command += ["--set", setting]
-    command += ["--set", "repeats=1"]
+    command += ["--set", "repeats=1", "--set", "stages.0.duration_s=60"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     journals = RunDir(Path(done.stdout.strip().splitlines()[-1])).journals.glob("*.jsonl")
@@ -95,13 +95,23 @@ def _errors_ms(
 
 
 def test_ttft_agrees_with_the_servers_own_time_of_each_prompt(samples: list[Sample]) -> None:
-    """The server's time ends when the prompt is read; the first token is then sampled, made text and sent."""
-    errors = _errors_ms(_timed(samples), _ttft_ns, lambda sample: (sample.server and sample.server.prompt_ns) or 0)
+    """The server's time ends when the prompt is read; the first token is then sampled, made text and sent, which takes
+    no longer than a token does later, and a scheduler's moment more."""
+    good = _timed(samples)
+    errors = _errors_ms(good, _ttft_ns, lambda sample: (sample.server and sample.server.prompt_ns) or 0)
+    token = statistics.median(_server_tpot_ms(sample) for sample in good)
     print(  # noqa: T201
-        f"\nTTFT - prompt_ms: median {statistics.median(errors):.2f}, {min(errors):.2f} to {max(errors):.2f} ms"
+        f"\nTTFT - prompt_ms: median {statistics.median(errors):.2f}, {min(errors):.2f} to {max(errors):.2f} ms, "
+        f"where a token takes {token:.2f} ms"
     )
-    assert all(-1 < error < 30 for error in errors)
-    assert statistics.median(errors) < 15
+    assert all(-1 < error < token + 20 for error in errors)
+    assert statistics.median(errors) < token
+
+
+def _server_tpot_ms(sample: Sample) -> float:
+    assert sample.server is not None
+    assert sample.server.output_ns is not None
+    return sample.server.output_ns / _gaps(sample) / 1e6
 
 
 def test_tpot_agrees_with_the_servers_own_time_of_each_token(samples: list[Sample]) -> None:
