@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from analysis.record import Estimate
+from harness.search_record import Answer, Question, StepRecord
 
 Shape = Literal["linear", "contention", "ceiling", "retrograde"]
 CauseName = Literal[
@@ -102,6 +103,19 @@ class Sweep(Part, frozen=True, kw_only=True):
     band: tuple[Band, ...] = ()
     left_out: dict[int, str] = {}  # why, by stage
     concurrent_capacity: ConcurrentCapacity | None = None
+
+
+class CapacitySearch(Part, frozen=True, kw_only=True):
+    """A search for the largest load at which a target keeps an SLO: what was asked, what was found (None: it has not
+    ended), how many requests it took and in which steps."""
+
+    target: str
+    workload: str
+    slo: dict[str, float | None]
+    question: Question
+    answer: Answer | None
+    requests: int
+    steps: tuple[StepRecord, ...]
 
 
 class Cause(Part, frozen=True, kw_only=True):

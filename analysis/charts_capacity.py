@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 from analysis.capacity_record import Sweep
 from analysis.charts import colours_of, label, short, styled
 from analysis.samples import Samples
+from analysis.searches import search_figure
 from analysis.summary import Dist, Repeat, Result, Summary
 from analysis.wording import NAMES, number, place
 
@@ -24,6 +25,9 @@ _DEGRADATION = {**NAMES, "tpot_s.p50": "TPOT p50", "per_user_tokens_per_s": "tok
 def capacity_figures(summary: Summary, samples: Samples | None) -> list[Figure]:
     """Titles, notes and figures; those of a sweep only where a target has several loads."""
     found: list[Figure] = []
+    if summary.search is not None:
+        note = "The part of the requests within the SLO at each step, with its 95 % interval; green: the capacity."
+        found.append(("Attainment and load", note, search_figure(summary.search)))
     for workload in dict.fromkeys(sweep.workload for sweep in summary.sweeps):
         sweeps = [each for each in summary.sweeps if each.workload == workload and len(points_of(summary, each)) > 1]
         if not sweeps:

@@ -24,6 +24,7 @@ from analysis.reconcile import reconcile
 from analysis.recovery import integrity_of, recovery_of
 from analysis.reliability import Counts, counts_of, reliability_of, watches_of
 from analysis.samples import Samples, load_samples
+from analysis.searches import read_search
 from analysis.summary import Batch, Dist, Provider, Result, ServerTimes, Summary
 from analysis.summary import Window as WindowPart
 from analysis.sweeps import Measured
@@ -78,6 +79,7 @@ def summarise(run_dir: RunDir, outage: Iterable[str] = ()) -> tuple[Summary, Sam
         comparisons=compare(results),
         diagnoses=capacity.diagnoses,
         sweeps=capacity.sweeps,
+        search=read_search(run_dir),
         relations=capacity.relations,
         trends=capacity.trends,
         reconciliation=rows,

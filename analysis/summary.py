@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from analysis.capacity_record import Diagnosis, Outliers, Relation, Scaling, Sweep, Trend
+from analysis.capacity_record import CapacitySearch, Diagnosis, Outliers, Relation, Scaling, Sweep, Trend
 from analysis.record import Estimate, Interval
 
 __all__ = ["Estimate", "Interval"]  # besides what is defined here
@@ -364,6 +364,7 @@ class Summary(Part, frozen=True, kw_only=True):
     comparisons: tuple[Comparison, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
     sweeps: tuple[Sweep, ...] = ()
+    search: CapacitySearch | None = None
     relations: tuple[Relation, ...] = ()
     trends: tuple[Trend, ...] = ()
     reconciliation: tuple[Reconciliation, ...] = ()

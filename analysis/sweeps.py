@@ -139,18 +139,39 @@ def ratio_of(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Estimate
     return Estimate(value=math.exp(float(np.mean(logs))), ci95=ends and (math.exp(ends[0]), math.exp(ends[1])))
 
 
-def _per_load(result: Result) -> dict[int, float]:
+def throughput_of(window: Window) -> float | None:
+    """Requests/s that end ok, of which one across an edge of the window counts by the part of its life that lies
+    inside. None where the window is empty.
+
+    Users that begin together keep step for a while, so that counting starts may find up to one too many or too few for
+    each of them, in every repeat alike; the parts of a life have no such error.
+    """
+    if window.length_s == 0:
+        return None
+    rows = window.everything[window.is_(window.everything, "outcome", "ok")]
+    start, end = (window.samples.on_axis(name, rows) for name in ("start_ns", "end_ns"))
+    inside = np.minimum(end, window.end_ns) - np.maximum(start, window.begin_ns)
+    whole = np.maximum(end - start, 1.0)
+    return float((np.maximum(inside, 0.0) / whole).sum()) / window.length_s
+
+
+def _loads(each: Measured) -> dict[int, tuple[float, float]]:
+    """N and X of each repeat."""
+    n = values_of(each.result, "in_flight_mean")
+    found = {window.repeat: throughput_of(window) for window in each.windows}
+    return {repeat: (n[repeat], x) for repeat, x in found.items() if x and repeat in n}
+
+
+def _per_load(each: Measured) -> dict[int, float]:
     """X / N of each repeat."""
-    x, n = (values_of(result, name) for name in ("completed_rps", "in_flight_mean"))
-    return {repeat: x[repeat] / n[repeat] for repeat in x.keys() & n.keys()}
+    return {repeat: x / n for repeat, (n, x) in _loads(each).items()}
 
 
 def observations(points: Sequence[Measured]) -> Observations:
     """Throughput and load of every repeat of the load points, given in order of load."""
-    rows = []
-    for number, each in enumerate(points):
-        x, n = (values_of(each.result, name) for name in ("completed_rps", "in_flight_mean"))
-        rows += [(number, repeat, n[repeat], x[repeat]) for repeat in sorted(x.keys() & n.keys())]
+    rows = [
+        (number, repeat, *load) for number, each in enumerate(points) for repeat, load in sorted(_loads(each).items())
+    ]
     point, repeat, n_all, x_all = (
         (np.array(column) for column in zip(*rows, strict=True)) if rows else [np.empty(0)] * 4
     )
@@ -165,7 +186,7 @@ def scaled(
     points = [each for each, reason in zip(group, reasons, strict=True) if reason is None]
     seen = observations(points)
     fit = fit_sweep(seen)
-    lowest = points[0].result if points else None
+    lowest = points[0] if points else None
     scalings = [_scaling(each, lowest, reason, fit, slo) for each, reason in zip(group, reasons, strict=True)]
     sweep = Sweep(
         target=group[0].result.target,
@@ -179,16 +200,16 @@ def scaled(
 
 
 def _scaling(
-    each: Measured, lowest: Result | None, reason: str | None, fit: Fit, slo: Mapping[str, float | None]
+    each: Measured, lowest: Measured | None, reason: str | None, fit: Fit, slo: Mapping[str, float | None]
 ) -> Scaling:
     result = each.result
     asked = values_of(result, "offered_rps") or values_of(result, "achieved_rps")
     tokens = values_of(result, "per_user_tokens_per_s")
-    against = {} if lowest is None or lowest is result else _degradation(result, lowest)
+    against = {} if lowest is None or lowest is each else _degradation(result, lowest.result)
     return Scaling(
         in_flight=result.in_flight_mean,
         workers=_workers(each),
-        efficiency=None if lowest is None else ratio_of(_per_load(result), _per_load(lowest)),
+        efficiency=None if lowest is None else ratio_of(_per_load(each), _per_load(lowest)),
         load_handling=_share(values_of(result, "completed_rps"), asked),
         slo_attainment=_attainment(result, asked) if any(slo.get(name) for name in _LIMITS) else None,
         output_tokens_per_s_per_user=float(np.mean(list(tokens.values()))) if tokens else None,

@@ -55,6 +55,11 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
+def digits(value: float) -> str:
+    """Three digits, also of small numbers."""
+    return number(value) if abs(value) >= 1 else f"{value:.3g}"
+
+
 def percent(value: float | None) -> str:
     """A share of one as per cent."""
     return NOTHING if value is None else f"{100 * value:.2f} %"

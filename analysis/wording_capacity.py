@@ -6,7 +6,8 @@ from analysis.capacity_record import Cause, Diagnosis, Sweep, Trend
 from analysis.predict import Predicted, Prediction
 from analysis.record import Estimate
 from analysis.summary import Summary
-from analysis.wording import NOTHING, number, percent, seconds
+from analysis.wording import NOTHING, digits, number, percent, seconds
+from analysis.wording_search import answer_lines
 
 LATENCY = {"ttft_s": "TTFT", "tpot_s": "TPOT", "e2e_s": "E2E"}
 
@@ -57,11 +58,6 @@ def interval(found: Estimate | None) -> str:
     return f"{text} [{low}, {high}]"
 
 
-def digits(value: float) -> str:
-    """Three digits, also of small numbers."""
-    return number(value) if abs(value) >= 1 else f"{value:.3g}"
-
-
 def capacity(sweep: Sweep) -> str:
     """The load up to which the SLO is met; "" where that is not known."""
     found = sweep.concurrent_capacity
@@ -101,7 +97,8 @@ _AT = {"concurrency": "requests in flight", "input_tokens": "prompt tokens"}
 
 def capacity_lines(summary: Summary) -> list[str]:
     """What a reader of the terminal wants: diagnoses, laws, limits and what changed."""
-    lines = [f"diagnosis: {verdict(each)}" for each in summary.diagnoses]
+    lines = [] if summary.search is None else [f"capacity: {text}" for text in answer_lines(summary.search)]
+    lines += [f"diagnosis: {verdict(each)}" for each in summary.diagnoses]
     for sweep in summary.sweeps:
         lines += [f"scaling: {text}" for text in (law(sweep), capacity(sweep)) if text]
     said = [trend for trend in summary.trends if trend.says]

@@ -1,7 +1,7 @@
 """How often the analysis of capacity is right, against simulated truth: `python -m benchmarks.capacity_proofs`.
 
-Prints JSON: the parameters and the knee over seeded sweeps, the first cause of planted set-ups, and the coverage of
-prediction intervals. `--quick` takes a tenth of the sweeps.
+Prints JSON: the parameters and the knee over seeded sweeps, the first cause of planted set-ups, the coverage of
+prediction intervals, and how near a search comes to a known limit. `--quick` takes a tenth of the sweeps.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from analysis.samples import load_samples
 from analysis.summarise import summarise, windows_of
 from analysis.summary import Result
 from benchmarks.planted import LOADS, SETUPS, play_setup, run_offline
+from benchmarks.search_proofs import prove_searches
 from harness.rundir import RunDir
 
 _TOKENS = 8
@@ -240,12 +241,13 @@ def _measured(result: Result, metric: str) -> float | None:
 
 @click.command(help=__doc__)
 @click.option("--quick", is_flag=True, help="A tenth of it.")
-@click.option("--only", type=click.Choice(["sweeps", "diagnoses", "predictions"]), multiple=True)
+@click.option("--only", type=click.Choice(["sweeps", "diagnoses", "predictions", "searches"]), multiple=True)
 def main(*, quick: bool, only: tuple[str, ...]) -> None:  # noqa: D103
     proofs: dict[str, Callable[[], msgspec.Struct]] = {
         "sweeps": lambda: prove_sweeps(range(5 if quick else 50)),
         "diagnoses": lambda: prove_diagnoses(range(1 if quick else 5)),
         "predictions": lambda: prove_predictions(range(6 if quick else 60)),
+        "searches": lambda: prove_searches(range(2 if quick else 20)),
     }
     found = {name: prove() for name, prove in proofs.items() if not only or name in only}
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(found), indent=1).decode() + "\n")

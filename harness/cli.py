@@ -12,6 +12,7 @@ from typing import NoReturn
 import click
 
 from harness import __version__
+from harness.cli_capacity import capacity
 from harness.cli_limits import limits
 from harness.cli_load import calibrate, check, collect, init, run, simulate
 from harness.cli_numbers import analyze, compare, predict, report
@@ -48,5 +49,5 @@ def tokenswarm() -> None:
     """
 
 
-for command in (init, check, run, simulate, calibrate, limits, collect, analyze, report, compare, predict):
+for command in (init, check, run, simulate, calibrate, limits, capacity, collect, analyze, report, compare, predict):
     tokenswarm.add_command(command)

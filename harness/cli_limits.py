@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
-import yaml
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -21,10 +17,8 @@ from harness.limits_probe import Concurrency, Found, Rate, Refusals, probe, send
 from harness.limits_sender import Bounds, Sender, Spent
 from harness.plan import Plan, Target, cells
 from harness.plan_file import plan_of_targets, read_plan
-from harness.planned import with_simulator
-from harness.prepare import SIMULATOR_KEY, key_of
+from harness.reachable import reachable
 from harness.sample import RateLimit
-from harness.simulator.process import running
 
 _PHASES = 4
 
@@ -62,8 +56,8 @@ def limits(
         message = f"--spend-usd {spend_usd:g}: target {target.name} has no price, so its cost is not known"
         raise UsageFault(message, "give it a `price`, or bound the probe by --spend-tokens")
     load = None if plan is None else _load(whole, target)
-    with _reachable(whole, target) as (reachable, key), _Shown() as watch:
-        sender = sender_of(reachable, key, bounds, lambda: watch(None, sender))
+    with reachable(whole, target) as (there, key), _Shown() as watch:
+        sender = sender_of(there, key, bounds, lambda: watch(None, sender))
         try:
             found = probe(sender, most_at_once, watch)
         finally:
@@ -92,20 +86,6 @@ def _chosen(plan: Plan, name: str | None) -> Target:
         said = "no --target given" if name is None else f"--target {name}: no such target"
         raise UsageFault(f"limits: {said}", f"there are: {', '.join(names)}")
     return plan.targets[names.index(name)]
-
-
-@contextmanager
-def _reachable(plan: Plan, target: Target) -> Iterator[tuple[Target, str | None]]:
-    """The target as it can be asked, and its key; a simulated one is served as long as the block lasts."""
-    if not target.simulated:
-        yield target, key_of(target)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder) / "simulator.yaml"
-        config.write_text(yaml.safe_dump(plan.simulator, sort_keys=False), encoding="utf-8")
-        with running(config) as url:
-            alone = msgspec.structs.replace(plan, targets=(target,))
-            yield with_simulator(alone, url).targets[0], SIMULATOR_KEY
 
 
 def _load(plan: Plan, target: Target) -> Load:

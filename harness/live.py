@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 
 from harness.health_record import Health
+from harness.margin import margin_of, tpot_ns_of
 from harness.plan import Slo
 from harness.sample import Outcome, Sample
 
@@ -99,17 +100,13 @@ class LiveCell(msgspec.Struct, kw_only=True):
     def _add_latencies(self, sample: Sample, start_ns: int, slo: Slo) -> None:
         events, e2e_ns = sample.event_ns, sample.end_ns - start_ns
         ttft_ns = events[0] - start_ns if events else None
-        tpot_ns = _tpot_ns(sample)
+        tpot_ns = tpot_ns_of(sample)
         _count(self.e2e, bucket_of(e2e_ns))
         if ttft_ns is not None:
             _count(self.ttft, bucket_of(ttft_ns))
         if tpot_ns is not None:
             _count(self.tpot, bucket_of(tpot_ns))
-        self.good += (
-            _within(e2e_ns, slo.e2e_s)
-            and (not events or _within(ttft_ns, slo.ttft_s))
-            and (len(events) <= 1 or _within(tpot_ns, slo.tpot_s))
-        )
+        self.good += margin_of(sample, slo) <= 1
 
     def merge(self, other: LiveCell) -> None:
         """Count everything that the other has counted as well."""
@@ -135,22 +132,6 @@ def _count_gaps(counts: Histogram, event_ns: tuple[int, ...]) -> None:
     gaps = np.maximum(np.diff(np.array(event_ns, dtype=np.int64)), 0)
     found = np.bincount((np.log1p(gaps) * _PER_E).astype(np.int64))
     counts[: len(found)] += found
-
-
-def _tpot_ns(sample: Sample) -> float | None:
-    """(last - first content event) / (tokens after the first event). Reasoning tokens count only where reasoning was
-    sent: where the first content is visible text, it was not."""
-    events, usage = sample.event_ns, sample.usage
-    if len(events) < 2 or usage is None or usage.output_tokens is None:
-        return None
-    hidden = (usage.reasoning_tokens or 0) if sample.first_text_ns == events[0] else 0
-    head = 1 if sample.first_event_tokens is None else sample.first_event_tokens
-    after = usage.output_tokens - hidden - head
-    return (events[-1] - events[0]) / after if after >= 1 else None
-
-
-def _within(value_ns: float | None, limit_s: float | None) -> bool:
-    return limit_s is None or (value_ns is not None and value_ns / 1e9 <= limit_s)
 
 
 class CellReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -79,6 +79,11 @@ class RunDir:
         return self.root / "health.jsonl"
 
     @property
+    def capacity(self) -> Path:
+        """What a search for a capacity was asked, did and found; only where there was one."""
+        return self.root / "capacity.json"
+
+    @property
     def summary(self) -> Path:
         """The run's numbers."""
         return self.root / "summary.json"

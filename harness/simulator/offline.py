@@ -42,7 +42,7 @@ class Client:
 
 
 @dataclass
-class _State:
+class State:
     """What changes about a provider while the run goes on."""
 
     provider: Provider
@@ -52,7 +52,7 @@ class _State:
 
 
 @dataclass
-class _User:
+class Sender:
     """Who sends: again and again in a closed stage; once in an open one, whose `due_s` is set."""
 
     due_s: float | None
@@ -60,12 +60,12 @@ class _User:
 
 
 @dataclass
-class _Request:
+class Request:
     """One request under way. Times in seconds of the run."""
 
     seq: int
     start_s: float
-    user: _User
+    user: Sender
     input_tokens: int
     output_tokens: int
     place: int
@@ -84,8 +84,8 @@ def play_offline(plan: Plan, config: Config, run_dir: RunDir, client: Client = C
     """Write plan, run.json and the journal of each repeat. Targets are `sim://NAME`, workloads streamed chat."""
     run_dir.journals.mkdir(parents=True, exist_ok=True)
     run_dir.plan.write_text(dump_plan(plan), encoding="utf-8")
-    states = {each.name: _State(each, Load(each), Limiter(each.limits)) for each in config.providers}
-    world = _World(config.seed, client, states, run_dir.name)
+    states = {each.name: State(each, Load(each), Limiter(each.limits)) for each in config.providers}
+    world = World(config.seed, client, states, run_dir.name)
     for repeat in range(1, plan.repeats + 1):
         begin_s = world.now_s
         lines = [encode(sample) for cell in cells(plan, repeat) for sample in world.play(cell, plan, repeat, begin_s)]
@@ -109,55 +109,64 @@ def _ns(seconds: float) -> int:
     return round(seconds * 1e9)
 
 
-class _World:
+class World:
     """A clock that jumps from event to event. `states`: providers by name."""
 
-    def __init__(self, seed: int, client: Client, states: dict[str, _State], run: str) -> None:
+    def __init__(self, seed: int, client: Client, states: dict[str, State], run: str) -> None:
         self.now_s = 0.0
         self._seed, self._client, self._states, self._run = seed, client, states, run
-        self._events: list[tuple[float, int, Callable[[], None]]] = []
+        self._events: list[tuple[float, int, Callable[[], object]]] = []
         self._order = count()
         self._seq = count()
 
     def play(self, cell: Cell, plan: Plan, repeat: int, anchor_s: float) -> list[Sample]:
         """The attempts of one cell, in the order in which they ended; the clock then stands after the last."""
+        self.enter(cell, plan, repeat, anchor_s)
+        for begin_s, begin in self._begins(plan):
+            self.at(begin_s, begin)
+        while self._events:
+            self.step()
+        self.now_s += _BETWEEN_S
+        return self.samples
+
+    def enter(self, cell: Cell, plan: Plan, repeat: int, anchor_s: float) -> None:
+        """What is sent from now on belongs to this cell."""
         self._state = self._states[cell.target.base_url.removeprefix(SIMULATED)]
         self._cell, self._repeat, self._anchor_s = cell, repeat, anchor_s
         self._prompts = random.Random(f"{plan.seed}/{cell.entry}/{cell.stage_index}/{repeat}")
         self._pace = _factor(self._client.spread, f"{self._seed}/spread/{cell.entry}/{cell.stage_index}/{repeat}")
-        self._samples: list[Sample] = []
+        self.samples: list[Sample] = []
         self._end_s = self.now_s + cell.span_s
-        for begin_s, begin in self._begins(plan):
-            self._at(begin_s, begin)
-        while self._events:
-            self.now_s, _, act = heapq.heappop(self._events)
-            act()
-        self.now_s += _BETWEEN_S
-        return self._samples
 
-    def _begins(self, plan: Plan) -> Iterator[tuple[float, Callable[[], None]]]:
+    def step(self) -> None:
+        """The next thing that happens."""
+        self.now_s, _, act = heapq.heappop(self._events)
+        act()
+
+    def _begins(self, plan: Plan) -> Iterator[tuple[float, Callable[[], object]]]:
         stage = self._cell.stage
         if stage.open:
             seed = f"{plan.seed}/{self._cell.entry}/{self._cell.stage_index}/{self._repeat}"
             begin_s = self.now_s
             for arrival in arrivals(stage, self._cell.span_s, seed):
                 due_s = begin_s + arrival.due_ns / 1e9
-                yield due_s, partial(self.send, _User(due_s, sent=1))
+                yield due_s, partial(self.send, Sender(due_s, sent=1))
         else:
             for user in range(stage.concurrency or 0):
-                yield self.now_s + user * 1e-4, partial(self.send, _User(None))
+                yield self.now_s + user * 1e-4, partial(self.send, Sender(None))
 
-    def _at(self, at_s: float, act: Callable[[], None]) -> None:
+    def at(self, at_s: float, act: Callable[[], object]) -> None:
+        """Have something happen at a time, in seconds of the run."""
         heapq.heappush(self._events, (at_s, next(self._order), act))
 
-    def send(self, user: _User) -> None:
+    def send(self, user: Sender) -> Request | None:
         """Send one request of a user, if the stage is not over. A user's first connection stands beforehand."""
         if self.now_s >= self._end_s:
-            return
+            return None
         length, cap = (parse_length(n) for n in (self._cell.workload.input_tokens, self._cell.workload.output_tokens))
         most = self._state.provider.requests_per_connection
         place = user.sent % most if most else user.sent
-        request = _Request(
+        request = Request(
             seq=next(self._seq),
             start_s=self.now_s,
             user=user,
@@ -168,9 +177,10 @@ class _World:
         if place == 0 and user.sent:
             request.connect_s = self.now_s + self._client.connect_s
         user.sent += 1
-        self._at(request.connect_s or self.now_s, lambda: self._receive(request))
+        self.at(request.connect_s or self.now_s, lambda: self._receive(request))
+        return request
 
-    def _receive(self, request: _Request) -> None:
+    def _receive(self, request: Request) -> None:
         state = self._state
         provider, load = state.provider, state.load
         request.received_s = now_s = self.now_s
@@ -192,12 +202,12 @@ class _World:
         if load.begin(str(request.seq), lambda: self._begin(request)):
             self._begin(request)
 
-    def _begin(self, request: _Request) -> None:
+    def _begin(self, request: Request) -> None:
         began_s = self.now_s + self._state.provider.network_s
         request.headers_s = began_s + request.first_s * self._state.provider.headers_share
-        self._at(began_s + request.first_s, lambda: self._event(request))
+        self.at(began_s + request.first_s, lambda: self._event(request))
 
-    def _event(self, request: _Request) -> None:
+    def _event(self, request: Request) -> None:
         provider, load = self._state.provider, self._state.load
         assert request.draws is not None
         request.events_s.append(self.now_s)
@@ -205,22 +215,23 @@ class _World:
         if request.left:
             tokens = min(request.left, provider.tokens_per_chunk)
             gap_s = request.draws.gap_s() * tokens * load.gap_factor * request.pace
-            self._at(self.now_s + gap_s, lambda: self._event(request))
+            self.at(self.now_s + gap_s, lambda: self._event(request))
             return
         load.leave(str(request.seq), self.now_s)
         self._keep(request, Outcome.OK)
-        self._over(request)
+        self.over(request)
 
-    def _turn_away(self, request: _Request, wait_s: float) -> None:
+    def _turn_away(self, request: Request, wait_s: float) -> None:
         request.headers_s = self.now_s
         self._keep(request, Outcome.THROTTLED, retry_after_s=wait_s, error=ErrorKind.RATE_LIMIT, status=429)
-        self._at(self.now_s + _PAUSE_S, lambda: self._over(request))
+        self.at(self.now_s + _PAUSE_S, lambda: self.over(request))
 
-    def _over(self, request: _Request) -> None:
+    def over(self, request: Request) -> None:
+        """A request is over; its user goes on with the next."""
         if request.user.due_s is None:
             self.send(request.user)
 
-    def _keep(self, request: _Request, outcome: Outcome, **more: object) -> None:
+    def _keep(self, request: Request, outcome: Outcome, **more: object) -> None:
         """The sample of a request that ends now."""
         events = tuple(self._ns_of(at_s) for at_s in request.events_s)
         fields: dict[str, object] = {"status": 200, "server": None, "usage": None}
@@ -235,7 +246,7 @@ class _World:
                 cached_tokens=request.cached_tokens,
             )
             fields["items"] = 1
-        self._samples.append(
+        self.samples.append(
             Sample(
                 run=self._run,
                 target=self._cell.target.name,

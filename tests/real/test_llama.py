@@ -58,7 +58,7 @@ def _await(url: str) -> None:
 
 @pytest.fixture(scope="module")
 def samples(server: str, tmp_path_factory: pytest.TempPathFactory) -> list[Sample]:
-    """Every attempt of one repeat of the shipped plan against it, long enough for a slow machine to answer some dozens."""
+    """Every attempt of one repeat of the shipped plan, long enough for a slow machine to answer some dozens."""
     command = [".venv/bin/tokenswarm", "run", "plans/real-llama.yaml", "--out", str(tmp_path_factory.mktemp("runs"))]
     for setting in (f"targets.llama-openai.base_url={server}/v1", f"targets.llama-anthropic.base_url={server}"):
         command += ["--set", setting]
