@@ -24,6 +24,7 @@ THROTTLED_SHARE = 0.01
 WANTED = 0.95
 DEGRADING = ("ttft_s.p50", "ttft_s.p95", "itl_s.p50", "tpot_s.p50", "e2e_s.p50", "e2e_s.p95", "per_user_tokens_per_s")
 _STEADY = 1.5
+_NEARLY_ALL = 0.99
 _LIMITS = ("ttft_s", "tpot_s", "e2e_s")
 
 
@@ -140,19 +141,27 @@ def ratio_of(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Estimate
 
 
 def throughput_of(window: Window) -> float | None:
-    """Requests/s that end ok, of which one across an edge of the window counts by the part of its life that lies
-    inside. None where the window is empty.
+    """Requests/s that end ok, by Little's law: the mean under way over the mean life of a request. None where the
+    window is too short for it.
 
     Users that begin together keep step for a while, so that counting starts may find up to one too many or too few for
-    each of them, in every repeat alike; the parts of a life have no such error.
+    each of them, in every repeat alike; a mean life has no such error. It is that of the requests that began in the
+    window, so late as to be over within it: those before met the rise of the load, those after its end.
     """
-    if window.length_s == 0:
+    samples, rows = window.samples, window.everything
+    start, end = (samples.on_axis(name, rows) for name in ("start_ns", "end_ns"))
+    sent = ~np.isnan(start)
+    rows, start, end = rows[sent], start[sent], end[sent]
+    if len(rows) == 0:
         return None
-    rows = window.everything[window.is_(window.everything, "outcome", "ok")]
-    start, end = (window.samples.on_axis(name, rows) for name in ("start_ns", "end_ns"))
+    long_ns = float(np.quantile(end - start, _NEARLY_ALL))
+    whole = (start >= window.begin_ns) & (start < window.end_ns - long_ns)
+    if not whole.any():
+        return None
     inside = np.minimum(end, window.end_ns) - np.maximum(start, window.begin_ns)
-    whole = np.maximum(end - start, 1.0)
-    return float((np.maximum(inside, 0.0) / whole).sum()) / window.length_s
+    under_way = float(np.maximum(inside, 0.0).sum()) / 1e9 / window.length_s
+    life_s = float((end[whole] - start[whole]).mean()) / 1e9
+    return under_way / life_s * float(window.is_(rows[whole], "outcome", "ok").mean()) if life_s > 0 else None
 
 
 def _loads(each: Measured) -> dict[int, tuple[float, float]]:

@@ -6,7 +6,7 @@ argument, so the search runs alike against sockets and in virtual time. Three ph
 1. growth: the load doubles as long as requests keep the limits, each step for only as many as a coarse test takes.
 2. refinement: the load goes where the wanted part of the requests should just be within the limits, by all requests
    so far that met nearly that load; each adds to what is known of that place.
-3. over: the place is known to within `precision`, or its neighbours are known on both sides; or the budget is spent.
+3. the end: the place is known to within `precision`, or its neighbours are known on both sides; or the budget is spent.
 
 What a request tells belongs to the load that it met: the mean number under way while it was (closed load), or the rate
 (open load). Requests that began before the endpoint had settled at a load are left out. A test takes requests in the
@@ -20,12 +20,12 @@ import math
 from collections import deque
 from dataclasses import dataclass, field
 
-import msgspec
 import numpy as np
 from scipy import stats
 
-from harness.attainment import Place, Verdict, place_of
-from harness.search_record import Answer, Phase, Question, Reason, Said, State, StepRecord, Told
+from harness.attainment import Place, Verdict
+from harness.search_answer import ALIKE, NEAR, answer_of, bracket, hints, next_load, place_near
+from harness.search_record import Answer, Phase, Question, Reason, State, StepRecord, Told
 
 GROWTH = 2.0
 CERTAINTY = 0.95
@@ -33,11 +33,8 @@ _RISEN = 1.15  # margins that have grown so much say that the endpoint begins to
 _LEAST_GROWTH = 1.1
 _COARSE_BAD = 0.5
 _COARSE_ALPHA = 0.05
-_ALIKE = 1.25  # loads within this factor do not need a settling of their own
 _OF_STEP = 0.1  # a request whose load was farther than this from its step's says nothing of that step
-_NEAR = 2.0  # loads within this factor of the limit tell of it
 _AT_ONCE = 0.5  # times a request's time: what fails within it was refused, and not worn down by the load
-_THERE = 0.05  # and within so much of it, they tell of the attainment there
 _LOOK_EVERY = 20
 _FEWEST = 60
 _LONGEST_STEP = 400
@@ -189,7 +186,7 @@ class Search:
         """A step at a load, whole where it is users; `most` bounds it."""
         load = min(self.question.most, max(self.question.begin, load))
         before, load = self._held, float(round(load)) if self.question.unit == "concurrency" else load
-        down = before > load * _ALIKE
+        down = before > load * ALIKE
         self.load = self._held = load
         self._step = _Step(load, now_s, self._verdict(), self._settling_s(down=down))
         self._settle(now_s)
@@ -267,7 +264,7 @@ class Search:
         if step.verdict.said == "misses":
             self._close(now_s)
             self.phase = "refinement"
-            self._go_on(self._next(self.place(), "misses", step.load), now_s, missed=True)
+            self._go_on(next_load(self.steps, self.place(), "misses", step.load), now_s, missed=True)
         elif step.verdict.said == "meets":
             self._close(now_s)
             if step.load >= self.question.most:
@@ -282,19 +279,6 @@ class Search:
         if middle <= _RISEN * self._quiet:
             return GROWTH
         return min(GROWTH, max(_LEAST_GROWTH, 1 / max(step.margins)))
-
-    def _hints(self) -> tuple[float | None, float | None]:
-        """What was shown of loads, and where nothing was, what growth has hinted at."""
-        low, high = self.bracket()
-        hint_low, hint_high = self.bracket("growth")
-        if low is None and hint_low is not None and (high is None or hint_low < high):
-            low = hint_low
-        if high is None and hint_high is not None and (low is None or low < hint_high):
-            high = hint_high
-        return low, high
-
-    def _below(self, load: float) -> float | None:
-        return max((each.load for each in self.steps if each.said == "meets" and each.load < load), default=None)
 
     def _refine(self, now_s: float) -> None:
         step = self._step
@@ -313,13 +297,13 @@ class Search:
             return
         step.looked = step.judged
         if said is None:
-            there = self._next(place, None, step.load)
+            there = next_load(self.steps, place, None, step.load)
             if step.judged >= _LONGEST_STEP or self._elsewhere(there, step.load):
                 self._close(now_s)
                 self._begin(there, now_s)
             return
         self._close(now_s)
-        low, high = self.bracket()
+        low, high = bracket(self.steps)
         if said == "misses" and step.load <= self.question.begin:
             self._end("never met", now_s)
         elif said == "meets" and step.load >= self.question.most:
@@ -327,7 +311,7 @@ class Search:
         elif low is not None and high is not None and self._adjoin(low, high):
             self._end("found", now_s)
         else:
-            self._go_on(self._next(place, said, step.load), now_s, missed=said == "misses")
+            self._go_on(next_load(self.steps, place, said, step.load), now_s, missed=said == "misses")
 
     def _go_on(self, load: float, now_s: float, *, missed: bool) -> None:
         """The next step. Arrivals that were too many have left a queue, which is let run empty first."""
@@ -349,54 +333,12 @@ class Search:
             return True
         return high / low - 1 <= self.question.precision
 
-    def _next(self, place: Place | None, said: Said | None, load: float) -> float:
-        """Where to look next: a little above the estimate, where more of the requests miss and so tell more, but not
-        beyond what was shown. As long as there is no estimate, between what growth has hinted at."""
-        low, high = self._hints()
-        if place is not None:
-            low, high = self._believed(place, low, high)
-            at = min(math.sqrt(place.load * place.high), place.load * _LEAST_GROWTH)
-            return min(max(at, low or 0.0), high or math.inf)
-        if low is not None and high is not None:
-            return math.sqrt(low * high)
-        return load / _ALIKE if said == "misses" else load * _ALIKE
-
-    def _believed(self, place: Place, low: float | None, high: float | None) -> tuple[float | None, float | None]:
-        """What was shown or hinted at, unless the estimate is sure of the contrary."""
-        return (
-            None if low is None or low > place.high else low,
-            None if high is None or high < place.low else high,
-        )
-
-    def bracket(self, phase: Phase = "refinement") -> tuple[float | None, float | None]:
-        """The highest load that was shown to meet and the lowest that was shown to miss, by the tests of a phase and
-        what was over-saturated. Where the tests disagree, the later one is believed."""
-        low: float | None = None
-        high: float | None = None
-        for step in self.steps:
-            if step.phase != phase and step.why is None:
-                continue
-            if step.said == "meets":
-                low = step.load if low is None else max(low, step.load)
-                high = None if high is not None and high <= step.load else high
-            elif step.said == "misses":
-                high = step.load if high is None else min(high, step.load)
-                low = None if low is not None and low >= step.load else low
-        return low, high
-
     def place(self) -> Place | None:
-        """Where the limit is, by the requests that met a load near it."""
-        centre = self._held
-        near = [each for each in self._told if centre / _NEAR <= each.load <= centre * _NEAR]
-        if len(near) < _LOOK_EVERY:
-            return None
-        loads = np.array([each.load for each in near])
-        within = np.array([_within(each) for each in near])
-        one = 1 / self._held if self.question.unit == "concurrency" else 0.0  # no part of a user can be asked for
-        return place_of(loads, within, self.question.wanted, max(self.question.precision, one))
+        """Where the limit is, by the requests that met a load near the present one."""
+        return place_near(self.question, self._told, self._held)
 
     def _count(self, load: float) -> int:
-        return sum(load / _NEAR <= each.load <= load * _NEAR for each in self._told)
+        return sum(load / NEAR <= each.load <= load * NEAR for each in self._told)
 
     def _swells(self) -> bool:
         """Whether an open load is more than the endpoint can do: ever more requests are under way, and each takes
@@ -417,7 +359,7 @@ class Search:
         step.verdict.said = "misses"
         self._close(now_s, "over-saturated: more and more requests under way, each slower than the last")
         self.phase = "refinement"
-        low = self._below(step.load)
+        low, _ = hints(self.steps)
         self._go_on(step.load / GROWTH if low is None else math.sqrt(low * step.load), now_s, missed=True)
 
     def _recover(self, now_s: float) -> None:
@@ -452,42 +394,5 @@ class Search:
     def _end(self, reason: Reason, now_s: float, why: str | None = None) -> None:
         if self.steps[-1:] == [] or self.steps[-1].began_s != self._step.began_s:
             self._close(now_s)
-        self.phase = "over"
         self.load = 0.0
-        self.answer = self._answer(reason, why)
-
-    def _answer(self, reason: Reason, why: str | None) -> Answer:
-        low, high = self.bracket()
-        place = self.place()
-        known = Answer(reason=reason, at_least=low, at_most=high, why=why)
-        if reason in ("never met", "never missed"):
-            return known
-        capacity, ends = _settled_on(place, low, high)
-        if capacity is None:
-            return known
-        if self.question.unit == "concurrency":
-            capacity = float(math.floor(capacity + 1e-9))
-        near = [_within(each) for each in self._told if abs(each.load - capacity) <= _THERE * capacity]
-        return msgspec.structs.replace(
-            known,
-            capacity=capacity,
-            low=ends[0],
-            high=ends[1],
-            near=len(near),
-            attainment=sum(near) / len(near) if near else None,
-        )
-
-
-def _within(told: Told) -> bool:
-    return told.margin is not None and told.margin <= 1
-
-
-def _settled_on(
-    place: Place | None, low: float | None, high: float | None
-) -> tuple[float | None, tuple[float | None, float | None]]:
-    """The capacity and its interval, from the fitted place and from what was shown on both sides of it."""
-    if place is None:
-        return low, (low, high)
-    if low is not None and high is not None and not low <= place.load < high:
-        return low, (low, high)
-    return place.load, (place.low, place.high)
+        self.answer = answer_of(self.question, self.steps, self._told, self.place(), reason, why)

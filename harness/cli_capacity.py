@@ -59,7 +59,7 @@ def capacity(plan: str | None, resume: Path | None, *, as_json: bool, out: Path,
         record = msgspec.structs.replace(record, question=question)
     target = next(each for each in whole.targets if each.name == record.target)
     workload = next(each for each in whole.workloads if each.name == record.workload)
-    ERR.print(f"run directory: {run_dir.root}", markup=False, highlight=False)
+    ERR.print(f"run directory: {run_dir.root}", markup=False, highlight=False, soft_wrap=True)
     fault: OSError | None = None
     with reachable(whole, target, run_dir.truth) as (there, key), _Shown(record.question) as watch:
         try:
@@ -79,7 +79,7 @@ def capacity(plan: str | None, resume: Path | None, *, as_json: bool, out: Path,
         complain(str(fault), f"what was measured is kept: free some space, then {_again(run_dir)}")
         return 1
     if done.answer.reason == "stopped":
-        ERR.print(f"to go on: {_again(run_dir)}", markup=False, highlight=False)
+        ERR.print(f"to go on: {_again(run_dir)}", markup=False, highlight=False, soft_wrap=True)
         return 130
     return 3 if done.answer.reason == "client" else code
 

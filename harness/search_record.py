@@ -8,7 +8,7 @@ import msgspec
 
 Unit = Literal["concurrency", "rate"]
 Said = Literal["meets", "misses"]
-Phase = Literal["growth", "refinement", "over"]
+Phase = Literal["growth", "refinement"]
 Reason = Literal["found", "never missed", "never met", "budget", "stopped", "client"]
 
 

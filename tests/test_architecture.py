@@ -11,8 +11,9 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 LAYERS = {
-    **dict.fromkeys(("plan", "sample", "errors", "plan_file", "loopback", "health_record"), 0),
+    **dict.fromkeys(("plan", "sample", "errors", "plan_file", "loopback", "health_record", "search_record"), 0),
     **dict.fromkeys(("echo", "prompts", "sse", "alike", "dialects", "arrivals", "traces", "rate_limits", "pace"), 1),
+    **dict.fromkeys(("margin", "attainment", "search_answer", "capacity_search"), 1),
     **dict.fromkeys(
         (
             "rundir",
@@ -49,18 +50,21 @@ LAYERS = {
     **dict.fromkeys(
         (
             *("swarm", "gather", "worker_loop", "launch", "estimate", "calibrate", "calibrate_client", "probe"),
-            *("limits_probe", "limits_sender"),
+            *("limits_probe", "limits_sender", "reachable", "capacity_run"),
         ),
         4,
     ),
-    **dict.fromkeys(("cli", "cli_load", "cli_limits", "cli_numbers", "cli_shown", "__main__"), 5),
+    **dict.fromkeys(("cli", "cli_load", "cli_limits", "cli_capacity", "cli_numbers", "cli_shown", "__main__"), 5),
 }
 MAY_IMPORT_LOCUST = {
     *("harness.user", "harness.stopping", "harness.cell_users", "harness.shape", "harness.carry"),
     *("harness.worker_side", "harness.master_side", "harness.webui"),
 }
-ANALYSIS_MAY_IMPORT = {"health_record", "plan", "plan_file", "sample", "errors", "rundir", "loopback"}
-HARNESS_MAY_IMPORT_ANALYSIS = {"harness.cli_load", "harness.cli_numbers", "harness.cli_shown", "harness.live_picture"}
+ANALYSIS_MAY_IMPORT = {"health_record", "search_record", "plan", "plan_file", "sample", "errors", "rundir", "loopback"}
+HARNESS_MAY_IMPORT_ANALYSIS = {
+    *("harness.cli_load", "harness.cli_capacity", "harness.cli_numbers", "harness.cli_shown"),
+    "harness.live_picture",
+}
 FORBIDDEN_NAMES = {"utils", "util", "base", "common", "helpers", "manager", "misc"}
 
 
