@@ -21,6 +21,7 @@ from analysis.charts_capacity import capacity_figures
 from analysis.compare import ALPHA, POWER, compare_runs
 from analysis.samples import Samples
 from analysis.summary import Result, Summary
+from harness.rundir import write_whole
 from harness.sample import Outcome
 
 _PAGE = jinja2.Environment(
@@ -30,9 +31,7 @@ _PAGE = jinja2.Environment(
 
 def write_report(runs: Sequence[tuple[Summary, Samples | None]], out: Path) -> None:
     """Write the page of one or several runs, whole or not at all."""
-    part = out.with_suffix(".tmp")
-    part.write_text(render(runs), encoding="utf-8")
-    part.replace(out)
+    write_whole(out, render(runs).encode())
 
 
 def render(runs: Sequence[tuple[Summary, Samples | None]]) -> str:

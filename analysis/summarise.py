@@ -31,7 +31,7 @@ from analysis.sweeps import Measured
 from analysis.validity import judge_run
 from harness.plan import Cell, OutageRule, Plan, cells, left_out
 from harness.plan_file import read_plan, with_outage
-from harness.rundir import RunDir
+from harness.rundir import RunDir, write_whole
 
 
 def read_source(source: Path, outage: Iterable[str] = ()) -> tuple[Summary, Samples | None]:
@@ -101,9 +101,7 @@ def windows_of(plan: Plan, samples: Samples) -> list[tuple[Cell, list[Window]]]:
 
 def write_summary(run_dir: RunDir, summary: Summary) -> None:
     """Write summary.json, whole or not at all."""
-    part = run_dir.summary.with_suffix(".tmp")
-    part.write_bytes(summary_json(summary))
-    part.replace(run_dir.summary)
+    write_whole(run_dir.summary, summary_json(summary))
 
 
 def summary_json(summary: Summary) -> bytes:

@@ -17,26 +17,25 @@ import msgspec
 from gevent.pool import Group
 
 from harness import garbage
-from harness.allowance import Allowance, OwnLedger, Purse, ask_of, limited, limits_of, paid
+from harness.allowance import Allowance, OwnLedger, ask_of, limited, limits_of, paid
+from harness.budget import purse_of
 from harness.capacity_search import Search
 from harness.environment import describe_environment, now_utc
-from harness.exchange import Origin, perform
+from harness.exchange import PAUSE_AFTER_NO_CONTACT_S, Origin, no_contact, perform
 from harness.health import Gauges, HealthWatch
 from harness.health_record import Health
-from harness.http_framing import TransportFault
 from harness.journal import Journal
 from harness.margin import margin_of
 from harness.plan import Plan, Stage, Target, Workload
 from harness.plan_file import dump_plan
 from harness.prepare import prepare
 from harness.prompts import prompt
-from harness.rundir import RunDir
+from harness.rundir import RunDir, write_whole
 from harness.sample import Outcome, Sample
 from harness.search_record import SearchRecord, StepRecord
 from harness.transport import Connection, endpoint_of
 
 _TICK_S = 0.02
-_PAUSE_AFTER_NO_CONTACT_S = 0.1
 _SHORTEST_S = 0.001  # a stage lasts some time; the analysis takes a step as short as this for none
 
 
@@ -152,8 +151,8 @@ class _Pursuit:
                 sample = self._ask(connection, None)
                 if sample is None or sample.outcome is Outcome.CANCELLED:
                     return
-                if sample.headers_ns is None:
-                    gevent.sleep(_PAUSE_AFTER_NO_CONTACT_S)
+                if no_contact(sample):
+                    gevent.sleep(PAUSE_AFTER_NO_CONTACT_S)
         finally:
             self._users -= 1
             self._idle.append(connection)
@@ -213,10 +212,7 @@ class _Pursuit:
         if self._idle:
             return self._idle.pop()
         connection = Connection(endpoint_of(self._scene.target.base_url), self._scene.plan.timeouts)
-        try:
-            connection.connect()
-        except TransportFault:
-            connection.close()  # the request meets the same fault, and its sample tells
+        connection.connect_ahead()
         return connection
 
     def _on_fault(self, message: str) -> None:
@@ -226,8 +222,7 @@ class _Pursuit:
         plan = self._scene.plan
         if not limited(plan):
             return None
-        budget = plan.budget
-        purse = Purse(budget.requests, None if budget.usd is None else int(budget.usd * 1e9))
+        purse = purse_of(plan, self._scene.run_dir, self._scene.part + 1, journals_here=True)
         return Allowance(OwnLedger(limits_of(plan), purse, (0, 1)))
 
     def _keep(self, ended: str) -> None:
@@ -240,9 +235,7 @@ class _Pursuit:
             (run_dir.capacity, msgspec.json.encode(self._search_record())),
             (run_dir.run_json, msgspec.json.format(msgspec.json.encode(self._run_record(ended)), indent=2)),
         ):
-            part = path.with_suffix(".tmp")
-            part.write_bytes(content + b"\n")
-            part.replace(path)
+            write_whole(path, content + b"\n")
 
     def _plan_so_far(self) -> Plan:
         """Each step a stage; the one under way as long as it has lasted."""

@@ -16,7 +16,6 @@ from locust.user.task import LOCUST_STATE_STOPPING
 
 from harness.arrivals import Arrival, arrivals
 from harness.exchange import dropped
-from harness.http_framing import TransportFault
 from harness.injection import impatient, injected_at, repaired_s, struck
 from harness.open_load import OpenLoad, share_of
 from harness.plan import Cell, Timeouts, Workload
@@ -132,10 +131,7 @@ class OpenCellUser(User):
 
     def _connect(self) -> Connection:
         connection = Connection(endpoint_of(self.planned_cell.target.base_url), self.side.plan.timeouts)
-        try:
-            connection.connect()
-        except TransportFault:
-            connection.close()  # the request meets the same fault, and records it
+        connection.connect_ahead()
         return connection
 
     def _prepare(self, arrival: Arrival) -> Prepared:

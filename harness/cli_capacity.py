@@ -12,10 +12,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from harness.budget import check_limits
-from harness.cli_shown import ERR, as_text, complain, console, finish
+from harness.cli_shown import ERR, as_text, chosen, complain, console, finish
 from harness.errors import UsageFault
 from harness.health_record import Health
-from harness.plan import Plan, Slo, Target, Workload
+from harness.plan import Plan, Slo
 from harness.plan_file import read_plan
 from harness.reachable import reachable
 from harness.rundir import RunDir, new_run_dir
@@ -93,9 +93,9 @@ def _asked(plan: str | None, out: Path, options: dict[str, Any]) -> tuple[Plan, 
     if plan is None:
         raise UsageFault("capacity: no PLAN given", "name a plan file or suite:NAME, or --resume RUN_DIR")
     whole = read_plan(plan, options["settings"], options["targets"])
-    target = _one("target", options["target"], whole.targets)
+    target = chosen("capacity", "target", options["target"], whole.targets)
     fitting = [each for each in whole.workloads if each.kind == target.kind]
-    workload = _one("workload", options["workload"], fitting)
+    workload = chosen("capacity", "workload", options["workload"], fitting)
     slo = _slo(whole.slo, options["slos"])
     check_limits(msgspec.structs.replace(whole, targets=(target,)), 1, shared=False)
     if options["begin"] > options["most"]:
@@ -118,16 +118,6 @@ def _asked(plan: str | None, out: Path, options: dict[str, Any]) -> tuple[Plan, 
     )
     whole = msgspec.structs.replace(whole, slo=slo)
     return whole, record, new_run_dir(out, whole.name), 0
-
-
-def _one(what: str, name: str | None, found: Sequence[Target] | Sequence[Workload]) -> Any:
-    names = [each.name for each in found]
-    if name is None and len(names) == 1:
-        return found[0]
-    if name not in names:
-        said = f"no --{what} given" if name is None else f"--{what} {name}: no such {what}"
-        raise UsageFault(f"capacity: {said}", f"there are: {', '.join(names) or 'none of its kind'}")
-    return found[names.index(name)]
 
 
 def _slo(slo: Slo, texts: Sequence[str]) -> Slo:
@@ -177,7 +167,7 @@ def _client_limit(rows: Sequence[Health]) -> str | None:
 
 def _document(found: CapacitySearch, run_dir: RunDir) -> dict[str, Any]:
     """For scripts; the single requests are in the journal."""
-    return {"run_dir": str(run_dir.root)} | {name: getattr(found, name) for name in found.__struct_fields__}
+    return {"run_dir": str(run_dir.root), **msgspec.structs.asdict(found)}
 
 
 def _tell(found: CapacitySearch) -> None:

@@ -10,7 +10,7 @@ import click
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from harness.cli_shown import ERR, as_text, console
+from harness.cli_shown import ERR, as_text, chosen, console
 from harness.errors import UsageFault
 from harness.estimate import Load, load_of
 from harness.limits_probe import Concurrency, Found, Rate, Refusals, probe, sender_of
@@ -50,7 +50,7 @@ def limits(
     With a PLAN also how much of it the plan's load would take. Example: tokenswarm limits --targets my.yaml --target a
     """
     whole = _plan(plan, targets, settings)
-    target = _chosen(whole, name)
+    target = chosen("limits", "target", name, whole.targets)
     bounds = Bounds(spend_requests, spend_tokens, spend_usd)
     if spend_usd is not None and target.price is None:
         message = f"--spend-usd {spend_usd:g}: target {target.name} has no price, so its cost is not known"
@@ -76,16 +76,6 @@ def _plan(plan: str | None, targets: Path | None, settings: tuple[str, ...]) -> 
     if settings:
         raise UsageFault(f"--set {settings[0]}: there is no PLAN", "change the file of --targets instead")
     return plan_of_targets(targets)
-
-
-def _chosen(plan: Plan, name: str | None) -> Target:
-    names = [target.name for target in plan.targets]
-    if name is None and len(names) == 1:
-        return plan.targets[0]
-    if name not in names:
-        said = "no --target given" if name is None else f"--target {name}: no such target"
-        raise UsageFault(f"limits: {said}", f"there are: {', '.join(names)}")
-    return plan.targets[names.index(name)]
 
 
 def _load(plan: Plan, target: Target) -> Load:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import click
 import msgspec
@@ -11,7 +11,11 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from harness import launch
+from harness.errors import UsageFault
+from harness.plan import Target, Workload
 from harness.rundir import RunDir
+
+Named = TypeVar("Named", Target, Workload)
 
 
 def console(*, stderr: bool) -> Console:
@@ -27,6 +31,17 @@ def complain(message: str, hint: str) -> None:
     """An error is two lines: place, value and rule; then what to do."""
     first = " ".join(message.split())
     click.echo(f"error: {first}\nhint: {hint}", err=True)
+
+
+def chosen(verb: str, what: str, name: str | None, found: Sequence[Named]) -> Named:
+    """The one of that name; the only one, where none was named. Raises UsageFault."""
+    names = [each.name for each in found]
+    if name is None and len(names) == 1:
+        return found[0]
+    if name not in names:
+        said = f"no --{what} given" if name is None else f"--{what} {name}: no such {what}"
+        raise UsageFault(f"{verb}: {said}", f"there are: {', '.join(names) or 'none of its kind'}")
+    return found[names.index(name)]
 
 
 def as_text(document: Any) -> str:

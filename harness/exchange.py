@@ -17,7 +17,7 @@ from harness.alike import Alike, alike
 from harness.dialects import DIALECTS
 from harness.dialects.wire import Delta, Dialect, merge_usage
 from harness.echo import echo_of
-from harness.errors import ErrorKind, classify
+from harness.errors import ErrorClass, ErrorKind, classify
 from harness.http_framing import TransportFault
 from harness.plan import Scenario, Target, Workload
 from harness.prepare import Prepared
@@ -28,6 +28,7 @@ from harness.transport import Connection, Piece, Response
 
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-goog-request-id")
 _DETAIL_CHARS = 300
+PAUSE_AFTER_NO_CONTACT_S = 0.1
 _TRIES = 4  # events of a stream that are tried as a pattern of the others
 
 
@@ -94,6 +95,12 @@ def perform(connection: Connection, prepared: Prepared, origin: Origin) -> Sampl
     reply = _reply_of(attempt, DIALECTS[prepared.target.dialect], prepared)
     detail = _redact(reply.detail, prepared.key)
     return _sample(prepared, origin, attempt, reply, detail, end_ns)
+
+
+def no_contact(sample: Sample) -> bool:
+    """Whether no response came at all: a user then pauses, since a host that refuses must not be hammered in a tight
+    loop."""
+    return sample.headers_ns is None and sample.error_class is ErrorClass.TRANSPORT
 
 
 def dropped(target: Target, workload: Workload, prompt_id: str, origin: Origin) -> Sample:

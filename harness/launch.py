@@ -26,7 +26,7 @@ from harness.plan import Budget, Cell, Plan, cells
 from harness.plan_file import dump_plan
 from harness.planned import read_lost, with_simulator
 from harness.probe import network_floors
-from harness.rundir import LOCUST_CSV_PARTS, RunDir
+from harness.rundir import LOCUST_CSV_PARTS, RunDir, write_whole
 from harness.simulator.serve import END_WITH_STDIN
 from harness.swarm import Command, Swarm, clean_environment, commands
 
@@ -112,9 +112,7 @@ def run(plan: Plan, run_dir: RunDir, swarm: Swarm, watch: Callable[[Progress], N
 
 def _write_run_json(run_dir: RunDir, record: dict[str, Any], ended: str, ending: Ending) -> None:
     whole = record | {"ended": ended, "missing": ending.missing, "workers": ending.workers}
-    part = run_dir.run_json.with_suffix(".tmp")
-    part.write_bytes(msgspec.json.format(msgspec.json.encode(whole), indent=2) + b"\n")
-    part.replace(run_dir.run_json)
+    write_whole(run_dir.run_json, msgspec.json.format(msgspec.json.encode(whole), indent=2) + b"\n")
 
 
 def _run_repeat(

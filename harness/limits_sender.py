@@ -13,7 +13,6 @@ from gevent.pool import Group
 from harness.allowance import Ask, ask_of, paid
 from harness.errors import UsageFault
 from harness.exchange import Origin, perform
-from harness.http_framing import TransportFault
 from harness.plan import Target, Timeouts, Workload
 from harness.prepare import Prepared, prepare
 from harness.prompts import prompt
@@ -218,15 +217,8 @@ class Sender:
     def _connect(self, count: int) -> None:
         """Have so many connections to spare."""
         new = [self._connection() for _ in range(count - len(self._idle))]
-        gevent.joinall([gevent.spawn(_open, each) for each in new], raise_error=True)
+        gevent.joinall([gevent.spawn(each.connect_ahead) for each in new], raise_error=True)
         self._idle += new
-
-
-def _open(connection: Connection) -> None:
-    try:
-        connection.connect()
-    except TransportFault:
-        connection.close()  # the request meets the same fault, and its sample tells
 
 
 def workload_of(target: Target, size: Size) -> Workload:

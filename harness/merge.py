@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from harness.errors import UsageFault
-from harness.rundir import RunDir
+from harness.rundir import RunDir, write_whole
 
 _CHUNK = 1 << 20
 
@@ -30,9 +30,9 @@ def merge(folders: Iterable[Path], into: Path) -> None:
     target.journals.mkdir(parents=True, exist_ok=True)
     for path in chosen:
         if path.parent != target.journals:
-            _replace(target.journals / path.name, path.read_bytes())
+            write_whole(target.journals / path.name, path.read_bytes())
     if rows:
-        _replace(target.health, b"".join(dict.fromkeys(rows)))
+        write_whole(target.health, b"".join(dict.fromkeys(rows)))
 
 
 def _longest(paths: list[Path]) -> Path:
@@ -56,9 +56,3 @@ def _begins(longer: Path, shorter: Path) -> bool:
 def _whole_rows(path: Path) -> list[bytes]:
     lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
     return [line for line in lines if line.endswith(b"\n")]
-
-
-def _replace(path: Path, data: bytes) -> None:
-    part = path.with_suffix(".tmp")
-    part.write_bytes(data)
-    part.replace(path)

@@ -94,6 +94,13 @@ class RunDir:
         return self.root / "report.html"
 
 
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, whole or not at all: who reads it meanwhile sees what was there before. Raises OSError."""
+    part = path.with_suffix(".tmp")
+    part.write_bytes(content)
+    part.replace(path)
+
+
 LOCUST_CSV_PARTS = ("stats", "stats_history", "failures", "exceptions")
 
 

@@ -135,6 +135,14 @@ class Connection:
         except OSError as error:
             raise TransportFault(_kind_of_connect(error), f"{where}: {error.strerror or error}") from error
 
+    def connect_ahead(self) -> None:
+        """Open it before its first request, so that no handshake lies within a latency. A fault is left for that
+        request to meet, whose sample then tells of it."""
+        try:
+            self.connect()
+        except TransportFault:
+            self.close()
+
     def close(self) -> None:
         """Close the connection; a later request opens a new one."""
         if self._watcher is not None:

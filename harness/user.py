@@ -24,10 +24,9 @@ from locust.runners import WorkerRunner
 
 from harness import garbage, webui
 from harness.dialects import DIALECTS
-from harness.errors import ErrorClass, UsageFault
-from harness.exchange import Origin, describe, perform
+from harness.errors import UsageFault
+from harness.exchange import PAUSE_AFTER_NO_CONTACT_S, Origin, describe, no_contact, perform
 from harness.health import Gauges, HealthWatch
-from harness.http_framing import TransportFault
 from harness.journal import Journal, new_header
 from harness.live import Live
 from harness.plan import Cell, Scenario, Slo, Stage, Timeouts, Workload
@@ -42,7 +41,6 @@ from harness.transport import Connection, endpoint_of
 _LATE_PROMPTS = 5_000_000
 MOST_WORKERS = 1024  # stock Locust does not tell a worker how many there are: prompts are striped for this many
 DRAIN_S = 30.0  # Locust would cut requests at the stop and never report them; `--stop-timeout` sets another limit
-_PAUSE_AFTER_NO_CONTACT_S = 0.1
 IDLE_S = 0.05
 
 
@@ -219,10 +217,7 @@ class AskingUser(User):
         """Connect before the first request, so that no handshake lies within a latency."""
         self.cell, self.recorder, self.key = self.setting()
         self.connection = Connection(endpoint_of(self.cell.target.base_url), self.timeouts())
-        try:
-            self.connection.connect()
-        except TransportFault:
-            self.connection.close()  # the first request meets the same fault, and records it
+        self.connection.connect_ahead()
 
     def timeouts(self) -> Timeouts:
         """When an attempt is given up."""
@@ -247,8 +242,8 @@ class AskingUser(User):
         self.settle(prepared, sample)
         if sample.outcome is Outcome.CANCELLED:
             raise gevent.GreenletExit
-        if sample.headers_ns is None and sample.error_class is ErrorClass.TRANSPORT:
-            gevent.sleep(_PAUSE_AFTER_NO_CONTACT_S)  # a host that refuses must not be hammered in a tight loop
+        if no_contact(sample):
+            gevent.sleep(PAUSE_AFTER_NO_CONTACT_S)
 
 
 class ProviderUser(AskingUser):
