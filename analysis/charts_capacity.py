@@ -117,7 +117,7 @@ def usl_curve(summary: Summary, sweeps: Sequence[Sweep]) -> go.Figure:
 
 
 def _place(repeat: Repeat) -> tuple[float | None, float | None]:
-    return repeat.values.get("in_flight_mean"), repeat.values.get("completed_rps")
+    return repeat.values.get("in_flight_mean"), repeat.values.get("throughput_rps")
 
 
 def _band(figure: go.Figure, sweep: Sweep, colour: str) -> None:

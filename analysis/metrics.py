@@ -182,6 +182,7 @@ class Rates:
     input_tokens_per_s: float | None = None
     ramp_to_drain_tokens_per_s: float | None = None
     in_flight_mean: float | None = None
+    throughput_rps: float | None = None
     items_per_s: float | None = None
 
 
@@ -191,9 +192,9 @@ def rates_of(window: Window, slo: Slo) -> Rates:
     if length_s == 0:
         return Rates()
     good = window.good
+    in_flight = _in_flight(window)
     due = int((~np.isnan(samples.column("due_ns", inside))).sum())
     sent = int((~np.isnan(samples.column("start_ns", inside))).sum())
-    begin, end = (np.clip(samples.on_axis(n, window.everything), window.begin_ns, window.end_ns) for n in _SPAN)
     return Rates(
         offered_rps=due / length_s if due else None,
         achieved_rps=sent / length_s,
@@ -202,12 +203,42 @@ def rates_of(window: Window, slo: Slo) -> Rates:
         output_tokens_per_s=_per_s(_tokens_inside(window), length_s),
         input_tokens_per_s=float(np.nansum(samples.column("input_tokens", good))) / length_s,
         ramp_to_drain_tokens_per_s=_ramp_to_drain(window),
-        in_flight_mean=float(np.nansum(end - begin)) / 1e9 / length_s,
+        in_flight_mean=in_flight,
+        throughput_rps=_throughput(window, in_flight),
         items_per_s=float(np.nansum(samples.column("items", good))) / length_s,
     )
 
 
 _SPAN = ("start_ns", "end_ns")
+_NEARLY_ALL = 0.99
+
+
+def _in_flight(window: Window) -> float:
+    """How many requests were under way, on average over the window."""
+    rows, samples = window.everything, window.samples
+    begin, end = (np.clip(samples.on_axis(name, rows), window.begin_ns, window.end_ns) for name in _SPAN)
+    return float(np.nansum(end - begin)) / 1e9 / window.length_s
+
+
+def _throughput(window: Window, in_flight: float) -> float | None:
+    """Requests/s that end ok, by Little's law: the mean under way over the mean life of a request. None where the
+    window is too short for it.
+
+    Users that begin together keep step for a while, so that counting starts may find up to one too many or too few for
+    each of them, in every repeat alike; a mean life has no such error. It is that of the requests that began in the
+    window, so early as to be over within it: those before met the rise of the load, those after its end.
+    """
+    rows = window.everything
+    start, end = (window.samples.on_axis(name, rows) for name in _SPAN)
+    sent = ~np.isnan(start)
+    rows, start, life = rows[sent], start[sent], (end - start)[sent]
+    if len(rows) == 0:
+        return None
+    whole = (start >= window.begin_ns) & (start < window.end_ns - float(np.quantile(life, _NEARLY_ALL)))
+    if not whole.any():
+        return None
+    life_s = float(life[whole].mean()) / 1e9
+    return in_flight / life_s * float(window.is_(rows[whole], "outcome", "ok").mean()) if life_s > 0 else None
 
 
 def _per_s(total: float | None, length_s: float) -> float | None:
@@ -265,7 +296,7 @@ def _shares_inside(window: Window, rows: Whole) -> Floats:
 _COMPARED = ("ttft_s", "itl_s", "tpot_s", "e2e_s", "response_s")
 _RATES_COMPARED = (
     *("offered_rps", "achieved_rps", "completed_rps", "goodput_rps"),
-    *("output_tokens_per_s", "in_flight_mean"),
+    *("output_tokens_per_s", "in_flight_mean", "throughput_rps"),
 )
 
 

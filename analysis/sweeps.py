@@ -24,7 +24,6 @@ THROTTLED_SHARE = 0.01
 WANTED = 0.95
 DEGRADING = ("ttft_s.p50", "ttft_s.p95", "itl_s.p50", "tpot_s.p50", "e2e_s.p50", "e2e_s.p95", "per_user_tokens_per_s")
 _STEADY = 1.5
-_NEARLY_ALL = 0.99
 _LIMITS = ("ttft_s", "tpot_s", "e2e_s")
 
 
@@ -140,47 +139,18 @@ def ratio_of(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Estimate
     return Estimate(value=math.exp(float(np.mean(logs))), ci95=ends and (math.exp(ends[0]), math.exp(ends[1])))
 
 
-def throughput_of(window: Window) -> float | None:
-    """Requests/s that end ok, by Little's law: the mean under way over the mean life of a request. None where the
-    window is too short for it.
-
-    Users that begin together keep step for a while, so that counting starts may find up to one too many or too few for
-    each of them, in every repeat alike; a mean life has no such error. It is that of the requests that began in the
-    window, so late as to be over within it: those before met the rise of the load, those after its end.
-    """
-    samples, rows = window.samples, window.everything
-    start, end = (samples.on_axis(name, rows) for name in ("start_ns", "end_ns"))
-    sent = ~np.isnan(start)
-    rows, start, end = rows[sent], start[sent], end[sent]
-    if len(rows) == 0:
-        return None
-    long_ns = float(np.quantile(end - start, _NEARLY_ALL))
-    whole = (start >= window.begin_ns) & (start < window.end_ns - long_ns)
-    if not whole.any():
-        return None
-    inside = np.minimum(end, window.end_ns) - np.maximum(start, window.begin_ns)
-    under_way = float(np.maximum(inside, 0.0).sum()) / 1e9 / window.length_s
-    life_s = float((end[whole] - start[whole]).mean()) / 1e9
-    return under_way / life_s * float(window.is_(rows[whole], "outcome", "ok").mean()) if life_s > 0 else None
-
-
-def _loads(each: Measured) -> dict[int, tuple[float, float]]:
-    """N and X of each repeat."""
-    n = values_of(each.result, "in_flight_mean")
-    found = {window.repeat: throughput_of(window) for window in each.windows}
-    return {repeat: (n[repeat], x) for repeat, x in found.items() if x and repeat in n}
-
-
-def _per_load(each: Measured) -> dict[int, float]:
+def _per_load(result: Result) -> dict[int, float]:
     """X / N of each repeat."""
-    return {repeat: x / n for repeat, (n, x) in _loads(each).items()}
+    x, n = (values_of(result, name) for name in ("throughput_rps", "in_flight_mean"))
+    return {repeat: x[repeat] / n[repeat] for repeat in x.keys() & n.keys()}
 
 
 def observations(points: Sequence[Measured]) -> Observations:
     """Throughput and load of every repeat of the load points, given in order of load."""
-    rows = [
-        (number, repeat, *load) for number, each in enumerate(points) for repeat, load in sorted(_loads(each).items())
-    ]
+    rows = []
+    for number, each in enumerate(points):
+        x, n = (values_of(each.result, name) for name in ("throughput_rps", "in_flight_mean"))
+        rows += [(number, repeat, n[repeat], x[repeat]) for repeat in sorted(x.keys() & n.keys())]
     point, repeat, n_all, x_all = (
         (np.array(column) for column in zip(*rows, strict=True)) if rows else [np.empty(0)] * 4
     )
@@ -195,7 +165,7 @@ def scaled(
     points = [each for each, reason in zip(group, reasons, strict=True) if reason is None]
     seen = observations(points)
     fit = fit_sweep(seen)
-    lowest = points[0] if points else None
+    lowest = points[0].result if points else None
     scalings = [_scaling(each, lowest, reason, fit, slo) for each, reason in zip(group, reasons, strict=True)]
     sweep = Sweep(
         target=group[0].result.target,
@@ -209,16 +179,16 @@ def scaled(
 
 
 def _scaling(
-    each: Measured, lowest: Measured | None, reason: str | None, fit: Fit, slo: Mapping[str, float | None]
+    each: Measured, lowest: Result | None, reason: str | None, fit: Fit, slo: Mapping[str, float | None]
 ) -> Scaling:
     result = each.result
     asked = values_of(result, "offered_rps") or values_of(result, "achieved_rps")
     tokens = values_of(result, "per_user_tokens_per_s")
-    against = {} if lowest is None or lowest is each else _degradation(result, lowest.result)
+    against = {} if lowest is None or lowest is result else _degradation(result, lowest)
     return Scaling(
         in_flight=result.in_flight_mean,
         workers=_workers(each),
-        efficiency=None if lowest is None else ratio_of(_per_load(each), _per_load(lowest)),
+        efficiency=None if lowest is None else ratio_of(_per_load(result), _per_load(lowest)),
         load_handling=_share(values_of(result, "completed_rps"), asked),
         slo_attainment=_attainment(result, asked) if any(slo.get(name) for name in _LIMITS) else None,
         output_tokens_per_s_per_user=float(np.mean(list(tokens.values()))) if tokens else None,
