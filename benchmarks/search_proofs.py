@@ -19,13 +19,11 @@ import msgspec
 
 from harness.capacity_search import Search
 from harness.margin import margin_of
-from harness.plan import Cell, Slo, cells
+from harness.plan import Plan, Slo, cells
 from harness.plan_file import plan_of
 from harness.search_record import Question
 from harness.simulator.config import config_from
-from harness.simulator.limits import Limiter
-from harness.simulator.load import Load
-from harness.simulator.offline import Client, Request, Sender, State, World
+from harness.simulator.offline import Client, Request, Sender, World
 
 _TRUTH_REQUESTS = 4000
 _SCAN_REQUESTS = 400
@@ -63,9 +61,10 @@ class Asker(Protocol):
 class Pursuit(World):
     """Virtual time whose load somebody decides as it goes."""
 
-    def pursue(self, cell: Cell, asker: Asker, slo: Slo, seed: int) -> int:
-        """Ask until the asker is done; how many requests that took."""
-        self.enter(cell, self._plan_of(cell), 1, 0.0)
+    def pursue(self, plan: Plan, asker: Asker, slo: Slo, seed: int) -> int:
+        """Ask for the plan's one cell until the asker is done; how many requests that took."""
+        (cell,) = cells(plan, 1)
+        self.enter(cell, plan, 1, 0.0)
         self._asker, self._slo, self._users, self._sent = asker, slo, 0, 0
         self._rng = random.Random(f"{seed}/arrivals")  # noqa: S311  (a schedule, not a secret)
         self._end_s = math.inf
@@ -127,10 +126,6 @@ class Pursuit(World):
         if self._asker.load > 0:
             self.send(Sender(self.now_s))
 
-    @staticmethod
-    def _plan_of(cell: Cell) -> Any:
-        return _plan(cell.stage.open)
-
 
 class Hold:
     """One load, until so many have ended."""
@@ -164,7 +159,7 @@ class Hold:
         return sum(margin <= 1 for margin in self.margins) / len(self.margins)
 
 
-def _plan(open_load: bool) -> Any:  # noqa: FBT001
+def _plan(open_load: bool) -> Plan:  # noqa: FBT001
     target = {"name": "sim", "dialect": "openai-chat", "base_url": "sim://sim", "model": "m"}
     stage = {"rate_rps": 1, "arrival": "poisson", "duration_s": 1} if open_load else {"concurrency": 1, "duration_s": 1}
     return plan_of(
@@ -190,9 +185,7 @@ class Provider:
     def ask(self, asker: Asker, seed: int) -> int:
         """Ask it afresh; how many requests that took."""
         config = config_from({"seed": seed, "providers": {"sim": {"dialects": ["openai-chat"], **self.document}}})
-        states = {each.name: State(each, Load(each), Limiter(each.limits)) for each in config.providers}
-        (cell,) = cells(_plan(self.open_load), 1)
-        return Pursuit(seed, Client(), states, "search").pursue(cell, asker, self.slo, seed)
+        return Pursuit(config, Client(), "search").pursue(_plan(self.open_load), asker, self.slo, seed)
 
     def attainment(self, load: float, requests: int, seed: int) -> float:
         """By brute force: the first generation of users does not count."""

@@ -55,7 +55,7 @@ class _Step:
     looked: int = 0  # how many were judged when it was last thought of moving
     margins: list[float] = field(default_factory=list)
     took_s: list[float] = field(default_factory=list)
-    flight: list[tuple[float, int]] = field(default_factory=list)
+    flight: list[int] = field(default_factory=list)  # under way when each of its requests began
 
 
 @dataclass
@@ -75,12 +75,7 @@ class Search:
     """A search that goes on. `load`: how much there should be now; 0 while an endpoint that was asked for more than it
     can do is left to recover. `typical_s`: how long a request takes, as of the last step that kept the SLO."""
 
-    def __init__(
-        self,
-        question: Question,
-        now_s: float,
-        state: State | None = None,
-    ) -> None:
+    def __init__(self, question: Question, now_s: float, state: State | None = None) -> None:
         state = state or State()
         self.question = question
         self.load = 0.0
@@ -98,7 +93,7 @@ class Search:
         self._recovering: float | None = None  # the load to go on with
         self._held = 0.0  # the load of the last step
         self._quiet = math.inf  # the median margin where the endpoint is least busy
-        self._step = self._begin(state.load or question.begin, now_s)
+        self._begin(state.load or question.begin, now_s)
 
     @property
     def in_flight(self) -> int:
@@ -134,7 +129,7 @@ class Search:
         self._under_way[key] = asked
         self._queue.append(asked)
         step.begun += 1
-        step.flight.append((now_s, self.in_flight))
+        step.flight.append(flight)
         self._settle(now_s)
 
     def ended(self, key: int, now_s: float, margin: float | None) -> None:
@@ -156,8 +151,10 @@ class Search:
             return
         self._settle(now_s)
         if self.question.deadline_s is not None:
-            for asked in self._under_way.values():
-                if asked.margin is None and now_s - asked.start_s > self.question.deadline_s:
+            for asked in self._under_way.values():  # in the order in which they began
+                if now_s - asked.start_s <= self.question.deadline_s:
+                    break
+                if asked.margin is None:
                     self._judge(asked, now_s, math.inf)
         self._hear(now_s)
         if self.spent and not self.done:
@@ -182,7 +179,7 @@ class Search:
         self._area += len(self._under_way) * (now_s - self._last_s)
         self._last_s = now_s
 
-    def _begin(self, load: float, now_s: float) -> _Step:
+    def _begin(self, load: float, now_s: float) -> None:
         """A step at a load, whole where it is users; `most` bounds it."""
         load = min(self.question.most, max(self.question.begin, load))
         before, load = self._held, float(round(load)) if self.question.unit == "concurrency" else load
@@ -190,7 +187,6 @@ class Search:
         self.load = self._held = load
         self._step = _Step(load, now_s, self._verdict(), self._settling_s(down=down))
         self._settle(now_s)
-        return self._step
 
     def _settling_s(self, *, down: bool) -> float:
         """How long a load must have been there. Users find what they left; arrivals take some requests' time until as
@@ -208,9 +204,8 @@ class Search:
     def _settle(self, now_s: float) -> None:
         """The load is there, and then the endpoint has had the time of a request to get used to it."""
         step = self._step
-        far = step.wait_s > 0
         there = self.question.unit == "rate" or self.in_flight == step.load or self._long(now_s)
-        if math.isinf(step.settled_s) and (there or not far):
+        if math.isinf(step.settled_s) and (there or step.wait_s == 0):
             step.settled_s = now_s + step.wait_s
 
     def _judge(self, asked: _Asked, now_s: float, margin: float) -> None:
@@ -230,16 +225,17 @@ class Search:
             assert asked.load is not None
             if not asked.there or math.isnan(asked.margin) or not self._steady(asked):
                 continue
+            within = asked.margin <= 1
             if asked.settled:
-                self._told.append(Told(asked.load, asked.margin if math.isfinite(asked.margin) else None))
+                self._told.append(Told(asked.load, within))
             step = self._step
             if asked.step is not step or not (asked.settled or self.phase == "growth"):
                 continue
             if abs(asked.load / step.load - 1) <= _OF_STEP:
                 step.judged += 1
-                step.within += asked.margin <= 1
+                step.within += within
                 step.margins.append(asked.margin)
-                step.verdict.tell(within=asked.margin <= 1)
+                step.verdict.tell(within=within)
         if self._swells():
             self._swollen(now_s)
         elif self.phase == "growth":
@@ -347,7 +343,7 @@ class Search:
         if self.question.unit != "rate" or len(step.flight) < 30 or len(step.took_s) < 15 or len(step.took_s) % 5:
             return False
         half = len(step.flight) // 2
-        early, late = (float(np.mean([n for _, n in part])) for part in (step.flight[:half], step.flight[half:]))
+        early, late = (float(np.mean(part)) for part in (step.flight[:half], step.flight[half:]))
         if late < _GROWS * early + 3 or self.typical_s is None or late < 2 * step.load * self.typical_s:
             return False
         trend = stats.spearmanr(np.arange(len(step.took_s)), step.took_s)

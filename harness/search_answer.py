@@ -54,12 +54,8 @@ def place_near(question: Question, told: Sequence[Told], centre: float) -> Place
     if len(near) < FEWEST:
         return None
     one = 1 / centre if question.unit == "concurrency" else 0.0  # no part of a user can be asked for
-    loads, within = np.array([each.load for each in near]), np.array([_within(each) for each in near])
+    loads, within = np.array([each.load for each in near]), np.array([each.within for each in near])
     return place_of(loads, within, question.wanted, max(question.precision, one))
-
-
-def _within(told: Told) -> bool:
-    return told.margin is not None and told.margin <= 1
 
 
 def next_load(steps: Sequence[StepRecord], place: Place | None, said: Said | None, load: float) -> float:
@@ -96,7 +92,7 @@ def answer_of(
         return known
     if question.unit == "concurrency":
         capacity = float(math.floor(capacity + 1e-9))
-    near = [_within(each) for each in told if abs(each.load - capacity) <= _THERE * capacity]
+    near = [each.within for each in told if abs(each.load - capacity) <= _THERE * capacity]
     return msgspec.structs.replace(
         known,
         capacity=capacity,

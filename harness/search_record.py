@@ -28,10 +28,10 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Told(msgspec.Struct, frozen=True, array_like=True):
-    """One request that is known: the load that it met, and its margin (infinite is kept as null)."""
+    """One request that is known: the load that it met, and whether it was within the limits."""
 
     load: float
-    margin: float | None
+    within: bool
 
 
 class StepRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -42,7 +42,7 @@ class Client:
 
 
 @dataclass
-class State:
+class _State:
     """What changes about a provider while the run goes on."""
 
     provider: Provider
@@ -84,8 +84,7 @@ def play_offline(plan: Plan, config: Config, run_dir: RunDir, client: Client = C
     """Write plan, run.json and the journal of each repeat. Targets are `sim://NAME`, workloads streamed chat."""
     run_dir.journals.mkdir(parents=True, exist_ok=True)
     run_dir.plan.write_text(dump_plan(plan), encoding="utf-8")
-    states = {each.name: State(each, Load(each), Limiter(each.limits)) for each in config.providers}
-    world = World(config.seed, client, states, run_dir.name)
+    world = World(config, client, run_dir.name)
     for repeat in range(1, plan.repeats + 1):
         begin_s = world.now_s
         lines = [encode(sample) for cell in cells(plan, repeat) for sample in world.play(cell, plan, repeat, begin_s)]
@@ -110,11 +109,12 @@ def _ns(seconds: float) -> int:
 
 
 class World:
-    """A clock that jumps from event to event. `states`: providers by name."""
+    """The providers of a configuration, and a clock that jumps from event to event."""
 
-    def __init__(self, seed: int, client: Client, states: dict[str, State], run: str) -> None:
+    def __init__(self, config: Config, client: Client, run: str) -> None:
         self.now_s = 0.0
-        self._seed, self._client, self._states, self._run = seed, client, states, run
+        self._seed, self._client, self._run = config.seed, client, run
+        self._states = {each.name: _State(each, Load(each), Limiter(each.limits)) for each in config.providers}
         self._events: list[tuple[float, int, Callable[[], object]]] = []
         self._order = count()
         self._seq = count()
