@@ -145,6 +145,8 @@ def _run(steps: list[Step], cores: Cores, samples: int) -> tuple[list[Measuremen
             progress.update(task, description=f"{step.load.name} {step.client.name}")
             if step.client.name not in failures:  # one that failed is not tried again
                 result = measure(step.client, step.load, step.round_number, cores)
+                if result.failure is not None:  # once may be the machine's fault
+                    result = measure(step.client, step.load, step.round_number, cores)
                 if result.failure is None:
                     done.append(result)
                 elif step.load.name in (PACED.name, START_UP.name):

@@ -43,7 +43,7 @@ class Load:
 TTFT_S, ITL_S = 0.2, 0.02
 PACED = Load("paced", 200, TTFT_S, ITL_S, duration_s=8, requests=400)
 ZERO_GAP = Load("zero-gap", 32, 0.0, 0.0, duration_s=4, requests=384)
-START_UP = Load("start-up", 1, TTFT_S, 0.002, duration_s=1, requests=1)
+START_UP = Load("start-up", 1, TTFT_S, 0.002, duration_s=2, requests=1)
 SWEEP_STREAMS = (20, 50, 500, 1000, 2000)
 MOST_STREAMS_AT_ONCE = 200
 SWEEP_RAMP_S = 2

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 
 import gevent
+from gevent.event import Event
 from gevent.lock import BoundedSemaphore
 from gevent.pool import Group
 
@@ -59,21 +60,47 @@ class OpenLoad:
         self._ended = False
         self._ready: deque[tuple[Arrival, Prepared]] = deque()
         self._running = Group()
+        self._leader: gevent.Greenlet[..., None] | None = None
+        self._all_sent = Event()
 
     def run(self, begin_ns: int) -> None:
         """Send every arrival at its due time, until `end`, then wait for the replies."""
         alarm = Alarm()
         try:
-            while not self._ended and self._look_ahead(begin_ns):
-                arrival, prepared = self._ready.popleft()
-                self._start(prepared, begin_ns + arrival.due_ns, alarm)
-                gevent.sleep(0)  # let it be sent before others are made
+            self._lead_on(begin_ns, alarm)
+            self._all_sent.wait()
             self._running.join(self._drain_s)
         finally:
             alarm.close()
             self._running.kill()
             for connection in self._idle:
                 connection.close()
+
+    def _lead_on(self, begin_ns: int, alarm: Alarm) -> None:
+        self._leader = gevent.Greenlet(self._lead, begin_ns, alarm)
+        self._running.start(self._leader)
+
+    def _lead(self, begin_ns: int, alarm: Alarm) -> None:
+        """Wait until the next arrival is due, then send it from this very greenlet, while another waits for the one
+        after it: nothing stands between the alarm and the request."""
+        led_on = False
+        try:
+            while not self._ended and self._look_ahead(begin_ns):
+                arrival, prepared = self._ready.popleft()
+                due_ns = begin_ns + arrival.due_ns
+                alarm.wait_until(due_ns)
+                latest_ns = due_ns + int(self._cell.stage.max_lag_s * 1e9)
+                if self._ended:
+                    break
+                if self._may_go(latest_ns):
+                    self._lead_on(begin_ns, alarm)
+                    led_on = True
+                    self._one(prepared, due_ns, latest_ns)
+                    break
+                self._drop(prepared, due_ns)
+        finally:
+            if not led_on:
+                self._all_sent.set()
 
     def _look_ahead(self, begin_ns: int) -> bool:
         """Make many of the next requests when few are left, and there is time; whether there is one more to send."""
@@ -101,17 +128,7 @@ class OpenLoad:
     @property
     def in_flight(self) -> int:
         """How many requests are under way."""
-        return len(self._running)
-
-    def _start(self, prepared: Prepared, due_ns: int, alarm: Alarm) -> None:
-        alarm.wait_until(due_ns)
-        if self._ended:
-            return
-        latest_ns = due_ns + int(self._cell.stage.max_lag_s * 1e9)
-        if self._may_go(latest_ns):
-            self._running.start(gevent.Greenlet(self._one, prepared, due_ns, latest_ns))
-        else:
-            self._drop(prepared, due_ns)
+        return len(self._running) - (self._leader in self._running)
 
     def _may_go(self, latest_ns: int) -> bool:
         """Whether a request may start before `latest_ns`; waits for one that ends, if too many are under way."""
