@@ -25,11 +25,17 @@ _RATIOS: dict[str, Callable[[Result], Estimate | None]] = {
     "integrity": lambda result: _integrity(result),  # noqa: PLW0108  (it is defined below)
 }
 _WORST_S = "recovery.worst_s"
+_QUALITY = (
+    *(f"quality.{name}" for name in ("accuracy", "accuracy_of_all", "macro_f1", "f1", "bleu", "refused", "cut")),
+    *(f"quality.consistency.{name}" for name in ("exact", "answer", "similarity")),
+    *(f"quality.marks.{name}" for name in ("relevance", "coherence")),
+)
 PATHS = (
     *(f"{name}.{statistic}" for name in _DISTS for statistic in _STATISTICS),
     *_NUMBERS,
     *_RATIOS,
     _WORST_S,
+    *_QUALITY,
     *(f"batch.{name}" for name in Batch.__struct_fields__ if name != "size"),
 )
 
@@ -58,6 +64,7 @@ def value_at(result: Result, path: str) -> float | None:
     value: object = result
     for part in path.split("."):
         value = None if value is None else getattr(value, part)
+    value = value.value if isinstance(value, Estimate) else value
     return value if isinstance(value, float) else None
 
 
@@ -70,7 +77,7 @@ def _integrity(result: Result) -> Estimate | None:
 def _parse(text: str) -> tuple[str, str, float]:
     match = _GOAL.match(text)
     if match is None or match[1] not in PATHS:
-        names = ", ".join((*_NUMBERS, *_RATIOS, _WORST_S, "batch.versus_sequential"))
+        names = ", ".join((*_NUMBERS, *_RATIOS, _WORST_S, "batch.versus_sequential", *_QUALITY))
         known = f"{', '.join(_DISTS)} with .p50 .p95 ...; {names}"
         raise UsageFault(f"goals: {text[:60]!r}: must be PATH < NUMBER with a known path", f"paths: {known}")
     return match[1], match[2], float(match[3])

@@ -34,7 +34,7 @@ RATES = ("limit_requests", "remaining_requests", "limit_tokens", "remaining_toke
 WHOLE = {"seq": np.int64, "attempt": np.int32, "stage": np.int32, "repeat": np.int32}
 _PLAIN_TEXT = ("run", "target", "dialect", "model", "workload", "worker", "finish_reason", "fingerprint", "stamps")
 REPEATED_TEXT = (*_PLAIN_TEXT, "outcome", "error", "error_class", "echo", "injected")
-UNIQUE_TEXT = ("prompt_id", "request_id", "error_detail")
+UNIQUE_TEXT = ("prompt_id", "request_id", "error_detail", "text")
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ import msgspec
 import plotly.graph_objects as go
 import plotly.offline
 
-from analysis import charts, outage_charts, wording, wording_capacity
+from analysis import charts, outage_charts, wording, wording_capacity, wording_quality
 from analysis.charts_capacity import capacity_figures
+from analysis.charts_quality import quality_figures
 from analysis.compare import ALPHA, POWER, compare_runs
 from analysis.samples import Samples
 from analysis.summary import Result, Summary
@@ -46,6 +47,7 @@ def render(runs: Sequence[tuple[Summary, Samples | None]]) -> str:
         plotly=plotly.offline.get_plotlyjs(),
         words=wording,
         said=wording_capacity,
+        good=wording_quality,
         alpha=ALPHA,
         power=POWER,
     )
@@ -62,6 +64,10 @@ def _page(index: int, summary: Summary, samples: Samples | None, figures: dict[s
         "leaders": _leaders(summary),
         "trends": [trend for trend in summary.trends if trend.says],
         "outliers": [(result, each) for result in summary.results for each in result.outliers if each.n],
+        "graded": [result for result in summary.results if result.quality is not None],
+        "quality_sources": wording_quality.sources(summary),
+        "judge_noise": list(filter(None, map(wording_quality.noise_line, summary.results))),
+        "subjects": sorted({name for result in summary.results if result.quality for name in result.quality.by_subject}),
         "against_first": (),
         "streams": any(result.ttft_s or result.tpot_s for result in summary.results),
         "told": [result for result in summary.results if result.server_s is not None],
@@ -141,7 +147,7 @@ def _figures(summary: Summary, samples: Samples | None) -> _Figures:
             charts.recoveries(results, colours),
         ),
     ]
-    found += capacity_figures(summary, samples)
+    found += [*capacity_figures(summary, samples), *quality_figures(summary)]
     for title, group in _groups(results):
         note = f"{title}. 100 is the best measured: best / own (p50) for latencies, own / best for rates."
         found.append(("Scores", note, charts.heatmap(group)))

@@ -16,10 +16,14 @@ from analysis.compare import compare
 from analysis.cost import cost_of
 from analysis.gaps import Whole
 from analysis.goals import judge
+from analysis.grading import questions_of, with_grades
 from analysis.health import read_health
 from analysis.locust_csv import summarise_csv
 from analysis.metrics import Rates, Window, injected, latencies, meets_slo, rates_of, repeat_record, window_of
+from analysis.opinions import read_opinions
 from analysis.outages import Watch
+from analysis.quality import quality_of, under_load
+from analysis.quality_record import QualityUnderLoad
 from analysis.reconcile import reconcile
 from analysis.recovery import integrity_of, recovery_of
 from analysis.reliability import Counts, counts_of, reliability_of, watches_of
@@ -27,7 +31,7 @@ from analysis.samples import Samples, load_samples
 from analysis.searches import read_search
 from analysis.summary import Batch, Dist, Provider, Result, ServerTimes, Summary
 from analysis.summary import Window as WindowPart
-from analysis.sweeps import Measured
+from analysis.sweeps import Measured, grouped
 from analysis.validity import judge_run
 from harness.plan import Cell, OutageRule, Plan, cells, left_out
 from harness.plan_file import read_plan, with_outage
@@ -51,11 +55,19 @@ def summarise(run_dir: RunDir, outage: Iterable[str] = ()) -> tuple[Summary, Sam
     samples = load_samples(run_dir)
     plan = read_plan(str(run_dir.plan))
     plan = msgspec.structs.replace(plan, outage=with_outage(plan.outage, outage))
+    asked, opinions = questions_of(plan, run_dir), read_opinions(run_dir.grades)
+    samples = with_grades(samples, asked)
     run = _run_json(run_dir)
     cells_seen = windows_of(plan, samples)
     origin_ns = _origin_ns(samples) if cells_seen else 0.0
     watched = [_watched(cell, own, plan, origin_ns) for cell, own in cells_seen]
     results = with_batches([_result(each, plan, samples) for each in watched])
+    results = [
+        msgspec.structs.replace(
+            result, quality=quality_of(each.windows, each.cell.workload, each.cell.target.name, asked, opinions)
+        )
+        for result, each in zip(results, watched, strict=True)
+    ]
     results = [_with_goals(result, plan) for result in results]
     rows = reconcile(run_dir, samples.table)
     repeats = int(samples.table["repeat"].nunique()) if len(samples.table) else 0
@@ -81,12 +93,18 @@ def summarise(run_dir: RunDir, outage: Iterable[str] = ()) -> tuple[Summary, Sam
         sweeps=capacity.sweeps,
         search=read_search(run_dir),
         relations=capacity.relations,
+        quality_under_load=_under_load(measured),
         trends=capacity.trends,
         reconciliation=rows,
         slo=msgspec.to_builtins(plan.slo),
         environment=run.get("environment", {}),
     )
     return summary, samples
+
+
+def _under_load(measured: Sequence[Measured]) -> tuple[QualityUnderLoad, ...]:
+    found = (under_load(group) for group in grouped(measured).values())
+    return tuple(each for each in found if each is not None)
 
 
 def windows_of(plan: Plan, samples: Samples) -> list[tuple[Cell, list[Window]]]:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from analysis.capacity_record import CapacitySearch, Diagnosis, Outliers, Relation, Scaling, Sweep, Trend
+from analysis.quality_record import Quality, QualityUnderLoad
 from analysis.record import Estimate, Interval
 
 __all__ = ["Estimate", "Interval"]  # besides what is defined here
@@ -288,7 +289,7 @@ class Result(Part, frozen=True, kw_only=True):
     integrity: Integrity | None = None
     batch: Batch | None = None
     scaling: Scaling | None = None
-    quality: dict[str, Any] | None = None
+    quality: Quality | None = None
     cost: Cost | None = None
     goals: tuple[Goal, ...] = ()
     outliers: tuple[Outliers, ...] = ()
@@ -366,6 +367,7 @@ class Summary(Part, frozen=True, kw_only=True):
     sweeps: tuple[Sweep, ...] = ()
     search: CapacitySearch | None = None
     relations: tuple[Relation, ...] = ()
+    quality_under_load: tuple[QualityUnderLoad, ...] = ()
     trends: tuple[Trend, ...] = ()
     reconciliation: tuple[Reconciliation, ...] = ()
     slo: dict[str, float | None] = {}

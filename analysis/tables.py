@@ -30,6 +30,7 @@ from analysis.wording import (
     window,
 )
 from analysis.wording_capacity import capacity_lines
+from analysis.wording_quality import alike, graded, marked, quality_lines, rate
 
 _STYLE = {"valid": "bold green", "suspect": "bold yellow", "invalid": "bold red"}
 
@@ -46,6 +47,7 @@ def print_summary(summary: Summary, console: Console) -> None:
     _print_windows(summary, console)
     _print_recoveries(summary, console)
     _print_reliability(summary, console)
+    _print_quality(summary, console)
     _print_goals(summary, console)
     for line in capacity_lines(summary):
         console.print(Text(line))
@@ -192,6 +194,25 @@ def _print_timeline(providers: Sequence[Provider], console: Console) -> None:
         console.print(line, no_wrap=True)
     legend = ", ".join(f"{LETTERS[state]} {state}" for state in STATES)
     console.print(Text(f"{seconds(begin_s)} to {seconds(end_s)} since the run began: {legend}", style="dim"))
+
+
+def _print_quality(summary: Summary, console: Console) -> None:
+    """One row a load whose replies were kept; what changes under load, and who judged."""
+    table = Table("target", "load", pad_edge=False)
+    names = ("accuracy", "right of graded", "refused", "cut", "same words", "answers", "meaning", "relevance")
+    for name in names:
+        table.add_column(name, justify="right")
+    rows = [result for result in summary.results if result.quality is not None]
+    for result in rows:
+        found = result.quality
+        assert found is not None
+        cells = (result.target, place(result), rate(found.accuracy), graded(found), rate(found.refused), rate(found.cut))
+        agree = (alike(found.consistency, name) for name in ("exact", "answer", "similarity"))
+        table.add_row(*(Text(cell) for cell in (*cells, *agree, marked(found.marks, "relevance"))))
+    if rows:
+        console.print(table)
+    for line in quality_lines(summary):
+        console.print(Text(line))
 
 
 _GOAL_STYLES = {True: "green", False: "red", None: "yellow"}

@@ -13,6 +13,7 @@ import click
 
 from harness import __version__
 from harness.cli_capacity import capacity
+from harness.cli_grade import grade
 from harness.cli_limits import limits
 from harness.cli_load import calibrate, check, collect, init, run, simulate
 from harness.cli_numbers import analyze, compare, predict, report
@@ -49,5 +50,6 @@ def tokenswarm() -> None:
     """
 
 
-for command in (init, check, run, simulate, calibrate, limits, capacity, collect, analyze, report, compare, predict):
+_LOAD = (init, check, run, simulate, calibrate, limits, capacity, collect, grade)
+for command in (*_LOAD, analyze, report, compare, predict):
     tokenswarm.add_command(command)

@@ -13,6 +13,7 @@ import msgspec
 from harness import launch
 from harness.allowance import limited
 from harness.budget import check_limits
+from harness.cli_grade import grade_run
 from harness.cli_shown import ERR, ProgressShown, as_text, complain, console, finish
 from harness.errors import UsageFault
 from harness.estimate import estimate, most_streams, workers_needed
@@ -205,8 +206,18 @@ def _run_andfinish(plan: Plan, run_dir: RunDir, swarm: Swarm) -> int:
             f"copy their run folders here, then: tokenswarm collect FOLDER... --into {run_dir.root}",
         )
         return {"interrupted": 130, "failed": 1}.get(ending.ended, 0)
+    if plan.wants_grading and ending.ended != "interrupted":
+        _grade(run_dir)
     code = finish(run_dir)
     return {"interrupted": 130, "failed": 1}.get(ending.ended, code)
+
+
+def _grade(run_dir: RunDir) -> None:
+    """After the load. What cannot be asked now can be asked later: the run is finished all the same."""
+    try:
+        grade_run(run_dir)
+    except UsageFault as fault:
+        complain(f"grading: {fault.message}", fault.hint)
 
 
 @click.command()

@@ -29,6 +29,7 @@ from harness.transport import Connection, Piece, Response
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-goog-request-id")
 _DETAIL_CHARS = 300
 PAUSE_AFTER_NO_CONTACT_S = 0.1
+_KEPT_CHARS = 20_000
 _TRIES = 4  # events of a stream that are tried as a pattern of the others
 
 
@@ -54,9 +55,10 @@ class Origin:
 
 @dataclass(slots=True)
 class _Reply:
-    """What the deltas of a response add up to. `said` keeps the text where a code is looked for."""
+    """What the deltas of a response add up to. `said` keeps the text where that is wanted."""
 
     code: str | None = None
+    keep: bool = False
     said: list[str] = field(default_factory=list)
     echo: Echo | None = None
 
@@ -146,7 +148,8 @@ class _Attempt:
 
 def _reply_of(attempt: _Attempt, dialect: Dialect, prepared: Prepared) -> _Reply:
     """Decode what came, and decide what it amounts to. The first thing that went wrong names the error."""
-    reply = _Reply(prepared.prompt.code)
+    code = prepared.prompt.code
+    reply = _Reply(code, keep=code is not None or prepared.workload.keeps_text)
     response = attempt.response
     if response.head.status is not None and not 200 <= response.head.status < 300:
         _read_failure(reply, attempt, dialect)
@@ -184,7 +187,7 @@ def _read_stream(reply: _Reply, attempt: _Attempt, dialect: Dialect) -> None:
 def _read_pieces(reply: _Reply, pieces: list[Piece], reader: SseReader, dialect: Dialect) -> None:
     """Raises EventTooLarge."""
     pattern: Alike | None = None
-    tries = 0 if reply.code else _TRIES  # what is not decoded cannot be searched
+    tries = 0 if reply.keep else _TRIES  # what is not decoded cannot be kept
     t_ns = number = 0
     while number < len(pieces):
         begin = 0
@@ -230,7 +233,7 @@ def _add(reply: _Reply, delta: Delta, t_ns: int | None) -> None:
             if reply.first_text_ns is None and (text or delta.refusal):
                 reply.first_text_ns = t_ns
         reply.text_chars += len(text)
-        if reply.code is not None:
+        if reply.keep:
             reply.said.append(text)
     if delta.fingerprint is not None:
         reply.fingerprint = delta.fingerprint
@@ -327,6 +330,7 @@ def _sample(
         server=reply.server or _server_time(headers, streamed=workload.stream),
         limits=read_limits(headers, headers_wall_s),
         echo=reply.echo,
+        text="".join(reply.said)[:_KEPT_CHARS] if workload.keeps_text and reply.content else None,
         injected=origin.injected,
         repair_ns=origin.repair_ns,
     )

@@ -26,6 +26,8 @@ from harness.plan import Budget, Cell, Plan, cells
 from harness.plan_file import dump_plan
 from harness.planned import read_lost, with_simulator
 from harness.probe import network_floors
+from harness.question_files import load_questions
+from harness.question_sets import write_questions
 from harness.rundir import LOCUST_CSV_PARTS, RunDir, write_whole
 from harness.simulator.serve import END_WITH_STDIN
 from harness.swarm import Command, Swarm, clean_environment, commands
@@ -72,7 +74,10 @@ def _hung_s(plan: Plan, cell: Cell) -> float:
 
 
 def check_runnable(plan: Plan) -> None:
-    """Refuse what cannot be run: a trace that cannot be read. Raises UsageFault."""
+    """Refuse what cannot be run: a trace or questions that cannot be read. Raises UsageFault."""
+    for workload in plan.workloads:
+        if workload.questions is not None:
+            load_questions(workload.questions)
     for cell in cells(plan, 1):
         if cell.stage.open:
             expected_arrivals(cell.stage, cell.span_s)
@@ -83,6 +88,7 @@ def run(plan: Plan, run_dir: RunDir, swarm: Swarm, watch: Callable[[Progress], N
 
     Ctrl-C is passed on to Locust, which drains; the ending is then `interrupted`.
     """
+    write_questions(plan, run_dir)
     run_dir.plan.write_text(dump_plan(plan), encoding="utf-8")
     ending = Ending()
     record = {"schema": 1, "run": run_dir.name, "plan": plan.name, "started_utc": now_utc()}

@@ -171,6 +171,11 @@ class Workload(Record, frozen=True, kw_only=True):
     a rerank request ranks. `prefix_share` is the part of a prompt that all prompts share (what a provider may
     cache). `echo` has each prompt of a chat ask for a code of its own, and proves by it that the reply belongs to the
     request. `goals` are limits that the report shows as met or missed, such as `e2e_s.p95 < 2`.
+
+    With `questions` the prompts of a chat are graded questions (see docs/quality.md): `own` or `own:200` (made here),
+    a file, or `hf:REPO/CONFIG@SPLIT`; `input_tokens` then means nothing. Each prompt is asked `ask_times` in a row, so
+    that its replies can be compared with each other. The text of replies is kept where either is asked for, and with
+    `keep_text`.
     """
 
     kind: Kind = "chat"
@@ -183,8 +188,16 @@ class Workload(Record, frozen=True, kw_only=True):
     temperature: NotNegative | None = 0.0
     batch: Count = 1
     echo: bool = False
+    questions: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    ask_times: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    keep_text: bool = False
     goals: tuple[str, ...] = ()
     stages: tuple[Stage, ...] = ()
+
+    @property
+    def keeps_text(self) -> bool:
+        """Whether samples hold the text of their replies."""
+        return self.keep_text or self.questions is not None or self.ask_times > 1
 
 
 class Slo(Record, frozen=True, kw_only=True):
@@ -201,6 +214,16 @@ class Budget(Record, frozen=True, kw_only=True):
 
     usd: Positive | None = None
     requests: Count | None = None
+
+
+class Quality(Record, frozen=True, kw_only=True):
+    """Who helps to judge replies whose text was kept, after the load is over: `embedder`, a target of the plan that
+    makes embeddings, tells how alike replies are in meaning; `judge`, a chat target, marks at most `judged` replies of
+    each target and workload. Both are asked by `tokenswarm grade`, which a run does at its end."""
+
+    embedder: Name | None = None
+    judge: Name | None = None
+    judged: Count = 30
 
 
 class Timeouts(Record, frozen=True, kw_only=True):
@@ -247,8 +270,15 @@ class Plan(Record, frozen=True, kw_only=True):
     slo: Slo = Slo()
     outage: OutageRule = OutageRule()
     budget: Budget = Budget()
+    quality: Quality = Quality()
     simulator: dict[str, Any] = {}
     alerts: dict[str, Any] = {}
+
+    @property
+    def wants_grading(self) -> bool:
+        """Whether it names somebody who judges replies, and keeps replies that could be judged."""
+        helped = self.quality.embedder is not None or self.quality.judge is not None
+        return helped and any(workload.keeps_text for workload in self.workloads)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from harness.plan import (
     parse_length,
     stages_of,
 )
+from harness.question import names_a_file
 
 SUITE = "suite:"
 _MAX_BYTES = 4_000_000
@@ -42,15 +43,26 @@ def read_plan(source: str, settings: Iterable[str] = (), targets_file: Path | No
         document["targets"] = _load(read_text(str(targets_file)), str(targets_file))
         if source.startswith(SUITE):
             _leave_out_workloads(document)
+            _replace_helpers(document)
     for setting in settings:
         _apply(document, setting)
-    return _with_traces_beside(source, plan_of(document, source))
+    return _with_files_beside(source, plan_of(document, source))
 
 
-def _with_traces_beside(source: str, plan: Plan) -> Plan:
-    """A trace's path is meant from the folder of its plan."""
+def _with_files_beside(source: str, plan: Plan) -> Plan:
+    """The path of a trace or of a file of questions is meant from the folder of its plan."""
     folder = Path.cwd() if source.startswith(SUITE) else Path(source).absolute().parent
-    return with_traces(plan, lambda trace: str(folder / trace))
+    plan = with_traces(plan, lambda trace: str(folder / trace))
+    return with_questions(plan, lambda _, questions: str(folder / questions) if names_a_file(questions) else questions)
+
+
+def with_questions(plan: Plan, settled: Callable[[str, str], str]) -> Plan:
+    """The plan with the source of each workload's questions replaced, by the workload's name and the source."""
+    workloads = tuple(
+        msgspec.structs.replace(each, questions=settled(each.name, each.questions)) if each.questions else each
+        for each in plan.workloads
+    )
+    return msgspec.structs.replace(plan, workloads=workloads)
 
 
 def with_traces(plan: Plan, settled: Callable[[str], str]) -> Plan:
@@ -94,6 +106,21 @@ def _leave_out_workloads(document: dict[str, Any]) -> None:
     kinds = {KIND_OF_DIALECT.get(each) for each in dialects if isinstance(each, str)}
     if kinds and None not in kinds and "workloads" in document:
         document["workloads"] = [each for each in document["workloads"] if each.get("kind", "chat") in kinds]
+
+
+def _replace_helpers(document: dict[str, Any]) -> None:
+    """Whoever of a suite's targets helped to judge is followed by the first of its kind; where there is none, by
+    nobody."""
+    targets = document["targets"] if isinstance(document["targets"], list) else []
+    kinds = {"embedder": "embeddings", "judge": "chat"}
+    for name in document.get("quality", {}):
+        fitting = [
+            each.get("name")
+            for each in targets
+            if isinstance(each, dict) and KIND_OF_DIALECT.get(str(each.get("dialect"))) == kinds.get(name)
+        ]
+        if name in kinds:
+            document["quality"][name] = fitting[0] if fitting else None
 
 
 def plan_of_targets(path: Path) -> Plan:
@@ -269,6 +296,7 @@ def _check_meaning(plan: Plan, place: str) -> None:
     _check_unique(place, "workloads", [workload.name for workload in plan.workloads])
     for index, target in enumerate(plan.targets):
         _check_target(plan, target, place, f"targets[{index}]")
+    _check_helpers(plan, place)
     for index, stage in enumerate(plan.stages):
         _check_stage(stage, place, f"stages[{index}]")
     for index, workload in enumerate(plan.workloads):
@@ -285,7 +313,8 @@ def _check_unique(place: str, key: str, names: list[str]) -> None:
 
 
 def _check_target(plan: Plan, target: Target, place: str, key: str) -> None:
-    if target.kind not in {workload.kind for workload in plan.workloads}:
+    helps = target.name in (plan.quality.embedder, plan.quality.judge)
+    if not helps and target.kind not in {workload.kind for workload in plan.workloads}:
         hint = f"add a workload with `kind: {target.kind}`"
         _fail(place, f"{key}.dialect", target.dialect, f"no workload of kind `{target.kind}` for it", hint)
     parts = urlsplit(target.base_url)
@@ -306,6 +335,16 @@ def _check_target(plan: Plan, target: Target, place: str, key: str) -> None:
         _fail(
             place, f"{key}.base_url", target.base_url, "the port must be 1 to 65535", "such as http://127.0.0.1:8080/v1"
         )
+
+
+def _check_helpers(plan: Plan, place: str) -> None:
+    """The targets that help to judge replies."""
+    for name, kind in (("embedder", "embeddings"), ("judge", "chat")):
+        wanted = getattr(plan.quality, name)
+        fitting = [target.name for target in plan.targets if target.kind == kind]
+        if wanted is not None and wanted not in fitting:
+            hint = f"name one of: {', '.join(fitting)}" if fitting else f"add a target of kind `{kind}`"
+            _fail(place, f"quality.{name}", wanted, f"must name a target of kind `{kind}`", hint)
 
 
 def _check_stage(stage: Stage, place: str, key: str) -> None:
@@ -346,6 +385,12 @@ def _check_workload(plan: Plan, workload: Workload, place: str, key: str) -> Non
     if workload.echo and (workload.kind != "chat" or not workload.unique_prompts):
         hint = "leave it out for embeddings and rankings: they repeat no text"
         _fail(place, f"{key}.echo", None, "wants a chat with unique_prompts", hint)
+    if workload.kind != "chat":
+        for name in ("questions", "keep_text", "ask_times"):
+            if getattr(workload, name) not in (None, False, 1):
+                _fail(place, f"{key}.{name}", None, "wants a chat", "leave it out: only a chat replies with text")
+    if workload.questions is not None and workload.echo:
+        _fail(place, f"{key}.echo", None, "does not go with `questions`", "ask for codes in a workload of its own")
     if not stages_of(plan, workload):
         _fail(place, key, None, "has no stages, nor has the plan", "add stages: [{concurrency: 8, duration_s: 60}]")
     for index, stage in enumerate(workload.stages):

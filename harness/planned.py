@@ -17,6 +17,7 @@ from harness.errors import UsageFault
 from harness.plan import SIMULATED, Plan
 from harness.plan_file import plan_of_text, read_plan, with_traces
 from harness.prepare import key_of
+from harness.question_sets import unpack_questions, with_copied_questions
 from harness.rundir import RunDir
 
 RUN_DIR = "TOKENSWARM_RUN_DIR"
@@ -51,7 +52,8 @@ class Assignment:
 
 class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
     """What a master tells the workers of other hosts. No secret is in it: `plan` names variables only. `redis`: whether
-    the master has one. `traces`: the files of arrivals that the plan names, by path, compressed."""
+    the master has one. `traces`: the files of arrivals that the plan names, by path, compressed; `questions`: the sets
+    of its workloads, by name, compressed."""
 
     run: str
     plan: str
@@ -60,6 +62,7 @@ class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
     purse: Purse
     redis: bool
     traces: dict[str, bytes]
+    questions: dict[str, bytes] = {}
     simulator_port: int | None
     version: str
     locust_version: str
@@ -83,7 +86,7 @@ def assignment_from_environment() -> Assignment:
         run_dir = RunDir(Path(os.environ[RUN_DIR]))
         k, _, n = os.environ[SHARE].partition("/")
         url = os.environ.get(SIMULATOR_URL)
-        plan = with_simulator(read_plan(str(run_dir.plan)), url)
+        plan = with_copied_questions(with_simulator(read_plan(str(run_dir.plan)), url), run_dir)
         share = (int(k), int(n))
         purse = msgspec.json.decode(os.environ[PURSE], type=Purse)
         return Assignment(run_dir, plan, int(os.environ[REPEAT]), share, url, os.environ.get(REDIS), purse)
@@ -104,7 +107,8 @@ def _from_master(handed: HandedOver) -> Assignment:
     port = handed.simulator_port
     url = None if port is None else f"http://{os.environ.get(MASTER_HOST, '127.0.0.1')}:{port}"
     plan = with_simulator(plan_of_text(handed.plan, "the master's plan"), url)
-    plan = with_traces(plan, unpacked(handed.traces, run_dir.root))
+    unpack_questions(handed.questions, run_dir)
+    plan = with_copied_questions(with_traces(plan, unpacked(handed.traces, run_dir.root)), run_dir)
     redis = os.environ.get(REDIS)
     if handed.redis and redis is None and limited(plan):
         message = "--redis: not given to this worker, but to its master, and the plan has limits or a budget"

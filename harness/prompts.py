@@ -9,9 +9,12 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
+from harness.asking import asked
 from harness.echo import WORDS, code_of, instruction
 from harness.plan import Length, Workload, parse_length
+from harness.question import COPY_SUFFIX, Question, read_questions
 
 _WORDS = (  # noqa: SIM905  (two hundred quoted words would be harder to read)
     "time year people way day man thing woman life child world school state family student group country problem "
@@ -31,6 +34,7 @@ _WORDS = (  # noqa: SIM905  (two hundred quoted words would be harder to read)
     "population economy hospital church risk fire future bank sound station"
 ).split()
 
+CELL_PROMPTS = 10_000_000  # the prompts of one stage of one repeat are numbered up to here
 _OWN_WORDS = 8
 _ASK = "Write a long continuation of the following words."
 
@@ -52,8 +56,13 @@ def prompt(seed: int, workload: Workload, index: int, asker: str = "") -> Prompt
     With `unique_prompts` the words that follow the shared part begin with some that belong to the index and to the
     `asker` (the target's name), so that no provider can answer from a cache of an earlier prompt, even when two
     targets are one server; without it a set of 32 prompts is repeated. `prefix_share` of each text is common to all.
+    A workload of questions asks all of its set in a shuffled order, and again in another, alike in every stage, in
+    every repeat and of every target, so that answers can be set side by side.
     """
-    which = index if workload.unique_prompts else index % 32
+    if workload.questions is not None:
+        return _question(seed, workload, workload.questions, index)
+    which = index // workload.ask_times
+    which = which if workload.unique_prompts else which % 32
     rng = random.Random(f"{seed}/{workload.name}/{which}")  # noqa: S311  (a workload, not a secret)
     ask, cap = _lengths(workload)
     length = ask.draw(rng)
@@ -66,6 +75,28 @@ def prompt(seed: int, workload: Workload, index: int, asker: str = "") -> Prompt
     if code is not None:
         texts = tuple(f"{text}. {instruction(code)}" for text in texts)
     return Prompt(f"{workload.name}-{which}", texts, max_tokens, code)
+
+
+def _question(seed: int, workload: Workload, source: str, index: int) -> Prompt:
+    every = _questions(source)
+    cycle, place = divmod(index % CELL_PROMPTS // workload.ask_times, len(every))
+    question = every[_order(f"{seed}/{workload.name}/{cycle}", len(every))[place]]
+    rng = random.Random(f"{seed}/{workload.name}/{index}")  # noqa: S311
+    return Prompt(f"{workload.name}-{question.id}", (asked(question),), _lengths(workload)[1].draw(rng))
+
+
+@lru_cache(maxsize=64)
+def _questions(source: str) -> tuple[Question, ...]:
+    if source.endswith(COPY_SUFFIX):
+        return read_questions(Path(source))
+    from harness.question_files import load_questions  # noqa: PLC0415  (workers have a copy, and need no readers)
+
+    return load_questions(source)
+
+
+@lru_cache(maxsize=64)
+def _order(key: str, count: int) -> list[int]:
+    return random.Random(key).sample(range(count), count)  # noqa: S311
 
 
 @lru_cache(maxsize=64)

@@ -73,6 +73,15 @@ class RunDir:
         """What the embedded simulator says it did; only in simulated runs."""
         return self.root / "truth.jsonl"
 
+    def questions(self, workload: str) -> Path:
+        """The questions that a workload asks, one a line; only where it has some."""
+        return self.root / "questions" / f"{workload}.questions.jsonl"
+
+    @property
+    def grades(self) -> Path:
+        """What the embedder and the judge of the plan said of replies; only where there are some."""
+        return self.root / "grades.jsonl"
+
     @property
     def health(self) -> Path:
         """How the load generator itself fared: one row a second and worker, appended by all workers."""

@@ -8,6 +8,7 @@ History of the journal's schema
   1  first version
   2  `echo` (whose reply it was), `injected` and `repair_ns` (a fault made on purpose); the error `mismatched`.
      Journals of schema 1 are read as well: they have none of these.
+  3  `text`, the reply itself where the workload keeps it
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import msgspec
 from harness.errors import CLASS_OF, ErrorClass, ErrorKind
 from harness.plan import Scenario
 
-SCHEMA = 2
+SCHEMA = 3
 OLDEST_READ = 1
 
 Echo = Literal["own", "other", "missing"]
@@ -132,6 +133,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     server: ServerTime | None = None
     limits: RateLimit | None = None  # how long to wait stands in `retry_after_s`
     echo: Echo | None = None
+    text: str | None = None
     injected: Scenario | None = None
     repair_ns: int | None = None
 

@@ -20,6 +20,7 @@ from harness.carried_traces import packed
 from harness.environment import boot_id
 from harness.plan import Plan
 from harness.planned import REDIS, HandedOver, to_environment
+from harness.question_sets import packed_questions
 from harness.rundir import RunDir
 
 DEFAULT_PORT = 5557
@@ -85,6 +86,7 @@ def _master_of_hosts(
         purse=purse,
         redis=swarm.redis is not None,
         traces=packed(plan),
+        questions=packed_questions(plan, run_dir),
         simulator_port=None if simulator_url is None else int(simulator_url.rpartition(":")[2]),
         version=__version__,
         locust_version=version("locust"),

@@ -32,7 +32,7 @@ from harness.live import Live
 from harness.plan import Cell, Scenario, Slo, Stage, Timeouts, Workload
 from harness.plan_file import plan_of
 from harness.prepare import Prepared, key_of, prepare
-from harness.prompts import Prompt, prompt
+from harness.prompts import CELL_PROMPTS, Prompt, prompt
 from harness.rundir import RunDir
 from harness.sample import Outcome, Sample
 from harness.stopping import stop_softly
@@ -117,7 +117,7 @@ class Recorder:
     def prompt_at(self, target: str, workload: Workload, stage: int, index: int) -> Prompt:
         """The prompt of that number, alike for every target. Repeats and stages differ, so that no cache of an earlier
         one helps."""
-        return prompt(self.seed, workload, (self.repeat * 1000 + stage) * 10_000_000 + index, target)
+        return prompt(self.seed, workload, (self.repeat * 1000 + stage) * CELL_PROMPTS + index, target)
 
     def attempt(self, connection: Connection, prepared: Prepared, origin: Origin, environment: Environment) -> Sample:
         """Send one request, and record what happened."""
@@ -277,6 +277,7 @@ def cell_of_options(user: type[ProviderUser], options: Any, host: str | None) ->
         "stream": options.stream == "on",
         "temperature": float(options.temperature) if options.temperature not in ("", None) else None,
         "batch": int(options.batch),
+        "questions": options.questions or None,
     }
     stage = {"concurrency": 1, "duration_s": 1}
     document = {"name": "options", "targets": [target], "workload": workload, "stages": [stage]}
@@ -327,6 +328,7 @@ def _add_options(parser: LocustArgumentParser) -> None:
     _option(group, "--stream", "on", "stream the replies", choices=["on", "off"])
     _option(group, "--temperature", "0", "sampling temperature; empty: leave it to the provider")
     _option(group, "--batch", "1", "texts in an embeddings request, documents in a rerank request")
+    _option(group, "--questions", "", "ask graded questions: own, own:200, a file, or hf:REPO/CONFIG@SPLIT")
     _option(group, "--workload-seed", "0", "seed of the prompts")
     _option(group, "--run-dir", "", "also journal every request into this folder, for `tokenswarm analyze`")
 

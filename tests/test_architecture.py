@@ -12,7 +12,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = {
     **dict.fromkeys(("plan", "sample", "errors", "plan_file", "loopback", "health_record", "search_record"), 0),
+    **dict.fromkeys(("question", "grade_record"), 0),
     **dict.fromkeys(("echo", "prompts", "sse", "alike", "dialects", "arrivals", "traces", "rate_limits", "pace"), 1),
+    **dict.fromkeys(("question_files", "own_questions", "asking", "judging"), 1),
     **dict.fromkeys(("margin", "attainment", "search_answer", "capacity_search"), 1),
     **dict.fromkeys(
         (
@@ -42,6 +44,7 @@ LAYERS = {
             "budget",
             "carried_traces",
             "injection",
+            "question_sets",
         ),
         2,
     ),
@@ -51,16 +54,18 @@ LAYERS = {
         (
             *("swarm", "gather", "worker_loop", "launch", "estimate", "calibrate", "calibrate_client", "probe"),
             *("limits_probe", "limits_sender", "reachable", "capacity_run"),
+            *("second_opinion", "grade_run"),
         ),
         4,
     ),
-    **dict.fromkeys(("cli", "cli_load", "cli_limits", "cli_capacity", "cli_numbers", "cli_shown", "__main__"), 5),
+    **dict.fromkeys(("cli", "cli_load", "cli_limits", "cli_capacity", "cli_grade", "cli_numbers", "cli_shown", "__main__"), 5),
 }
 MAY_IMPORT_LOCUST = {
     *("harness.user", "harness.stopping", "harness.cell_users", "harness.shape", "harness.carry"),
     *("harness.worker_side", "harness.master_side", "harness.webui"),
 }
 ANALYSIS_MAY_IMPORT = {"health_record", "search_record", "plan", "plan_file", "sample", "errors", "rundir", "loopback"}
+ANALYSIS_MAY_IMPORT |= {"question", "grade_record"}
 HARNESS_MAY_IMPORT_ANALYSIS = {
     *("harness.cli_load", "harness.cli_capacity", "harness.cli_numbers", "harness.cli_shown"),
     "harness.live_picture",

@@ -35,6 +35,7 @@ import yaml
 from harness.errors import UsageFault
 from harness.plan import Count, DialectName, Name, NotNegative, Positive, Record, Share, parse_length
 from harness.simulator.bottlenecks import Bottlenecks
+from harness.simulator.skill import Skill
 
 
 class Constant(Record, frozen=True, kw_only=True, tag_field="kind", tag="constant"):
@@ -193,7 +194,8 @@ class Provider(Bottlenecks, frozen=True, kw_only=True):
     `reasoning_tokens` are the part of the output that is thought before the answer, sent as reasoning events, or
     in silence when `show_reasoning` is false. Replies run to the request's cap (`default_output_tokens` without
     one) unless `reply_tokens` gives a length of their own: `80`, `N(80,20)` or `U(10,200)`.
-    `keys` replace the server's; an empty list lets everybody in.
+    `keys` replace the server's; an empty list lets everybody in. With `skill` it answers graded questions that it
+    finds in its set; other prompts are answered as ever.
     """
 
     name: Name
@@ -211,6 +213,7 @@ class Provider(Bottlenecks, frozen=True, kw_only=True):
     default_output_tokens: Count = 128
     reply_tokens: int | str | None = None
     limits: Limits = Limits()
+    skill: Skill | None = None
     faults: tuple[Fault, ...] = ()
 
 

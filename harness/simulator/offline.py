@@ -2,7 +2,7 @@
 
 Draws, load, line, limits and sleep are those of the real simulator, so the truth of a configuration is the same; only
 the clock, the network and the client are gone. Statistics that need hundreds of runs are proved with it. It speaks
-streamed chat alone, and knows no faults.
+streamed chat alone, graded questions among it, and knows no faults.
 """
 
 from __future__ import annotations
@@ -17,15 +17,20 @@ from itertools import count
 import msgspec
 
 from harness.arrivals import arrivals
+from harness.asking import stem_of
 from harness.errors import ErrorKind
 from harness.plan import SIMULATED, Cell, Plan, cells, parse_length
 from harness.plan_file import dump_plan
+from harness.prompts import CELL_PROMPTS, Prompt, prompt
+from harness.question_sets import write_questions
 from harness.rundir import RunDir
 from harness.sample import Footer, Header, Outcome, Sample, ServerTime, Usage, encode
 from harness.simulator.config import Config, Provider
 from harness.simulator.draws import Draws, draws_of
 from harness.simulator.limits import Limiter
 from harness.simulator.load import Load
+from harness.simulator.skill import Answer, answer_to, question_known
+from harness.simulator.speech import count_words
 
 _PAUSE_S = 0.1  # of a user who was turned away
 _BETWEEN_S = 0.5  # from the end of one cell to the next
@@ -69,6 +74,8 @@ class Request:
     input_tokens: int
     output_tokens: int
     place: int
+    prompt: Prompt | None = None
+    answer: Answer | None = None
     draws: Draws | None = None
     pace: float = 1.0
     left: int = 0
@@ -84,6 +91,7 @@ def play_offline(plan: Plan, config: Config, run_dir: RunDir, client: Client = C
     """Write plan, run.json and the journal of each repeat. Targets are `sim://NAME`, workloads streamed chat."""
     run_dir.journals.mkdir(parents=True, exist_ok=True)
     run_dir.plan.write_text(dump_plan(plan), encoding="utf-8")
+    write_questions(plan, run_dir)
     world = World(config, client, run_dir.name)
     for repeat in range(1, plan.repeats + 1):
         begin_s = world.now_s
@@ -135,6 +143,7 @@ class World:
         self._cell, self._repeat, self._anchor_s = cell, repeat, anchor_s
         self._prompts = random.Random(f"{plan.seed}/{cell.entry}/{cell.stage_index}/{repeat}")
         self._pace = _factor(self._client.spread, f"{self._seed}/spread/{cell.entry}/{cell.stage_index}/{repeat}")
+        self._asked, self._plan_seed = count(), plan.seed
         self.samples: list[Sample] = []
         self._end_s = self.now_s + cell.span_s
 
@@ -174,11 +183,27 @@ class World:
             output_tokens=cap.draw(self._prompts),
             place=place,
         )
+        if self._cell.workload.questions is not None:
+            request.prompt = self._next_prompt()
+            request.input_tokens = count_words(list(request.prompt.texts))
         if place == 0 and user.sent:
             request.connect_s = self.now_s + self._client.connect_s
         user.sent += 1
         self.at(request.connect_s or self.now_s, lambda: self._receive(request))
         return request
+
+    def _next_prompt(self) -> Prompt:
+        index = (self._repeat * 1000 + self._cell.stage_index) * CELL_PROMPTS + next(self._asked)
+        return prompt(self._plan_seed, self._cell.workload, index, self._cell.target.name)
+
+    def _answer(self, request: Request, number: int, in_flight: int) -> Answer | None:
+        state = self._state
+        skill, provider = state.provider.skill, state.provider.name
+        stem = None if request.prompt is None else stem_of(request.prompt.texts[0])
+        question = None if skill is None or stem is None else question_known(skill, stem)
+        if question is None or skill is None:
+            return None
+        return answer_to(skill, f"{self._seed}/{provider}", question, number, in_flight)
 
     def _receive(self, request: Request) -> None:
         state = self._state
@@ -190,8 +215,11 @@ class World:
         if refused is not None:
             self._turn_away(request, refused.wait_s)
             return
+        request.answer = self._answer(request, state.requests - 1, load.in_flight)
         load.enter(now_s)
-        if draws.reply_tokens is not None:
+        if request.answer is not None:
+            request.output_tokens = min(request.output_tokens, len(request.answer.words))
+        elif draws.reply_tokens is not None:
             request.output_tokens = min(request.output_tokens, draws.reply_tokens)
         request.left = request.output_tokens
         request.cached_tokens = int(request.input_tokens * provider.cached_share) if draws.cached else 0
@@ -246,6 +274,9 @@ class World:
                 cached_tokens=request.cached_tokens,
             )
             fields["items"] = 1
+            if request.answer is not None:
+                text = "".join(request.answer.words[: request.output_tokens])
+                fields |= {"text": text, "text_chars": len(text), "finish_reason": "stop"}
         self.samples.append(
             Sample(
                 run=self._run,
@@ -257,7 +288,7 @@ class World:
                 repeat=self._repeat,
                 worker=f"r{self._repeat}-w0",
                 seq=request.seq,
-                prompt_id=f"{self._cell.workload.name}-{request.seq}",
+                prompt_id=request.prompt.id if request.prompt else f"{self._cell.workload.name}-{request.seq}",
                 due_ns=None if request.user.due_s is None else self._ns_of(request.user.due_s),
                 start_ns=self._ns_of(request.start_s),
                 connect_ns=None if request.connect_s is None else self._ns_of(request.connect_s),

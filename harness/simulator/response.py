@@ -12,6 +12,7 @@ from harness.simulator.draws import Draws
 from harness.simulator.faults import PAGE, strike_stream, strike_whole
 from harness.simulator.load import Load
 from harness.simulator.refusals import Headers, refusal
+from harness.simulator.skill import Answer
 from harness.simulator.speech import Asked, Event, Family, Reply, Speaker
 from harness.simulator.truth import Truth
 
@@ -69,12 +70,16 @@ class Response:
     recorded: bool = True
 
 
-def reply_to(asked: Asked, request_id: str, provider: Provider, draws: Draws, number: int) -> Reply:
-    """The reply without its fault: how long, how much of it thought."""
+def reply_to(
+    asked: Asked, request_id: str, provider: Provider, draws: Draws, number: int, answer: Answer | None = None
+) -> Reply:
+    """The reply without its fault: how long, how much of it thought. An answer to a question is as long as it is."""
     cap = asked.max_tokens or provider.default_output_tokens
     if asked.texts is not None:
         return Reply(id=request_id, created=0, asked=asked, text_tokens=_items(asked))
     tokens = cap if draws.reply_tokens is None else min(cap, draws.reply_tokens)
+    if answer is not None:
+        tokens = min(cap, provider.reasoning_tokens + len(answer.words))
     reasoning = min(provider.reasoning_tokens, tokens)
     return Reply(
         id=request_id,
@@ -86,8 +91,13 @@ def reply_to(asked: Asked, request_id: str, provider: Provider, draws: Draws, nu
         cached_tokens=int(asked.input_tokens * provider.cached_share) if draws.cached else 0,
         tokens_per_chunk=provider.tokens_per_chunk,
         show_reasoning=provider.show_reasoning,
-        cut=asked.max_tokens is not None and tokens == asked.max_tokens,
+        cut=asked.max_tokens is not None and tokens == asked.max_tokens and not _said_all(answer, tokens - reasoning),
+        answer=None if answer is None else answer.words,
     )
+
+
+def _said_all(answer: Answer | None, text_tokens: int) -> bool:
+    return answer is not None and len(answer.words) <= text_tokens
 
 
 def _items(asked: Asked) -> int:

@@ -21,13 +21,15 @@ from harness.simulator import (
 from harness.simulator.config import FAULT_HEADER, Config, Fault, FaultKind, Provider
 from harness.simulator.draws import draws_of
 from harness.simulator.faults import REFUSALS, chosen
+from harness.simulator.judge import marks_for
 from harness.simulator.limits import Limiter
 from harness.simulator.load import Load
 from harness.simulator.outages import Script, Timetable, scripts_of
 from harness.simulator.refusals import Cause, limit_headers, refusal
 from harness.simulator.response import Request, Response, plain, reply_to, spoken
 from harness.simulator.routing import Route, any_keys, key_in, route_of
-from harness.simulator.speech import Refused, Speaker, encode
+from harness.simulator.skill import Answer, answer_to, question_known
+from harness.simulator.speech import Asked, Refused, Speaker, encode
 from harness.simulator.truth import Truth
 
 SPEAKERS: dict[DialectName, Speaker] = {
@@ -64,6 +66,17 @@ class _State:
     def next_number(self) -> int:
         self.count += 1
         return self.count - 1
+
+    def answer(self, asked: Asked, seed: int, number: int) -> Answer | None:
+        """To a graded question that it has heard of, or to a judge's task; None: to be answered as any prompt."""
+        own = f"{seed}/{self.provider.name}"
+        if asked.judged is not None:
+            return marks_for(*asked.judged, own, number)
+        skill = self.provider.skill
+        question = None if skill is None or asked.question is None else question_known(skill, asked.question)
+        if question is None or skill is None:
+            return None
+        return answer_to(skill, own, question, number, self.load.in_flight)
 
     def faults(self, elapsed_s: float) -> list[Fault]:
         """Those that may strike now."""
@@ -147,7 +160,9 @@ class Service:
         code, state.last_code = state.last_code, asked.code or state.last_code
         if fault is not None and fault.kind == "swapped" and asked.code is not None:
             asked = replace(asked, code=code)
-        reply = reply_to(asked, truth.id, provider, draws, number)
+        answer = state.answer(asked, self.config.seed, number)
+        truth.right = None if answer is None else answer.right
+        reply = reply_to(asked, truth.id, provider, draws, number, answer)
         truth.cached_tokens = reply.cached_tokens if speaker.stream else None
         _limit(state, asked.input_tokens + (reply.output_tokens if speaker.stream else 0), request)
         response = spoken(reply, speaker, truth, provider, draws, fault, state.load, request.place)

@@ -17,6 +17,8 @@ from harness.simulator.speech import (
     code_in,
     count_words,
     encode,
+    judged_in,
+    question_in,
     read_json,
     texts_of,
 )
@@ -55,6 +57,8 @@ def read(body: bytes, _query: dict[str, str]) -> Asked:
         stream=bool(request.stream),
         max_tokens=request.max_tokens,
         code=code_in(texts),
+        question=question_in(texts),
+        judged=judged_in(texts),
     )
 
 

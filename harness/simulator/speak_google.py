@@ -17,6 +17,8 @@ from harness.simulator.speech import (
     code_in,
     count_words,
     encode,
+    judged_in,
+    question_in,
     quoted,
     read_json,
     texts_of,
@@ -57,6 +59,8 @@ def read(body: bytes, query: dict[str, str]) -> Asked:
         max_tokens=cap,
         framed=query.get("alt") == "sse",
         code=code_in(texts),
+        question=question_in(texts),
+        judged=judged_in(texts),
     )
 
 

@@ -17,6 +17,8 @@ from harness.simulator.speech import (
     code_in,
     count_words,
     encode,
+    judged_in,
+    question_in,
     quoted,
     read_json,
     texts_of,
@@ -60,6 +62,8 @@ def read(body: bytes, _query: dict[str, str]) -> Asked:
         max_tokens=cap,
         include_usage=request.stream_options is not None and bool(request.stream_options.include_usage),
         code=code_in(texts),
+        question=question_in(texts),
+        judged=judged_in(texts),
     )
 
 

@@ -8,7 +8,9 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from harness.asking import stem_of
 from harness.echo import code_asked
+from harness.judging import parts_of
 
 Family = Literal["openai", "anthropic", "google", "jina"]
 Act = Literal["reset", "close", "stall"]
@@ -32,7 +34,8 @@ class Event(NamedTuple):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """A request, read. `input_tokens` counts words of all texts. `texts` is kept for embeddings (the batch) and
-    rankings (the query, then the documents) only. `code` is what the reply is asked to begin with."""
+    rankings (the query, then the documents) only. `code` is what the reply is asked to begin with, `question` the graded
+    question that is asked, `judged` the prompt and the reply of which marks are wanted."""
 
     model: str
     input_tokens: int
@@ -47,13 +50,16 @@ class Asked:
     top: int | None = None
     return_documents: bool = True
     code: str | None = None
+    question: str | None = None
+    judged: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
     """A reply to be spoken: `reasoning_tokens` of thought, then `text_tokens` of answer.
 
-    `cut` says that it ended because the cap was reached; `first_word` is where in the word list it begins.
+    `cut` says that it ended because the cap was reached; `first_word` is where in the word list it begins. `answer`:
+    the words of the answer, where they are not of the list.
     """
 
     id: str
@@ -66,6 +72,7 @@ class Reply:
     tokens_per_chunk: int = 1
     show_reasoning: bool = True
     cut: bool = False
+    answer: tuple[str, ...] | None = None
 
     @property
     def model(self) -> str:
@@ -88,6 +95,8 @@ class Reply:
 
     def text(self) -> Iterator[tuple[bytes, int]]:
         """The answer, in the same way. It begins with the code that was asked for: two tokens, if there are as many."""
+        if self.answer is not None:
+            return _joined(self.answer[: self.text_tokens], self.tokens_per_chunk)
         return _pieces(self.first_word, self.text_tokens, self.tokens_per_chunk, self.asked.code)
 
     def whole_reasoning(self) -> str:
@@ -135,6 +144,12 @@ def _pieces(first: int, tokens: int, per_chunk: int, code: str | None = None) ->
         yield (words[0] if count == 1 else b"".join(words)), count
 
 
+def _joined(words: tuple[str, ...], per_chunk: int) -> Iterator[tuple[bytes, int]]:
+    for start in range(0, len(words), per_chunk):
+        piece = words[start : start + per_chunk]
+        yield "".join(piece).encode(), len(piece)
+
+
 def _halves(code: str, tokens: int) -> list[bytes]:
     """A code as one or two tokens."""
     data = code.encode()
@@ -144,6 +159,16 @@ def _halves(code: str, tokens: int) -> list[bytes]:
 def code_in(texts: list[str]) -> str | None:
     """The code that the reply is to begin with, by the last of the texts that asks for one."""
     return next((code for text in reversed(texts) if (code := code_asked(text))), None)
+
+
+def question_in(texts: list[str]) -> str | None:
+    """The graded question that is asked, by the last of the texts."""
+    return stem_of(texts[-1]) if texts else None
+
+
+def judged_in(texts: list[str]) -> tuple[str, str] | None:
+    """Prompt and reply of which the last of the texts wants marks."""
+    return parts_of(texts[-1]) if texts else None
 
 
 def count_words(texts: list[str]) -> int:

@@ -33,6 +33,7 @@ class Truth(msgspec.Struct, kw_only=True):
     input_tokens   all input, cached included; output_tokens and reasoning_tokens: generated until the end (None:
                    the dialect has none); where the outcome is complete they are what the reply's usage says
     items          replies, vectors or rankings sent
+    right          whether the answer to a graded question was meant to be right (None: none was asked or decided)
     """
 
     id: str
@@ -54,6 +55,7 @@ class Truth(msgspec.Struct, kw_only=True):
     reasoning_tokens: int | None = None
     cached_tokens: int | None = None
     items: int | None = None
+    right: bool | None = None
 
 
 _encoder = msgspec.json.Encoder()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import statistics
@@ -138,3 +139,31 @@ def _gaps(sample: Sample) -> int:
     assert sample.usage is not None
     assert sample.usage.output_tokens is not None
     return sample.usage.output_tokens - 1
+
+
+def test_the_quality_suite_grades_a_small_model_and_says_how_sure_it_is(
+    server: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """270 million parameters know little: what matters is that its replies are read, and the interval is honest."""
+    folder = tmp_path_factory.mktemp("quality")
+    target = {"name": "llama", "dialect": "openai-chat", "base_url": f"{server}/v1", "model": "gemma-3-270m"}
+    (folder / "targets.yaml").write_text(json.dumps([target]), encoding="utf-8")
+    stages = "[{concurrency: 1, duration_s: 60}, {concurrency: 2, duration_s: 60}]"
+    command = [".venv/bin/tokenswarm", "run", "suite:quality", "--targets", str(folder / "targets.yaml")]
+    command += ["--out", str(folder), "--set", "repeats=1", "--set", f"workloads.questions.stages={stages}"]
+    command += ["--set", "workloads.again.stages=[{concurrency: 2, duration_s: 60}]"]
+    command += ["--set", "workloads.again.ask_times=4", "--set", "quality.judge=llama", "--set", "quality.judged=4"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+    assert done.returncode in (0, 3), done.stderr
+    run_dir = RunDir(Path(done.stdout.strip().splitlines()[-1]))
+    results = json.loads(run_dir.summary.read_bytes())["results"]
+    for result in results:
+        found = result["quality"]
+        low, high = found["accuracy"]["ci95"]
+        print(  # noqa: T201
+            f"\n{result['workload']} {result['stage_label']}: {found['correct']} of {found['graded']} right, "
+            f"{found['ungraded']} ungraded: accuracy {found['accuracy']['value']:.1%} [{low:.1%}, {high:.1%}]; "
+            f"agree {found['consistency'] and found['consistency']['answer']}; marks {found['marks']}"
+        )
+        assert found["graded"] > 5
+        assert 0 <= low < found["accuracy"]["value"] < high < 0.9

@@ -156,3 +156,17 @@ def test_a_suite_leaves_out_the_workloads_that_no_target_can_run(tmp_path: Path)
 def test_what_cannot_be_injected_or_checked_is_refused(change: dict[str, Any], place: str) -> None:
     with pytest.raises(UsageFault, match=place):
         plan_of(_changed(**change), "p")
+
+
+@pytest.mark.parametrize("field", [{"questions": "own"}, {"keep_text": True}, {"ask_times": 3}])
+def test_only_a_chat_is_asked_questions(field: dict[str, Any]) -> None:
+    target = {"name": "a", "dialect": "jina-embeddings", "base_url": "http://127.0.0.1:1/v1", "model": "m"}
+    with pytest.raises(UsageFault, match=f"{next(iter(field))}: wants a chat"):
+        plan_of(_changed(targets=[target], workload={"kind": "embeddings", **field}), "p")
+
+
+def test_the_helpers_of_a_suite_are_found_among_other_targets(tmp_path: Path) -> None:
+    path = tmp_path / "targets.yaml"
+    path.write_text('[{name: a, dialect: openai-chat, base_url: "https://a.example/v1", model: m}]')
+    quality = read_plan("suite:quality", targets_file=path).quality
+    assert (quality.embedder, quality.judge) == (None, "a")
