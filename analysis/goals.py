@@ -23,13 +23,16 @@ _RATIOS: dict[str, Callable[[Result], Estimate | None]] = {
     "success_ratio": lambda result: None if result.reliability is None else result.reliability.success_ratio,
     "availability": lambda result: None if result.reliability is None else result.reliability.availability,
     "integrity": lambda result: _integrity(result),  # noqa: PLW0108  (it is defined below)
+    "scaling.efficiency": lambda result: None if result.scaling is None else result.scaling.efficiency,
 }
+_OF_SCALING = ("scaling.slo_attainment", "scaling.output_tokens_per_s_per_user")
 _WORST_S = "recovery.worst_s"
 PATHS = (
     *(f"{name}.{statistic}" for name in _DISTS for statistic in _STATISTICS),
     *_NUMBERS,
     *_RATIOS,
     _WORST_S,
+    *_OF_SCALING,
     *(f"batch.{name}" for name in Batch.__struct_fields__ if name != "size"),
 )
 
@@ -70,7 +73,7 @@ def _integrity(result: Result) -> Estimate | None:
 def _parse(text: str) -> tuple[str, str, float]:
     match = _GOAL.match(text)
     if match is None or match[1] not in PATHS:
-        names = ", ".join((*_NUMBERS, *_RATIOS, _WORST_S, "batch.versus_sequential"))
+        names = ", ".join((*_NUMBERS, *_RATIOS, _WORST_S, *_OF_SCALING, "batch.versus_sequential"))
         known = f"{', '.join(_DISTS)} with .p50 .p95 ...; {names}"
         raise UsageFault(f"goals: {text[:60]!r}: must be PATH < NUMBER with a known path", f"paths: {known}")
     return match[1], match[2], float(match[3])

@@ -346,6 +346,9 @@ def _check_workload(plan: Plan, workload: Workload, place: str, key: str) -> Non
     if workload.echo and (workload.kind != "chat" or not workload.unique_prompts):
         hint = "leave it out for embeddings and rankings: they repeat no text"
         _fail(place, f"{key}.echo", None, "wants a chat with unique_prompts", hint)
+    if workload.kind == "chat" and workload.batch != 1:
+        hint = "`kind: batch` sends jobs to a batch endpoint; stages of rising concurrency send chats at once"
+        _fail(place, f"{key}.batch", workload.batch, "a chat request holds one prompt", hint)
     if not stages_of(plan, workload):
         _fail(place, key, None, "has no stages, nor has the plan", "add stages: [{concurrency: 8, duration_s: 60}]")
     for index, stage in enumerate(workload.stages):
