@@ -41,7 +41,11 @@ def capacity_figures(summary: Summary, samples: Samples | None) -> list[Figure]:
         found.append(("Degradation under load", note, degradation(summary, sweeps)))
     batches = [result for result in summary.results if result.batch is not None and result.batch.efficiency is not None]
     found.append(
-        ("Batch efficiency", "Items/s at b over b x items/s at 1; 100 % is perfect.", batch_efficiency(batches))
+        (
+            "Batch efficiency",
+            "Items/s at b over b x items/s at 1; 100 % is perfect. Items: texts, documents, or prompts of a job.",
+            batch_efficiency(batches),
+        )
     )
     if samples is not None:
         note = "A mark a request, at the lowest load; hollow: with prompt tokens from the cache."

@@ -23,7 +23,9 @@ _RATIOS: dict[str, Callable[[Result], Estimate | None]] = {
     "success_ratio": lambda result: None if result.reliability is None else result.reliability.success_ratio,
     "availability": lambda result: None if result.reliability is None else result.reliability.availability,
     "integrity": lambda result: _integrity(result),  # noqa: PLW0108  (it is defined below)
+    "scaling.efficiency": lambda result: None if result.scaling is None else result.scaling.efficiency,
 }
+_OF_SCALING = ("scaling.slo_attainment", "scaling.output_tokens_per_s_per_user")
 _WORST_S = "recovery.worst_s"
 _QUALITY = (
     *(f"quality.{name}" for name in ("accuracy", "accuracy_of_all", "macro_f1", "f1", "bleu", "refused", "cut")),
@@ -36,6 +38,7 @@ PATHS = (
     *_RATIOS,
     _WORST_S,
     *_QUALITY,
+    *_OF_SCALING,
     *(f"batch.{name}" for name in Batch.__struct_fields__ if name != "size"),
 )
 
@@ -77,7 +80,7 @@ def _integrity(result: Result) -> Estimate | None:
 def _parse(text: str) -> tuple[str, str, float]:
     match = _GOAL.match(text)
     if match is None or match[1] not in PATHS:
-        names = ", ".join((*_NUMBERS, *_RATIOS, _WORST_S, "batch.versus_sequential", *_QUALITY))
+        names = ", ".join((*_NUMBERS, *_RATIOS, _WORST_S, *_OF_SCALING, "batch.versus_sequential", *_QUALITY))
         known = f"{', '.join(_DISTS)} with .p50 .p95 ...; {names}"
         raise UsageFault(f"goals: {text[:60]!r}: must be PATH < NUMBER with a known path", f"paths: {known}")
     return match[1], match[2], float(match[3])

@@ -193,6 +193,7 @@ def rates_of(window: Window, slo: Slo) -> Rates:
         return Rates()
     good = window.good
     in_flight = _in_flight(window)
+    throughput_rps = _throughput(window, in_flight)
     due = int((~np.isnan(samples.column("due_ns", inside))).sum())
     sent = int((~np.isnan(samples.column("start_ns", inside))).sum())
     return Rates(
@@ -204,8 +205,8 @@ def rates_of(window: Window, slo: Slo) -> Rates:
         input_tokens_per_s=float(np.nansum(samples.column("input_tokens", good))) / length_s,
         ramp_to_drain_tokens_per_s=_ramp_to_drain(window),
         in_flight_mean=in_flight,
-        throughput_rps=_throughput(window, in_flight),
-        items_per_s=float(np.nansum(samples.column("items", good))) / length_s,
+        throughput_rps=throughput_rps,
+        items_per_s=_items_per_s(window, throughput_rps),
     )
 
 
@@ -239,6 +240,13 @@ def _throughput(window: Window, in_flight: float) -> float | None:
         return None
     life_s = float(life[whole].mean()) / 1e9
     return in_flight / life_s * float(window.is_(rows[whole], "outcome", "ok").mean()) if life_s > 0 else None
+
+
+def _items_per_s(window: Window, throughput_rps: float | None) -> float | None:
+    """What the good requests bring, each its mean: a count of whole batches, of which few fit into a window, would be
+    off by up to one of them."""
+    items = _known(window.samples.column("items", window.good))
+    return None if throughput_rps is None else throughput_rps * float(items.mean() if len(items) else 0.0)
 
 
 def _per_s(total: float | None, length_s: float) -> float | None:

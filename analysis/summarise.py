@@ -33,7 +33,7 @@ from analysis.summary import Batch, Dist, Provider, Result, ServerTimes, Summary
 from analysis.summary import Window as WindowPart
 from analysis.sweeps import Measured, grouped
 from analysis.validity import judge_run
-from harness.plan import Cell, OutageRule, Plan, cells, left_out
+from harness.plan import Cell, OutageRule, Plan, cells, left_out, stages_of
 from harness.plan_file import read_plan, with_outage
 from harness.rundir import RunDir, write_whole
 
@@ -68,7 +68,6 @@ def summarise(run_dir: RunDir, outage: Iterable[str] = ()) -> tuple[Summary, Sam
         )
         for result, each in zip(results, watched, strict=True)
     ]
-    results = [_with_goals(result, plan) for result in results]
     rows = reconcile(run_dir, samples.table)
     repeats = int(samples.table["repeat"].nunique()) if len(samples.table) else 0
     health = read_health(run_dir)
@@ -86,7 +85,7 @@ def summarise(run_dir: RunDir, outage: Iterable[str] = ()) -> tuple[Summary, Sam
         duration_s=_duration_s(samples),
         ended=str(run.get("ended", "died")).replace("running", "died"),
         validity=validity,
-        results=capacity.results,
+        results=tuple(_with_goals(result, plan) for result in capacity.results),
         providers=_providers(watched, plan),
         comparisons=compare(results),
         diagnoses=capacity.diagnoses,
@@ -274,7 +273,8 @@ def _request(cell: Cell) -> dict[str, Any]:
     """What the workload asks: the plan's keys that describe a request."""
     workload = msgspec.structs.asdict(cell.workload)
     described = {name: value for name, value in workload.items() if name not in ("name", "kind", "goals", "stages")}
-    return described if cell.workload.kind == "chat" else {n: v for n, v in described.items() if n not in _OF_CHAT}
+    foreign = ("stream",) if cell.workload.kind == "batch" else _OF_CHAT if cell.workload.kind != "chat" else ()
+    return {name: value for name, value in described.items() if name not in foreign}
 
 
 _OF_CHAT = ("output_tokens", "stream", "temperature", "prefix_share")
@@ -347,5 +347,7 @@ def _with_batch(result: Result, single_per_s: float | None) -> Result:
 
 
 def _with_goals(result: Result, plan: Plan) -> Result:
-    goals = next(workload.goals for workload in plan.workloads if workload.name == result.workload)
+    """The goals of its workload, and those of its stage."""
+    workload = next(each for each in plan.workloads if each.name == result.workload)
+    goals = (*workload.goals, *stages_of(plan, workload)[result.stage or 0].goals)
     return msgspec.structs.replace(result, goals=tuple(judge(goal, result) for goal in goals))

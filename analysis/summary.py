@@ -175,9 +175,10 @@ class Recovery(Part, frozen=True, kw_only=True):
 
 
 class Batch(Part, frozen=True, kw_only=True):
-    """Throughput of a workload that sends batches of texts or documents.
+    """Throughput of a workload that sends batches of texts or documents, or jobs of prompts.
 
-    `efficiency` = items/s at b / (b x items/s at batch 1); `versus_sequential` = items/s at b / items/s at batch 1;
+    `items_per_s`: throughput x what a good request brings. `efficiency` = items/s at b / (b x items/s at batch 1);
+    `versus_sequential` = items/s at b / items/s at batch 1;
     null without a batch of 1 to compare with.
     """
 

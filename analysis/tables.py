@@ -46,6 +46,7 @@ def print_summary(summary: Summary, console: Console) -> None:
         console.print(_figures(summary.results, console))
     _print_windows(summary, console)
     _print_recoveries(summary, console)
+    _print_batches(summary, console)
     _print_reliability(summary, console)
     _print_quality(summary, console)
     _print_goals(summary, console)
@@ -133,6 +134,21 @@ def _print_recoveries(summary: Summary, console: Console) -> None:
         console.print(table)
     for rule in rules:
         console.print(Text(rule, style="dim"))
+
+
+def _print_batches(summary: Summary, console: Console) -> None:
+    """One row a size of batch, where there are several."""
+    rows = [(result, result.batch) for result in summary.results if result.batch is not None]
+    if len({batch.size for _, batch in rows}) < 2:
+        return
+    table = Table("target", "load", pad_edge=False)
+    for name in ("batch", "items/s", "against 1 at a time", "efficiency"):
+        table.add_column(name, justify="right")
+    for result, batch in sorted(rows, key=lambda row: row[0].target):
+        ratio = NOTHING if batch.versus_sequential is None else f"x{number(batch.versus_sequential)}"
+        cells = (str(batch.size), number(batch.items_per_s), ratio, percent(batch.efficiency))
+        table.add_row(*(Text(cell) for cell in (result.target, place(result), *cells)))
+    console.print(table)
 
 
 def _print_reliability(summary: Summary, console: Console) -> None:

@@ -37,9 +37,10 @@ class Ask:
 
 
 def ask_of(target: Target, prompt: Prompt) -> Ask:
-    """The most that a prompt may cost: a token for each 4 characters, and a reply as long as its cap."""
+    """The most that a prompt may cost: a token for each 4 characters, and a reply as long as its cap; of a job all of
+    its prompts and replies."""
     asked = sum(map(len, prompt.texts)) // _CHARS_PER_TOKEN + 1
-    cap = prompt.max_tokens or 0
+    cap = (prompt.max_tokens or 0) * len(prompt.texts)  # which has one text but in a job
     price = target.price
     nano_usd = 0.0 if price is None else (asked * price.input + cap * price.output) * 1e3
     return Ask(target.name, asked + cap, round(nano_usd))

@@ -18,7 +18,7 @@ from harness.cli_shown import ERR, ProgressShown, as_text, complain, console, fi
 from harness.errors import UsageFault
 from harness.estimate import estimate, most_streams, workers_needed
 from harness.loopback import is_loopback
-from harness.plan import Plan, left_out
+from harness.plan import Plan, left_out, stages_of
 from harness.plan_file import dump_plan, plan_schema, read_plan, read_text, suites
 from harness.rundir import RunDir, new_run_dir
 from harness.swarm import DEFAULT_PORT, Swarm, check_port
@@ -278,7 +278,8 @@ def _checked(plan: str, settings: tuple[str, ...], targets: Path | None) -> Plan
 
     checked = read_plan(plan, settings, targets)
     for workload in checked.workloads:
-        for goal in workload.goals:
+        of_stages = [goal for stage in stages_of(checked, workload) for goal in stage.goals]
+        for goal in (*workload.goals, *of_stages):
             check_goal(goal)
     for target, workload, stage in left_out(checked):
         note = f"not applicable to {target.name}: {workload.name}, {stage.label}: no client can inject that"

@@ -9,7 +9,7 @@ from typing import Any
 from harness.arrivals import expected_arrivals
 from harness.calibrate import Calibration
 from harness.launch import expected_s
-from harness.plan import Cell, Plan, cells, parse_length
+from harness.plan import GENERATING, Cell, Plan, cells, parse_length
 
 _ASSUMED_TTFT_S = 0.5
 _ASSUMED_TPOT_S = 0.02
@@ -18,13 +18,14 @@ _ASSUMED_STREAMS = 20
 
 def estimate(plan: Plan) -> dict[str, Any]:
     """Figures for all repeats together. A closed stage sends as fast as replies come, so its count rests on an
-    assumed service time of 0.5 s plus 20 ms for each output token; a faster target gets more requests."""
+    assumed service time of 0.5 s plus 20 ms for each output token; a faster target gets more requests. A job is one
+    request with the tokens of all its prompts, and is assumed to take no longer than one reply: that is the most."""
     requests = input_tokens = output_tokens = 0.0
     usd: float | None = 0.0
     for cell in cells(plan, 1):
         count = plan.repeats * _requests(cell)
         tokens_in = count * parse_length(cell.workload.input_tokens).mean * cell.workload.batch
-        tokens_out = count * _output_tokens(cell)
+        tokens_out = count * _reply_tokens(cell) * cell.workload.batch
         requests, input_tokens, output_tokens = requests + count, input_tokens + tokens_in, output_tokens + tokens_out
         price = cell.target.price
         usd = (
@@ -36,21 +37,25 @@ def estimate(plan: Plan) -> dict[str, Any]:
         "output_tokens": round(output_tokens),
         "usd": None if usd is None else round(usd, 4),
         "duration_s": round(expected_s(plan)),
-        "assumes": f"a service time of {_ASSUMED_TTFT_S:g} s + {_ASSUMED_TPOT_S:g} s per output token in closed stages",
+        "assumes": f"a service time of {_ASSUMED_TTFT_S:g} s + {_ASSUMED_TPOT_S:g} s per reply token in closed stages",
     }
 
 
-def _output_tokens(cell: Cell) -> float:
-    return parse_length(cell.workload.output_tokens).mean if cell.workload.kind == "chat" else 0.0
+def _reply_tokens(cell: Cell) -> float:
+    """The output tokens of one reply; a job has a reply for each of its prompts."""
+    return parse_length(cell.workload.output_tokens).mean if cell.workload.kind in GENERATING else 0.0
+
+
+def _service_s(cell: Cell) -> float:
+    return _ASSUMED_TTFT_S + _ASSUMED_TPOT_S * _reply_tokens(cell)
 
 
 def _requests(cell: Cell) -> float:
     if cell.stage.open:
         return expected_arrivals(cell.stage, cell.span_s)
-    service_s = _ASSUMED_TTFT_S + _ASSUMED_TPOT_S * _output_tokens(cell)
     begin = cell.stage.concurrency or 0
     users = (begin + (begin if cell.stage.end_concurrency is None else cell.stage.end_concurrency)) / 2
-    return users * cell.span_s / service_s
+    return users * cell.span_s / _service_s(cell)
 
 
 @dataclass(frozen=True)
@@ -67,10 +72,11 @@ def load_of(cell: Cell) -> Load:
     stage, workload = cell.stage, cell.workload
     peak_rps = max(stage.rate_rps or 0.0, stage.end_rate_rps or 0.0)
     if not stage.open:
-        peak_rps = _streams(cell) / (_ASSUMED_TTFT_S + _ASSUMED_TPOT_S * _output_tokens(cell))
+        peak_rps = _streams(cell) / _service_s(cell)
     rpm = 60 * (peak_rps or expected_arrivals(stage, cell.span_s) / cell.span_s)
     texts = workload.batch + (workload.kind == "rerank")
-    return Load(rpm, rpm * (parse_length(workload.input_tokens).mean * texts + _output_tokens(cell)), _streams(cell))
+    replies = workload.batch * _reply_tokens(cell)
+    return Load(rpm, rpm * (parse_length(workload.input_tokens).mean * texts + replies), _streams(cell))
 
 
 def most_streams(plan: Plan) -> int:
@@ -83,9 +89,8 @@ def _streams(cell: Cell) -> int:
     stage = cell.stage
     if stage.concurrency is not None:
         return max(stage.concurrency, stage.end_concurrency or 0)
-    service_s = _ASSUMED_TTFT_S + _ASSUMED_TPOT_S * _output_tokens(cell)
     rate_rps = max(stage.rate_rps or 0, stage.end_rate_rps or 0) or expected_arrivals(stage, cell.span_s) / cell.span_s
-    return min(stage.max_in_flight, math.ceil(rate_rps * service_s))
+    return min(stage.max_in_flight, math.ceil(rate_rps * _service_s(cell)))
 
 
 def workers_needed(plan: Plan, calibration: Calibration) -> int:

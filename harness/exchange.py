@@ -14,12 +14,14 @@ from typing import Any
 import gevent
 
 from harness.alike import Alike, alike
+from harness.batch_job import Course, pursue
 from harness.dialects import DIALECTS
-from harness.dialects.wire import Delta, Dialect, merge_usage
+from harness.dialects.jobs import matched
+from harness.dialects.wire import Delta, Dialect, Fault, JobEnd, added_usage, merge_usage
 from harness.echo import echo_of
 from harness.errors import ErrorClass, ErrorKind, classify
 from harness.http_framing import TransportFault
-from harness.plan import Scenario, Target, Workload
+from harness.plan import GENERATING, Scenario, Target, Workload
 from harness.prepare import Prepared
 from harness.rate_limits import read_limits, retry_after_s
 from harness.sample import Echo, Outcome, Sample, ServerTime, Usage, outcome_of
@@ -85,15 +87,15 @@ def perform(connection: Connection, prepared: Prepared, origin: Origin) -> Sampl
     """
     attempt = _Attempt(connection, time.monotonic_ns())
     try:
-        attempt.run(prepared.wire)
+        attempt.run(prepared)
     except TransportFault as fault:
         attempt.error, attempt.detail = fault.kind, fault.detail
         connection.close()
     except gevent.GreenletExit:
         attempt.cancelled = True
         connection.close()
-    last_ns = attempt.response.last_byte_ns if attempt.response.complete else None
-    end_ns = last_ns or time.monotonic_ns()
+    whole = attempt.response.complete and attempt.error is None and not attempt.cancelled
+    end_ns = (attempt.response.last_byte_ns if whole else None) or time.monotonic_ns()
     reply = _reply_of(attempt, DIALECTS[prepared.target.dialect], prepared)
     detail = _redact(reply.detail, prepared.key)
     return _sample(prepared, origin, attempt, reply, detail, end_ns)
@@ -132,18 +134,26 @@ class _Attempt:
         self.connection = connection
         self.start_ns = start_ns
         self.connect_ns: int | None = None
-        self.response = Response()
+        self.course = Course()
         self.error: ErrorKind | None = None
         self.detail: str | None = None
         self.cancelled = False
 
-    def run(self, wire: bytes) -> None:
+    @property
+    def response(self) -> Response:
+        """The response; of a job, that to what was sent last."""
+        return self.course.last
+
+    def run(self, prepared: Prepared) -> None:
         """Raises TransportFault, and GreenletExit when it is killed."""
         deadline_ns = self.start_ns + int(self.connection.timeouts.total_s * 1e9)
         if not self.connection.ready():
             self.connection.connect()
             self.connect_ns = time.monotonic_ns()
-        self.connection.ask(wire, self.response, deadline_ns)
+        if prepared.job is None:
+            self.connection.ask(prepared.wire, self.response, deadline_ns)
+        else:
+            pursue(self.connection, prepared.target, prepared.job, prepared.wire, self.course, deadline_ns)
 
 
 def _reply_of(attempt: _Attempt, dialect: Dialect, prepared: Prepared) -> _Reply:
@@ -155,6 +165,8 @@ def _reply_of(attempt: _Attempt, dialect: Dialect, prepared: Prepared) -> _Reply
         _read_failure(reply, attempt, dialect)
     elif prepared.stream:
         _read_stream(reply, attempt, dialect)
+    elif prepared.job is not None:
+        _read_job(reply, attempt.course.end, dialect, prepared)
     elif response.complete:
         _add(reply, dialect.read_whole(attempt.response.body), None)
     if attempt.error is not None and reply.error is None:
@@ -172,6 +184,37 @@ def _read_failure(reply: _Reply, attempt: _Attempt, dialect: Dialect) -> None:
     reply.detail = ": ".join(part for part in (said.error.type, said.error.message) if part) or None
     if said.retry_after_s is not None:
         attempt.response.head.headers.setdefault("retry-after", f"{said.retry_after_s}")
+
+
+def _read_job(reply: _Reply, end: JobEnd | None, dialect: Dialect, prepared: Prepared) -> None:
+    """The replies of a job that has ended, together. It is whole if each of its prompts was answered whole."""
+    if end is None:
+        return
+    answers, fault = matched(prepared.prompt.texts, end)
+    parts = [_reply_of_prompt(answer, dialect) for answer in answers]
+    for part in parts:
+        reply.usage = added_usage(reply.usage, part.usage)
+        reply.text_chars += part.text_chars
+        reply.content = reply.content or part.content
+        reply.items += part.error is None
+    finishes = {part.finish for part in parts}
+    reply.finish = finishes.pop() if len(finishes) == 1 else None
+    wrong = next((part for part in parts if part.error is not None), None)
+    if fault is not None:
+        reply.error, reply.detail = fault.kind, fault.detail
+    elif wrong is not None:
+        reply.error, reply.detail = wrong.error, f"{len(parts) - reply.items} of {len(parts)} prompts: {wrong.detail}"
+
+
+def _reply_of_prompt(answer: bytes | Fault, dialect: Dialect) -> _Reply:
+    part = _Reply()
+    if isinstance(answer, Fault):
+        part.error, part.detail = answer.kind, answer.detail
+        return part
+    _add(part, dialect.read_whole(answer), None)
+    if part.error is None:
+        _judge(part, stream=False, dialect=dialect)
+    return part
 
 
 def _read_stream(reply: _Reply, attempt: _Attempt, dialect: Dialect) -> None:
@@ -274,7 +317,7 @@ def _judge(reply: _Reply, stream: bool, dialect: Dialect) -> None:  # noqa: FBT0
         reply.error, reply.detail = ErrorKind.TRUNCATED, "the stream ended without its end marker"
     elif reply.refused:
         reply.error, reply.detail = ErrorKind.REFUSED, f"finish reason {reply.finish}"
-    elif not (reply.content if dialect.kind == "chat" else reply.items):
+    elif not (reply.content if dialect.kind in GENERATING else reply.items):
         reply.error, reply.detail = ErrorKind.EMPTY, f"no content; finish reason {reply.finish}"
 
 
@@ -293,7 +336,7 @@ def _sample(
     response = attempt.response
     headers = response.head.headers
     headers_wall_s = time.time() - (time.monotonic_ns() - (response.first_byte_ns or end_ns)) / 1e9
-    good = reply.error is None
+    course = attempt.course
     return Sample(
         run=origin.run,
         target=target.name,
@@ -309,7 +352,7 @@ def _sample(
         due_ns=origin.due_ns,
         start_ns=attempt.start_ns - anchor,
         connect_ns=_relative(attempt.connect_ns, anchor),
-        headers_ns=_relative(response.first_byte_ns, anchor),
+        headers_ns=_relative(course.responses[0].first_byte_ns, anchor),
         event_ns=tuple(t_ns - anchor for t_ns in reply.event_ns),
         first_text_ns=_relative(reply.first_text_ns, anchor),
         end_ns=end_ns - anchor,
@@ -318,22 +361,29 @@ def _sample(
         error_detail=detail,
         status=response.head.status,
         retry_after_s=retry_after_s(headers, headers_wall_s),
-        request_id=_request_id(headers),
+        request_id=_request_id(headers) if course.job is None else course.job[:100],
         reused=attempt.connect_ns is None,
         usage=reply.usage,
-        text_chars=reply.text_chars if reply.content or good else None,
-        items=(reply.items or 1) if good and not attempt.cancelled else None,
-        response_bytes=response.body_bytes,
+        text_chars=reply.text_chars if reply.content or reply.error is None else None,
+        items=_items(attempt, reply),
+        response_bytes=sum(each.body_bytes for each in course.responses),
         finish_reason=reply.finish,
         fingerprint=reply.fingerprint,
         stamps=response.stamps,
-        server=reply.server or _server_time(headers, streamed=workload.stream),
+        server=reply.server or (_server_time(headers, streamed=workload.stream) if prepared.job is None else None),
         limits=read_limits(headers, headers_wall_s),
         echo=reply.echo,
         text="".join(reply.said)[:_KEPT_CHARS] if workload.keeps_text and reply.content else None,
         injected=origin.injected,
         repair_ns=origin.repair_ns,
     )
+
+
+def _items(attempt: _Attempt, reply: _Reply) -> int | None:
+    """What a good reply holds, at least one; what a job brought, also where that is not all."""
+    if attempt.course.end is not None:
+        return reply.items
+    return (reply.items or 1) if reply.error is None and not attempt.cancelled else None
 
 
 def _relative(t_ns: int | None, anchor_ns: int) -> int | None:

@@ -13,7 +13,7 @@ from gevent.pool import Group
 from harness.allowance import Ask, ask_of, paid
 from harness.errors import UsageFault
 from harness.exchange import Origin, perform
-from harness.plan import Target, Timeouts, Workload
+from harness.plan import GENERATING, Target, Timeouts, Workload
 from harness.prepare import Prepared, prepare
 from harness.prompts import prompt
 from harness.rate_limits import later
@@ -223,8 +223,8 @@ class Sender:
 
 def workload_of(target: Target, size: Size) -> Workload:
     """A workload whose requests have that size; what is longer than one text goes into a batch."""
-    if target.kind == "chat":
-        return Workload(input_tokens=size.prompt, output_tokens=size.reply, temperature=None)
+    if target.kind in GENERATING:
+        return Workload(kind=target.kind, input_tokens=size.prompt, output_tokens=size.reply, temperature=None)
     texts = -(-size.prompt // _TEXT_TOKENS)
     batch = texts if target.kind == "embeddings" else max(1, texts - 1)
     parts = batch if target.kind == "embeddings" else batch + 1

@@ -20,7 +20,7 @@ NotNegative = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 
-Kind = Literal["chat", "embeddings", "rerank"]
+Kind = Literal["chat", "embeddings", "rerank", "batch"]
 KIND_OF_DIALECT: dict[str, Kind] = {
     "openai-chat": "chat",
     "openai-responses": "chat",
@@ -29,7 +29,11 @@ KIND_OF_DIALECT: dict[str, Kind] = {
     "openai-embeddings": "embeddings",
     "jina-embeddings": "embeddings",
     "jina-rerank": "rerank",
+    "openai-batches": "batch",
+    "anthropic-batches": "batch",
+    "google-batches": "batch",
 }
+GENERATING: frozenset[Kind] = frozenset({"chat", "batch"})  # the kinds whose replies are generated text
 DialectName = Literal[
     "openai-chat",
     "openai-responses",
@@ -38,6 +42,9 @@ DialectName = Literal[
     "openai-embeddings",
     "jina-embeddings",
     "jina-rerank",
+    "openai-batches",
+    "anthropic-batches",
+    "google-batches",
 ]
 
 Arrival = Literal["constant", "poisson", "gamma", "trace"]
@@ -70,12 +77,20 @@ class Limits(Record, frozen=True, kw_only=True):
     pace: bool = False
 
 
+class Polling(Record, frozen=True, kw_only=True):
+    """How often a job is asked for that a provider works on: `first_s` after it was created, then each time a tenth
+    later than before, at most every `most_s`. So the end of a job is known to about a tenth of what it took."""
+
+    first_s: Positive = 0.5
+    most_s: Positive = 30.0
+
+
 class Target(Record, frozen=True, kw_only=True):
     """An endpoint to measure.
 
     `base_url` is what an official SDK would take, or `sim://NAME` for a provider of the embedded simulator.
     `key_env` names the environment variable that holds the key; None sends no key.
-    `body` holds further fields for the request's JSON body, `headers` further headers.
+    `body` holds further fields for the request's JSON body (of a job: of each prompt's), `headers` further headers.
     """
 
     name: Name
@@ -87,10 +102,11 @@ class Target(Record, frozen=True, kw_only=True):
     body: dict[str, Any] = {}
     price: Price | None = None
     limits: Limits = Limits()
+    polling: Polling = Polling()
 
     @property
     def kind(self) -> Kind:
-        """What the dialect does: chat, embeddings or rerank."""
+        """What the dialect does: chat, embeddings, rerank, or batch (chats as a job)."""
         return KIND_OF_DIALECT[self.dialect]
 
     @property
@@ -125,7 +141,7 @@ class Stage(Record, frozen=True, kw_only=True):
     `trace` is a file of arrivals (`arrival: trace`), sped up by `trace_speed`; see `harness/traces.py`.
     Of an open stage, arrivals that find `max_in_flight` requests under way (all workers together) wait, and those
     that could not be sent within `max_lag_s` of their due time are dropped. `inject` makes a fault happen in an open
-    stage.
+    stage. `goals` are those of this stage alone, beside those of its workload.
     """
 
     duration_s: Positive
@@ -143,6 +159,7 @@ class Stage(Record, frozen=True, kw_only=True):
     max_lag_s: Positive = 1.0
     warmup_s: NotNegative | None = None
     inject: Inject | None = None
+    goals: tuple[str, ...] = ()
 
     @property
     def open(self) -> bool:
@@ -167,10 +184,11 @@ class Workload(Record, frozen=True, kw_only=True):
     """What each request asks for.
 
     Lengths are in tokens: `256`, `N(480,120)` (normal: mean, standard deviation) or `U(100,400)` (uniform).
-    `output_tokens` caps the reply. `batch` is how many texts an embeddings request holds, or how many documents
-    a rerank request ranks. `prefix_share` is the part of a prompt that all prompts share (what a provider may
-    cache). `echo` has each prompt of a chat ask for a code of its own, and proves by it that the reply belongs to the
-    request. `goals` are limits that the report shows as met or missed, such as `e2e_s.p95 < 2`.
+    `output_tokens` caps the reply. `batch` is how many texts an embeddings request holds, how many documents a rerank
+    request ranks, or how many prompts a job has (kind `batch`: chats through a provider's batch endpoint).
+    `prefix_share` is the part of a prompt that all prompts share (what a provider may cache). `echo` has each prompt of
+    a chat ask for a code of its own, and proves by it that the reply belongs to the request. `goals` are limits that
+    the report shows as met or missed, such as `e2e_s.p95 < 2`.
 
     With `questions` the prompts of a chat are graded questions (see docs/quality.md): `own` or `own:200` (made here),
     a file, or `hf:REPO/CONFIG@SPLIT`; `input_tokens` then means nothing. Each prompt is asked `ask_times` in a row, so

@@ -391,6 +391,9 @@ def _check_workload(plan: Plan, workload: Workload, place: str, key: str) -> Non
                 _fail(place, f"{key}.{name}", None, "wants a chat", "leave it out: only a chat replies with text")
     if workload.questions is not None and workload.echo:
         _fail(place, f"{key}.echo", None, "does not go with `questions`", "ask for codes in a workload of its own")
+    if workload.kind == "chat" and workload.batch != 1:
+        hint = "`kind: batch` sends jobs to a batch endpoint; stages of rising concurrency send chats at once"
+        _fail(place, f"{key}.batch", workload.batch, "a chat request holds one prompt", hint)
     if not stages_of(plan, workload):
         _fail(place, key, None, "has no stages, nor has the plan", "add stages: [{concurrency: 8, duration_s: 60}]")
     for index, stage in enumerate(workload.stages):

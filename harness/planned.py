@@ -144,7 +144,7 @@ def with_simulator(plan: Plan, url: str | None) -> Plan:
 def _simulated_url(base_url: str, dialect: str, url: str) -> str:
     """What an official SDK would be given: OpenAI and Jina want the `/v1`, Anthropic and Google do not."""
     prefix = f"{url}/{base_url.removeprefix(SIMULATED).strip('/')}"
-    return prefix if dialect in ("anthropic-messages", "google-generate") else f"{prefix}/v1"
+    return prefix if dialect.startswith(("anthropic-", "google-")) else f"{prefix}/v1"
 
 
 def write_lost(run_dir: RunDir, repeat: int, lost: list[str]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from harness.dialects import DIALECTS
-from harness.dialects.wire import Ask, HttpRequest, join_url
+from harness.dialects.wire import Ask, HttpRequest, Step, join_url
 from harness.errors import UsageFault
 from harness.loopback import is_loopback
 from harness.plan import Target, Workload
@@ -20,7 +20,8 @@ SIMULATOR_KEY = "sim-key"
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """One request: what it is for, and its bytes. `stream`: whether the reply comes as a stream. `key` stands in the
-    bytes, and here so that it can be cut out of what a provider says."""
+    bytes, and here so that it can be cut out of what a provider says. `job`: the first step of a job, of which the
+    bytes are."""
 
     target: Target
     workload: Workload
@@ -28,6 +29,7 @@ class Prepared:
     wire: bytes
     stream: bool
     key: str | None
+    job: Step | None = None
 
 
 def prepare(target: Target, workload: Workload, prompt: Prompt, key: str | None) -> Prepared:
@@ -42,22 +44,23 @@ def prepare(target: Target, workload: Workload, prompt: Prompt, key: str | None)
         key=key,
         body=target.body,
     )
-    request = dialect.build(ask)
-    wire = _head(target, request) + request.body
-    return Prepared(target, workload, prompt, wire, ask.stream and dialect.kind == "chat", key)
+    job = None if dialect.job is None else dialect.job(ask)
+    wire = wire_of(target, dialect.build(ask) if job is None else job.request)
+    return Prepared(target, workload, prompt, wire, ask.stream and dialect.kind == "chat", key, job)
 
 
-def _head(target: Target, request: HttpRequest) -> bytes:
-    """The request line and headers. The target's own headers stand over the dialect's."""
+def wire_of(target: Target, request: HttpRequest) -> bytes:
+    """The bytes of a request. The target's own headers stand over the dialect's."""
     url = urlsplit(join_url(target.base_url, request.path))
     path = url.path + (f"?{url.query}" if url.query else "")
     authority = endpoint_of(target.base_url).authority
     headers = {"host": authority, "user-agent": "tokenswarm", "accept-encoding": "identity"}
     headers |= {name.lower(): value for name, value in request.headers.items()}
     headers |= {name.lower(): value for name, value in target.headers.items()}
-    headers["content-length"] = str(len(request.body))
-    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+    if request.method == "POST":
+        headers["content-length"] = str(len(request.body))
+    lines = [f"{request.method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + request.body
 
 
 def key_of(target: Target) -> str | None:

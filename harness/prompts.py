@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness.asking import asked
 from harness.echo import WORDS, code_of, instruction
-from harness.plan import Length, Workload, parse_length
+from harness.plan import GENERATING, Length, Workload, parse_length
 from harness.question import COPY_SUFFIX, Question, read_questions
 
 _WORDS = (  # noqa: SIM905  (two hundred quoted words would be harder to read)
@@ -42,7 +42,8 @@ _ASK = "Write a long continuation of the following words."
 @dataclass(frozen=True)
 class Prompt:
     """One request's content. `texts`: the prompt; the batch of an embeddings request; query, then documents, of a
-    rerank request. `max_tokens` caps the reply of a chat. `code` is what the reply must repeat, where that is asked."""
+    rerank request; the prompts of a job. `max_tokens` caps the reply of a chat, and each reply of a job. `code` is what
+    the reply must repeat, where that is asked."""
 
     id: str
     texts: tuple[str, ...]
@@ -66,8 +67,8 @@ def prompt(seed: int, workload: Workload, index: int, asker: str = "") -> Prompt
     rng = random.Random(f"{seed}/{workload.name}/{which}")  # noqa: S311  (a workload, not a secret)
     ask, cap = _lengths(workload)
     length = ask.draw(rng)
-    max_tokens = cap.draw(rng) if workload.kind == "chat" else None
-    count = {"chat": 1, "embeddings": workload.batch, "rerank": workload.batch + 1}[workload.kind]
+    max_tokens = cap.draw(rng) if workload.kind in GENERATING else None
+    count = workload.batch + (workload.kind == "rerank")
     own = random.Random(f"{seed}/{workload.name}/{which}/{asker}") if workload.unique_prompts else rng  # noqa: S311
     code = code_of(seed, workload.name, which, asker) if workload.echo else None
     rest = length if code is None else max(1, length - WORDS)
@@ -113,7 +114,7 @@ def _text(seed: int, workload: Workload, rng: random.Random, own: random.Random,
     first = min(_OWN_WORDS, length - shared)
     rest = rng.choices(_WORDS, k=length - shared - first)
     words = [*_shared_words(seed, shared), *own.choices(_WORDS, k=first), *rest]
-    if workload.kind == "chat":
+    if workload.kind in GENERATING:
         instruction = _ASK.split()
         words = instruction[: max(0, length - 1)] + words[: length - min(len(instruction), max(0, length - 1))]
     return " ".join(words)

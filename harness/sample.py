@@ -95,6 +95,8 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     `echo` (where the workload asks for it) says whose code a whole reply holds: its request's own, that of another, or
     none. `injected` names the fault that was made to happen to this attempt; `repair_ns`, in every attempt of a stage
     that injects one, is when it ends (then it may lie ahead).
+    A job is one attempt, from the first byte of what creates it to the last of its results: `headers_ns` is that of the
+    first response, `status` that of the last, `usage` the sum over its prompts, `request_id` the provider's name of it.
     """
 
     run: str
@@ -124,7 +126,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     reused: bool | None = None
     usage: Usage | None = None
     text_chars: int | None = None
-    items: int | None = None  # vectors or ranked documents in the reply; 1 for a chat reply
+    items: int | None = None  # vectors or ranked documents in the reply; answered prompts of a job; 1 for a chat
     response_bytes: int | None = None
     finish_reason: str | None = None
     first_event_tokens: int | None = None  # tokens the first content event carried, where the wire tells

@@ -39,6 +39,7 @@ LAYERS = {
             "relay",
             "live",
             "prepare",
+            "batch_job",
             "allowance",
             "shared_allowance",
             "budget",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from harness.dialects import (
+    anthropic_batches,
     anthropic_messages,
+    google_batches,
     google_generate,
     jina_embeddings,
     jina_rerank,
+    openai_batches,
     openai_chat,
     openai_embeddings,
     openai_responses,
@@ -23,5 +26,8 @@ DIALECTS: dict[str, Dialect] = {
         openai_embeddings,
         jina_embeddings,
         jina_rerank,
+        openai_batches,
+        anthropic_batches,
+        google_batches,
     )
 }

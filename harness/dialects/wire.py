@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
+from harness.errors import ErrorKind
 from harness.plan import Kind
 from harness.sample import ServerTime, Usage
 
@@ -18,9 +19,9 @@ from harness.sample import ServerTime, Usage
 class Ask:
     """One request in the harness's own words, free of any protocol.
 
-    `texts` holds the prompt (chat: one text; embeddings: the batch; rerank: the query, then the documents).
-    `max_tokens`, `temperature` and `stream` matter for chat only.
-    `body` holds further fields of the user's for the JSON body.
+    `texts` holds the prompt (chat: one text; embeddings: the batch; rerank: the query, then the documents; batch: the
+    prompts of a job). `max_tokens` and `temperature` matter for chat and batch, `stream` for chat only.
+    `body` holds further fields of the user's for the JSON body (of a job: of each prompt's).
     """
 
     model: str
@@ -39,6 +40,7 @@ class HttpRequest:
     path: str
     headers: dict[str, str] = field(repr=False)
     body: bytes
+    method: Literal["POST", "GET"] = "POST"
 
 
 @dataclass(frozen=True)
@@ -86,13 +88,44 @@ class ErrorReply:
 
 
 @dataclass(frozen=True)
+class Fault:
+    """What went wrong with a job, or with one of its prompts."""
+
+    kind: ErrorKind
+    detail: str
+
+
+@dataclass(frozen=True)
+class JobEnd:
+    """What a job came to: each reply under the key of its prompt, in the order they came, as the body of a whole reply
+    or as what went wrong; and what went wrong with the job itself."""
+
+    replies: tuple[tuple[str, bytes | Fault], ...] = ()
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One request of a job, and what the body of its answer (of status 2xx) leads to: the next step, or the end.
+
+    `job` is the provider's name for the job, once it has one. `poll`: it asks how the job fares, so not at once.
+    """
+
+    request: HttpRequest
+    then: Callable[[bytes], Step | JobEnd]
+    job: str | None = None
+    poll: bool = False
+
+
+@dataclass(frozen=True)
 class Dialect:
     """A wire protocol as pure functions.
 
     build: Ask -> HttpRequest. read: the `event` and `data` fields of one server-sent event -> Delta.
-    read_whole: the body of a reply that was not streamed -> Delta.
+    read_whole: the body of a reply that was not streamed (of a job: of one prompt's reply) -> Delta.
     read_error: body of a non-2xx response -> ErrorReply.
-    None of them raises on bad bytes: a Delta says `malformed`, an ErrorReply quotes what came.
+    job: Ask -> the first step of a job, whose request is that of `build`; None where a request has one answer.
+    None of them raises on bad bytes: a Delta says `malformed`, an ErrorReply quotes what came, a job ends with a Fault.
     `key_env` is the environment variable where the provider's own SDK looks for the key.
     """
 
@@ -103,6 +136,7 @@ class Dialect:
     read_whole: Callable[[bytes], Delta]
     read_error: Callable[[bytes], ErrorReply]
     key_env: str
+    job: Callable[[Ask], Step] | None = None
 
 
 def merge_usage(earlier: Usage | None, later: Usage | None) -> Usage | None:
@@ -119,6 +153,23 @@ def merge_usage(earlier: Usage | None, later: Usage | None) -> Usage | None:
         reasoning_tokens=_latest(earlier.reasoning_tokens, later.reasoning_tokens),
         cached_tokens=_latest(earlier.cached_tokens, later.cached_tokens),
     )
+
+
+def added_usage(one: Usage | None, other: Usage | None) -> Usage | None:
+    """Field by field the sum; what only one of them tells is that one's."""
+    if one is None or other is None:
+        return one or other
+    return Usage(
+        source=other.source,
+        input_tokens=_sum(one.input_tokens, other.input_tokens),
+        output_tokens=_sum(one.output_tokens, other.output_tokens),
+        reasoning_tokens=_sum(one.reasoning_tokens, other.reasoning_tokens),
+        cached_tokens=_sum(one.cached_tokens, other.cached_tokens),
+    )
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return one + other if one is not None and other is not None else _latest(one, other)
 
 
 def _latest(earlier: int | None, later: int | None) -> int | None:

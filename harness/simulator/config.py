@@ -196,6 +196,9 @@ class Provider(Bottlenecks, frozen=True, kw_only=True):
     one) unless `reply_tokens` gives a length of their own: `80`, `N(80,20)` or `U(10,200)`.
     `keys` replace the server's; an empty list lets everybody in. With `skill` it answers graded questions that it
     finds in its set; other prompts are answered as ever.
+
+    Jobs of its batch endpoint are worked on by `batch_workers`, for all jobs together and in the order in which they
+    came, each prompt `batch_speed` times as fast as it would be answered by itself.
     """
 
     name: Name
@@ -212,6 +215,8 @@ class Provider(Bottlenecks, frozen=True, kw_only=True):
     cached_share: Share = 0.0
     default_output_tokens: Count = 128
     reply_tokens: int | str | None = None
+    batch_workers: Count = 32
+    batch_speed: Positive = 1.0
     limits: Limits = Limits()
     skill: Skill | None = None
     faults: tuple[Fault, ...] = ()
@@ -220,7 +225,7 @@ class Provider(Bottlenecks, frozen=True, kw_only=True):
 BUILT_IN = (
     Provider(
         name="openai-sim",
-        dialects=("openai-chat", "openai-responses", "openai-embeddings"),
+        dialects=("openai-chat", "openai-responses", "openai-embeddings", "openai-batches"),
         ttft=Lognormal(median_s=0.120, sigma=0.15),
         itl=Lognormal(median_s=0.008, sigma=0.15),
         prefill_s_per_input_token=0.00002,
@@ -229,7 +234,7 @@ BUILT_IN = (
     ),
     Provider(
         name="anthropic-sim",
-        dialects=("anthropic-messages",),
+        dialects=("anthropic-messages", "anthropic-batches"),
         ttft=Lognormal(median_s=0.180, sigma=0.12),
         itl=Lognormal(median_s=0.012, sigma=0.12),
         prefill_s_per_input_token=0.00003,
@@ -237,7 +242,7 @@ BUILT_IN = (
     ),
     Provider(
         name="google-sim",
-        dialects=("google-generate",),
+        dialects=("google-generate", "google-batches"),
         ttft=Lognormal(median_s=0.090, sigma=0.20),
         itl=Lognormal(median_s=0.006, sigma=0.20),
         prefill_s_per_input_token=0.00001,

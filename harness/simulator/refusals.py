@@ -29,6 +29,14 @@ STATUS: dict[Cause, int] = {
 }
 
 
+class Denied(Exception):  # noqa: N818  (an answer, not an error)
+    """The request is turned away."""
+
+    def __init__(self, cause: Cause, message: str, wait_s: float = 1.0, limit: str = "requests") -> None:
+        super().__init__(message)
+        self.cause, self.message, self.wait_s, self.limit = cause, message, wait_s, limit
+
+
 @dataclass(frozen=True)
 class Refusal:
     """An error reply."""

@@ -21,6 +21,7 @@ _WORDS_APART = 7
 _OVERPROMISED_BYTES = 64
 _STREAM_PROMISED_BYTES = 2**30
 _ERROR = "Simulated fault: error_event."
+UNANSWERED = ("refuse", "timeout", "html")
 _UNENDED = ("truncate", "truncate_chunked", "wrong_content_length")
 
 
@@ -139,7 +140,7 @@ def spoken(
         events=iter(()),
         outcome="complete" if fault is None else f"fault:{fault.kind}",
         close=last or (fault is not None and fault.kind in _UNENDED),
-        first_s=wait_s + _first_s(reply, provider, draws) * load.first_factor * pace,
+        first_s=wait_s + first_s(reply, provider, draws) * load.first_factor * pace,
         gap_s=draws.gap_s,
         pace=pace,
         network_s=provider.network_s,
@@ -152,12 +153,12 @@ def spoken(
         _stream_into(response, speaker, reply, provider.headers_share, fault)
     else:
         _whole_into(response, speaker, reply, fault)
-    if fault is not None and fault.kind in ("refuse", "timeout", "html"):
-        _no_reply_into(response, fault)
+    if fault is not None and fault.kind in UNANSWERED:
+        no_reply_into(response, fault)
     return response
 
 
-def _first_s(reply: Reply, provider: Provider, draws: Draws) -> float:
+def first_s(reply: Reply, provider: Provider, draws: Draws) -> float:
     """The time to first content of an idle provider."""
     prefill_s = provider.prefill_s_per_input_token * (reply.asked.input_tokens - reply.cached_tokens)
     items = 0 if reply.asked.texts is None else len(reply.asked.texts)
@@ -179,9 +180,8 @@ def _stream_into(response: Response, speaker: Speaker, reply: Reply, headers_sha
 def _whole_into(response: Response, speaker: Speaker, reply: Reply, fault: Fault | None) -> None:
     body = Event(speaker.whole(reply), reply.output_tokens)
     if reply.asked.texts is None:
-        sizes = [tokens for _, tokens in chain(reply.reasoning(), reply.text())]
         slowness = response.pace * (response.load.gap_factor if response.load else 1.0)
-        response.first_s += slowness * sum(response.gap_s() * tokens for tokens in sizes[1:])
+        response.first_s += slowness * gaps_s(reply, response.gap_s)
     response.head_s = response.first_s
     response.events, response.length = iter([body]), len(body.data)
     if fault is None:
@@ -196,7 +196,13 @@ def _whole_into(response: Response, speaker: Speaker, reply: Reply, fault: Fault
     response.length = promised + (_OVERPROMISED_BYTES if fault.kind == "wrong_content_length" else 0)
 
 
-def _no_reply_into(response: Response, fault: Fault) -> None:
+def gaps_s(reply: Reply, gap_s: Callable[[], float]) -> float:
+    """The time from the first content to the last, of an idle provider."""
+    sizes = [tokens for _, tokens in chain(reply.reasoning(), reply.text())]
+    return sum(gap_s() * tokens for tokens in sizes[1:])
+
+
+def no_reply_into(response: Response, fault: Fault) -> None:
     """A web page, nothing, or the connection closed, where the reply should be."""
     closes = Event(b"", act="close")
     events = {"html": [Event(PAGE)], "timeout": [Event(b"", act="stall"), closes], "refuse": [closes]}[fault.kind]

@@ -17,6 +17,16 @@ _PATHS: dict[str, tuple[DialectName, ...]] = {
     "/embeddings": ("jina-embeddings", "openai-embeddings"),
     "/rerank": ("jina-rerank",),
 }
+_JOBS: dict[str, tuple[str, tuple[DialectName, ...]]] = {  # the paths of batch endpoints, and what they do
+    r"/messages/batches": ("create", ("anthropic-batches",)),
+    r"/messages/batches/(?P<id>[^/]+)": ("status", ("anthropic-batches",)),
+    r"/messages/batches/(?P<id>[^/]+)/results": ("results", ("anthropic-batches",)),
+    r"/files": ("upload", ("openai-batches",)),
+    r"/batches": ("create", ("openai-batches",)),
+    r"/batches/(?P<id>[^/]+)": ("status", ("openai-batches", "google-batches")),
+    r"/files/(?P<id>[^/]+)/content": ("results", ("openai-batches",)),
+    r"/models/(?P<model>[^:/]+):batchGenerateContent": ("create", ("google-batches",)),
+}
 _VERSION = re.compile(r"^/v\d+(?:alpha|beta)?\d*(?=/)")
 _GEMINI = re.compile(r"^/(?:.+/)?models/(?P<model>[^:]+):(?P<method>generateContent|streamGenerateContent)$")
 _OPENAI_MODEL = re.compile(rb'"model"\s*:\s*"text-embedding')
@@ -24,7 +34,8 @@ _OPENAI_MODEL = re.compile(rb'"model"\s*:\s*"text-embedding')
 
 @dataclass(frozen=True)
 class Route:
-    """Where a request goes. `query` holds the path's query, and for Gemini its `model` and `method`.
+    """Where a request goes. `query` holds the path's query, and for Gemini its `model` and `method`; of a batch
+    endpoint `act` (create, upload, status, results) and the `id` of what it is about.
 
     Without a provider nothing speaks there; `dialect` is then the one whose way of saying so fits best.
     """
@@ -65,6 +76,11 @@ def _provider_in(path: str, providers: Mapping[str, Provider]) -> tuple[Provider
 
 def _dialects(path: str) -> tuple[tuple[DialectName, ...], dict[str, str]]:
     bare = _VERSION.sub("", path)
+    for pattern, (act, dialects) in _JOBS.items() if "batch" in bare or "/files" in bare else ():
+        job = re.fullmatch(pattern, bare)
+        if job is not None:
+            named = {name: unquote(text) for name, text in job.groupdict().items()}
+            return dialects[::-1] if "beta/" in path else dialects, {"act": act, **named}
     match = _GEMINI.match(bare)
     if match is not None:
         return ("google-generate",), {"model": unquote(match["model"]), "method": match["method"]}
@@ -73,9 +89,9 @@ def _dialects(path: str) -> tuple[tuple[DialectName, ...], dict[str, str]]:
 
 def key_in(headers: Mapping[str, str], route: Route) -> str | None:
     """The key a request carries where its dialect wants it."""
-    if route.dialect == "anthropic-messages":
+    if route.dialect.startswith("anthropic-"):
         return headers.get("x-api-key") or _bearer(headers)  # its SDKs use one or the other
-    if route.dialect == "google-generate":
+    if route.dialect.startswith("google-"):
         return headers.get("x-goog-api-key") or route.query.get("key")
     return _bearer(headers)
 

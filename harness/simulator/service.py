@@ -13,11 +13,13 @@ import msgspec
 from harness.plan import KIND_OF_DIALECT, DialectName
 from harness.simulator import (
     speak_anthropic,
+    speak_batches,
     speak_google,
     speak_openai_chat,
     speak_openai_responses,
     speak_vectors,
 )
+from harness.simulator.batches import Job, Jobs, item_of
 from harness.simulator.config import FAULT_HEADER, Config, Fault, FaultKind, Provider
 from harness.simulator.draws import draws_of
 from harness.simulator.faults import REFUSALS, chosen
@@ -25,8 +27,8 @@ from harness.simulator.judge import marks_for
 from harness.simulator.limits import Limiter
 from harness.simulator.load import Load
 from harness.simulator.outages import Script, Timetable, scripts_of
-from harness.simulator.refusals import Cause, limit_headers, refusal
-from harness.simulator.response import Request, Response, plain, reply_to, spoken
+from harness.simulator.refusals import Denied, limit_headers, refusal
+from harness.simulator.response import UNANSWERED, Request, Response, no_reply_into, plain, reply_to, spoken
 from harness.simulator.routing import Route, any_keys, key_in, route_of
 from harness.simulator.skill import Answer, answer_to, question_known
 from harness.simulator.speech import Asked, Refused, Speaker, encode
@@ -40,16 +42,11 @@ SPEAKERS: dict[DialectName, Speaker] = {
     "openai-embeddings": speak_vectors.OPENAI_EMBEDDINGS,
     "jina-embeddings": speak_vectors.JINA_EMBEDDINGS,
     "jina-rerank": speak_vectors.JINA_RERANK,
+    "openai-batches": speak_openai_chat.SPEAKER,  # of its prompts
+    "anthropic-batches": speak_anthropic.SPEAKER,
+    "google-batches": speak_google.SPEAKER,
 }
 _NO_CODE = "REF-0000000000"  # of the request before the first one
-
-
-class _Denied(Exception):  # noqa: N818  (an answer, not an error)
-    """The request is turned away."""
-
-    def __init__(self, cause: Cause, message: str, wait_s: float = 1.0, limit: str = "requests") -> None:
-        super().__init__(message)
-        self.cause, self.message, self.wait_s, self.limit = cause, message, wait_s, limit
 
 
 class _State:
@@ -60,6 +57,7 @@ class _State:
         self._timetables = [(fault, Timetable(script)) for fault, script in scripts]
         self.load = Load(provider)
         self.limiter = Limiter(provider.limits)
+        self.jobs = Jobs(provider.batch_workers)
         self.count = 0
         self.last_code = _NO_CODE
 
@@ -113,17 +111,17 @@ class Service:
         truth = self._truth(request, route)
         try:
             return self._admitted(request, route, truth)
-        except _Denied as denied:
+        except Denied as denied:
             return self._refused(route, truth, denied)
         except Refused as refused:
-            return self._refused(route, truth, _Denied("bad_request", str(refused)))
+            return self._refused(route, truth, Denied("bad_request", str(refused)))
 
     def ended(self, response: Response, generated: int, outcome: str) -> None:
         """The response is over, `generated` tokens or items of it written or spent."""
         if response.load is not None:
             response.load.leave(response.truth.id, time.monotonic())
         truth, reply = response.truth, response.reply
-        truth.outcome, truth.end_ns = outcome, time.monotonic_ns()
+        truth.outcome, truth.end_ns = outcome, max(truth.end_ns, time.monotonic_ns())
         if reply is not None and truth.dialect and KIND_OF_DIALECT[truth.dialect] == "chat":
             truth.output_tokens = generated
             truth.reasoning_tokens = min(generated, reply.reasoning_tokens)
@@ -149,6 +147,8 @@ class Service:
     def _admitted(self, request: Request, route: Route, truth: Truth) -> Response:
         provider = _checked(request, route, self.config)
         state, speaker = self._states[provider.name], SPEAKERS[route.dialect]
+        if KIND_OF_DIALECT[route.dialect] == "batch":
+            return self._of_job(request, route, truth, state)
         asked = speaker.read(request.body, route.query)
         truth.model, truth.input_tokens = asked.model, asked.input_tokens
         number = state.next_number()
@@ -156,7 +156,7 @@ class Service:
         fault = _forced(request, provider) or chosen(state.faults(self._elapsed_s(request)), draws.fault)
         truth.fault = fault.kind if fault else None
         if fault is not None and fault.kind in REFUSALS:
-            raise _Denied(REFUSALS[fault.kind], f"Simulated fault: {fault.kind}.")
+            raise Denied(REFUSALS[fault.kind], f"Simulated fault: {fault.kind}.")
         code, state.last_code = state.last_code, asked.code or state.last_code
         if fault is not None and fault.kind == "swapped" and asked.code is not None:
             asked = replace(asked, code=code)
@@ -169,10 +169,47 @@ class Service:
         response.headers += limit_headers(speaker.family, state.limiter.meters(request.received_ns * 1e-9))
         return response
 
+    def _of_job(self, request: Request, route: Route, truth: Truth, state: _State) -> Response:
+        """The answer of a batch endpoint. What asks for a job is in no truth: its creation is, as the job."""
+        voice, act, now_s = speak_batches.VOICES[route.dialect], route.query["act"], request.received_ns * 1e-9
+        if act == "create":
+            return self._created(request, route, truth, state)
+        if act == "upload":
+            body = speak_batches.upload(state.jobs, request, f"file-{truth.id}")
+        elif act == "status":
+            body = voice.status(state.jobs.find(route.query["id"]), now_s, speak_batches.url_of(request))
+        else:
+            body = voice.results(state.jobs, route.query["id"], now_s)
+        response = plain(truth, SPEAKERS[route.dialect].family, 200, body)
+        response.recorded = False
+        return response
+
+    def _created(self, request: Request, route: Route, truth: Truth, state: _State) -> Response:
+        """A job begins, unless a fault strikes its creation; others strike its prompts."""
+        voice, speaker, provider = speak_batches.VOICES[route.dialect], SPEAKERS[route.dialect], state.provider
+        active = state.faults(self._elapsed_s(request))
+        forced = _forced(request, provider)
+        fault = forced or chosen(active, draws_of(provider, self.config.seed, state.next_number()).fault)
+        truth.fault = fault.kind if fault else None
+        if fault is not None and fault.kind in REFUSALS:
+            raise Denied(REFUSALS[fault.kind], f"Simulated fault: {fault.kind}.")
+        if fault is not None and fault.kind in UNANSWERED:
+            response = plain(truth, speaker.family, 200, b"")
+            response.outcome = f"fault:{fault.kind}"
+            no_reply_into(response, fault)
+            return response
+        items = []
+        for key, body in voice.read(request.body, state.jobs):
+            draws = draws_of(provider, self.config.seed, number := state.next_number())
+            struck = forced or chosen(active, draws.fault)
+            items.append(item_of(key, body, route.query, speaker, provider, draws, number, state.load, struck))
+        job = state.jobs.create(voice.prefix + truth.id.removeprefix("req_"), items, request)
+        return _answer_with(job, voice.status(job, 0.0, f"{speak_batches.url_of(request)}/{job.id}"), truth, speaker)
+
     def _elapsed_s(self, request: Request) -> float:
         return (request.received_ns - self.begin_ns) * 1e-9
 
-    def _refused(self, route: Route, truth: Truth, denied: _Denied) -> Response:
+    def _refused(self, route: Route, truth: Truth, denied: Denied) -> Response:
         family = SPEAKERS[route.dialect].family
         no = refusal(family, denied.cause, denied.message, truth.id, denied.wait_s, denied.limit)
         response = plain(truth, family, no.status, no.body)
@@ -208,19 +245,37 @@ _WRONG_KEY = "Incorrect API key provided. The simulator accepts the keys of its 
 
 
 def _checked(request: Request, route: Route, config: Config) -> Provider:
-    """The provider, when path, method, size, key and version will do. Raises _Denied."""
+    """The provider, when path, method, size, key and version will do. Raises Denied."""
     if route.provider is None:
-        raise _Denied("not_found", f"Nothing is served at {request.method} {route.path}")
-    if request.method != "POST":
-        raise _Denied("method", f"{request.method} is not allowed here; use POST")
+        raise Denied("not_found", f"Nothing is served at {request.method} {route.path}")
+    method = "GET" if route.query.get("act") in ("status", "results") else "POST"
+    if request.method != method:
+        raise Denied("method", f"{request.method} is not allowed here; use {method}")
     keys = config.keys if route.provider.keys is None else route.provider.keys
     if keys and key_in(request.headers, route) not in keys:
-        raise _Denied("auth", _WRONG_KEY)
+        raise Denied("auth", _WRONG_KEY)
     if request.too_large:
-        raise _Denied("too_large", f"The request body exceeds {config.max_body_bytes} bytes")
-    if route.dialect == "anthropic-messages" and "anthropic-version" not in request.headers:
-        raise _Denied("bad_request", "anthropic-version: header is required")
+        raise Denied("too_large", f"The request body exceeds {config.max_body_bytes} bytes")
+    if route.dialect.startswith("anthropic-") and "anthropic-version" not in request.headers:
+        raise Denied("bad_request", "anthropic-version: header is required")
     return route.provider
+
+
+def _answer_with(job: Job, body: bytes, truth: Truth, speaker: Speaker) -> Response:
+    """The answer to the creation of a job. Its truth is the job's, which ends when the last prompt is answered: that is
+    known beforehand."""
+    replies = [item.reply for item in job.items if item.reply is not None]
+    truth.id, truth.end_ns = job.id, round(job.end_s * 1e9)
+    truth.model = next((reply.model for reply in replies), "")
+    truth.input_tokens = sum(reply.asked.input_tokens for reply in replies)
+    truth.output_tokens = sum(reply.output_tokens for reply in replies)
+    truth.reasoning_tokens = sum(reply.reasoning_tokens for reply in replies)
+    truth.cached_tokens = sum(reply.cached_tokens for reply in replies)
+    truth.items = len(replies)
+    truth.fault = truth.fault or next((item.fault for item in job.items if item.fault), None)
+    response = plain(truth, speaker.family, 200, body)
+    response.outcome = "rejected" if job.invalid else f"fault:{truth.fault}" if truth.fault else "complete"
+    return response
 
 
 def _forced(request: Request, provider: Provider) -> Fault | None:
@@ -235,13 +290,13 @@ def _forced(request: Request, provider: Provider) -> Fault | None:
 
 
 def _limit(state: _State, tokens: int, request: Request) -> None:
-    """Count the request in, or raise _Denied."""
+    """Count the request in, or raise Denied."""
     provider, load = state.provider, state.load
     limited = provider.capacity is not None and provider.queue_limit is not None
     if limited and load.in_flight >= (provider.capacity or 0) + (provider.queue_limit or 0):
         anthropic = "anthropic-messages" in provider.dialects
-        raise _Denied("overloaded" if anthropic else "unavailable", "The provider is overloaded; try again later.")
+        raise Denied("overloaded" if anthropic else "unavailable", "The provider is overloaded; try again later.")
     throttled = state.limiter.admit(tokens, load.in_flight, request.received_ns * 1e-9)
     if throttled is not None:
         message = f"Rate limit reached: {throttled.limit} {throttled.name}. Try again in {throttled.wait_s:.3f}s."
-        raise _Denied("rate_limit", message, throttled.wait_s, throttled.name)
+        raise Denied("rate_limit", message, throttled.wait_s, throttled.name)

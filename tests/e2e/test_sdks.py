@@ -296,3 +296,67 @@ def test_an_error_in_a_stream_raises_each_sdks_own_error(simulator: Simulator) -
     config = types.GenerateContentConfig(http_options=types.HttpOptions(headers=forced))
     with simulator.google() as gemini, pytest.raises(errors.APIError, match="Simulated fault"):
         list(gemini.models.generate_content_stream(model="m", contents=PROMPT, config=config))
+
+
+def test_anthropic_batches(simulator: Simulator) -> None:
+    messages: Any = [{"role": "user", "content": PROMPT}]
+    params: Any = {"model": "batch-a", "max_tokens": 9, "messages": messages}
+    with simulator.anthropic() as client:
+        requests: Any = [{"custom_id": f"k{number}", "params": params} for number in range(3)]
+        batch = client.messages.batches.create(requests=requests)
+        while client.messages.batches.retrieve(batch.id).processing_status != "ended":
+            time.sleep(0.01)
+        results = {each.custom_id: each.result for each in client.messages.batches.results(batch.id)}
+        with pytest.raises(anthropic.NotFoundError):
+            client.messages.batches.retrieve("msgbatch_none")
+    truth = simulator.last("anthropic-sim", "batch-a")
+    assert (truth.id, truth.items, truth.output_tokens, truth.input_tokens) == (batch.id, 3, 27, 18)
+    assert sorted(results) == ["k0", "k1", "k2"]
+    for result in results.values():
+        assert result.type == "succeeded"
+        assert (result.message.usage.output_tokens, result.message.stop_reason) == (9, "max_tokens")
+
+
+def test_openai_batches(simulator: Simulator) -> None:
+    body = {"model": "batch-o", "max_tokens": 9, "messages": [{"role": "user", "content": PROMPT}]}
+    line = {"method": "POST", "url": "/v1/chat/completions", "body": body}
+    lines = "".join(json.dumps(line | {"custom_id": f"k{number}"}) + "\n" for number in range(3)).encode()
+    with simulator.openai() as client:
+        file = client.files.create(file=("prompts.jsonl", lines), purpose="batch")
+        batch = client.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")
+        while (batch := client.batches.retrieve(batch.id)).status != "completed":
+            assert batch.status == "in_progress" and batch.output_file_id is None
+            time.sleep(0.01)
+        assert batch.output_file_id is not None and batch.error_file_id is None
+        results = [json.loads(each) for each in client.files.content(batch.output_file_id).text.splitlines()]
+        assert client.files.content(file.id).content == lines
+        with pytest.raises(openai.NotFoundError):
+            client.batches.retrieve("batch_none")
+    truth = simulator.last("openai-sim", "batch-o")
+    assert (truth.id, truth.items, truth.output_tokens) == (batch.id, 3, 27)
+    assert batch.request_counts is not None and batch.request_counts.completed == 3
+    assert sorted(each["custom_id"] for each in results) == ["k0", "k1", "k2"]
+    assert {each["response"]["body"]["usage"]["completion_tokens"] for each in results} == {9}
+
+
+def test_google_batches(simulator: Simulator) -> None:
+    config = types.GenerateContentConfig(max_output_tokens=9)
+    requests = [
+        types.InlinedRequest(contents=PROMPT, config=config, metadata={"key": f"k{number}"}) for number in range(3)
+    ]
+    with simulator.google() as client:
+        batch = client.batches.create(model="batch-g", src=types.BatchJobSource(inlined_requests=requests))
+        assert batch.name is not None
+        while (batch := client.batches.get(name=batch.name)).state != types.JobState.JOB_STATE_SUCCEEDED:
+            assert batch.name is not None
+            time.sleep(0.01)
+        with pytest.raises(errors.ClientError):
+            client.batches.get(name="batches/none")
+    truth = simulator.last("google-sim", "batch-g")
+    assert (truth.id, truth.items, truth.output_tokens) == (batch.name, 3, 27)
+    assert batch.dest is not None and batch.dest.inlined_responses is not None
+    keys = [(each.metadata or {}).get("key") for each in batch.dest.inlined_responses]
+    assert keys == ["k0", "k1", "k2"]
+    for each in batch.dest.inlined_responses:
+        assert each.response is not None and each.response.usage_metadata is not None
+        assert each.response.usage_metadata.candidates_token_count == 9

@@ -57,14 +57,21 @@ def _serve(listener: socket.socket, scripts: list[Script]) -> None:
                     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
+def _received(peer: socket.socket) -> bytes:
+    data = peer.recv(65536)
+    if not data:
+        raise ConnectionResetError  # the client has closed
+    return data
+
+
 def _read_request(peer: socket.socket) -> None:
     data = b""
     while b"\r\n\r\n" not in data:
-        data += peer.recv(65536)
+        data += _received(peer)
     head, _, body = data.partition(b"\r\n\r\n")
-    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+    length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
     while len(body) < length:
-        body += peer.recv(65536)
+        body += _received(peer)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -20,8 +21,22 @@ def request(dialect: str, **fields: Any) -> HttpRequest:
 
 
 def body(dialect: str, **fields: Any) -> dict[str, Any]:
-    sent: dict[str, Any] = json.loads(request(dialect, **fields).body)
-    return sent
+    """What is asked; of a job, for its first prompt."""
+    sent = request(dialect, **fields).body
+    found: dict[str, Any] = prompts_of(dialect, sent)[0][1] if dialect.endswith("-batches") else json.loads(sent)
+    return found
+
+
+def prompts_of(dialect: str, sent: bytes) -> list[tuple[str, dict[str, Any]]]:
+    """Key and request of each prompt in the body that sends a job's prompts."""
+    if dialect == "openai-batches":
+        lines = [json.loads(line) for line in sent.split(b"\r\n\r\n")[2].partition(b"\r\n--")[0].splitlines()]
+        assert all((line["method"], line["url"]) == ("POST", "/v1/chat/completions") for line in lines)
+        return [(line["custom_id"], line["body"]) for line in lines]
+    if dialect == "anthropic-batches":
+        return [(each["custom_id"], each["params"]) for each in json.loads(sent)["requests"]]
+    inlined = json.loads(sent)["batch"]["inputConfig"]["requests"]["requests"]
+    return [(each["metadata"]["key"], each["request"]) for each in inlined]
 
 
 def test_there_is_a_dialect_for_every_name_of_a_plan() -> None:
@@ -39,6 +54,9 @@ def test_there_is_a_dialect_for_every_name_of_a_plan() -> None:
         ("openai-embeddings", "/embeddings"),
         ("jina-embeddings", "/embeddings"),
         ("jina-rerank", "/rerank"),
+        ("openai-batches", "/files"),
+        ("anthropic-batches", "/v1/messages/batches"),
+        ("google-batches", "/v1beta/models/m:batchGenerateContent"),
     ],
 )
 def test_path(dialect: str, path: str) -> None:
@@ -61,6 +79,9 @@ KEY_HEADER = {
     "openai-embeddings": ("authorization", f"Bearer {KEY}"),
     "jina-embeddings": ("authorization", f"Bearer {KEY}"),
     "jina-rerank": ("authorization", f"Bearer {KEY}"),
+    "openai-batches": ("authorization", f"Bearer {KEY}"),
+    "anthropic-batches": ("x-api-key", KEY),
+    "google-batches": ("x-goog-api-key", KEY),
 }
 
 
@@ -76,7 +97,9 @@ def test_the_key_goes_into_the_providers_header_and_nowhere_else(dialect: str) -
 @pytest.mark.parametrize("dialect", sorted(DIALECTS))
 def test_headers_say_what_is_sent_and_what_is_wanted(dialect: str) -> None:
     streamed, whole = request(dialect, stream=True).headers, request(dialect, stream=False).headers
-    assert streamed["content-type"] == whole["content-type"] == "application/json"
+    assert streamed["content-type"] == whole["content-type"]
+    form = "multipart/form-data; boundary=tokenswarm-"
+    assert whole["content-type"].startswith(form if dialect == "openai-batches" else "application/json")
     assert whole["accept"] == "application/json"
     chat = DIALECTS[dialect].kind == "chat"
     assert streamed["accept"] == ("text/event-stream" if chat else "application/json")
@@ -147,6 +170,24 @@ def test_embeddings_and_rerank_bodies() -> None:
     for dialect in ("openai-embeddings", "jina-embeddings"):
         assert body(dialect) == {"model": "m", "input": ["Hello", "a", "b"]}
     assert body("jina-rerank") == {"model": "m", "query": "Hello", "documents": ["a", "b"]}
+
+
+@pytest.mark.parametrize(
+    ("dialect", "alone"),
+    [
+        ("openai-batches", "openai-chat"),
+        ("anthropic-batches", "anthropic-messages"),
+        ("google-batches", "google-generate"),
+    ],
+)
+def test_a_job_asks_for_each_prompt_what_would_be_asked_for_it_alone(dialect: str, alone: str) -> None:
+    fields: dict[str, Any] = {"max_tokens": 7, "temperature": 0.0, "body": {"seed": 7}}
+    texts = ("Hello", "wörld \r\n\r\n--", "Hello")
+    prompts = prompts_of(dialect, request(dialect, texts=texts, **fields).body)
+    assert [one for _, one in prompts] == [body(alone, texts=(text,), stream=False, **fields) for text in texts]
+    keys = [key for key, _ in prompts]
+    assert len(set(keys)) == 3 and all(re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", key) for key in keys)
+    assert keys[0] != prompts_of(dialect, request(dialect, texts=("other",), **fields).body)[0][0]
 
 
 @pytest.mark.parametrize("dialect", sorted(DIALECTS))

@@ -221,3 +221,43 @@ def test_clocks_of_workers_are_brought_onto_one_axis(tmp_path: Path) -> None:
 def test_two_runs_in_one_report_are_compared(tmp_path: Path) -> None:
     runs = [summarise(write_run(tmp_path / name, steady())) for name in ("a", "b")]
     assert "Against " in render(runs)
+
+
+def _users(stage: int, users: int, life_s: float) -> list[Sample]:
+    """So many users for 10 s, each of whose requests takes `life_s`."""
+    life_ns = round(life_s * S)
+    times = [k * life_ns + u * MS for k in range(round(10 / life_s)) for u in range(users)]
+    begin_ns = stage * 30 * S
+    more: dict[str, object] = {"stage": stage, "event_ns": (), "first_text_ns": None}
+    return [
+        sample(1000 * stage + n, begin_ns + at_ns, end_ns=begin_ns + at_ns + life_ns, **more)
+        for n, at_ns in enumerate(times)
+    ]
+
+
+def test_goals_of_a_stage_stand_beside_those_of_its_workload_and_may_concern_how_it_scales(tmp_path: Path) -> None:
+    goals = ["scaling.efficiency > 0.8", "scaling.slo_attainment >= 1", "scaling.output_tokens_per_s_per_user > 9"]
+    stages = [{"concurrency": 1, "duration_s": 10}, {"concurrency": 10, "duration_s": 10, "goals": goals}]
+    samples = [*_users(0, 1, 0.25), *_users(1, 10, 0.5)]
+    run_dir = write_run(tmp_path, samples, stages=stages, warmup_s=0, slo={"e2e_s": 0.4})
+    alone, ten = summarise(run_dir)[0].results
+    assert [goal.text for goal in alone.goals] == ["e2e_s.p50 < 1"]
+    assert [goal.text for goal in ten.goals] == ["e2e_s.p50 < 1", *goals]
+    assert [goal.saw for goal in ten.goals] == pytest.approx([0.5, 0.5, 0.0, 10.0], rel=0.06)
+    assert [goal.met for goal in ten.goals] == [True, False, False, True]
+
+
+def test_items_a_second_are_right_though_few_batches_fit_into_a_stage(tmp_path: Path) -> None:
+    """Jobs of 100 prompts that take 3 s: three or four begin in ten seconds, whose count would be off by a third."""
+    jobs = [
+        sample(
+            k, 3 * k * S, end_ns=3 * (k + 1) * S, items=100, event_ns=(), first_text_ns=None, dialect="openai-batches"
+        )
+        for k in range(4)
+    ]
+    target = {"name": "t", "dialect": "openai-batches", "base_url": "http://h/v1", "model": "m"}
+    workload = {"name": "w", "kind": "batch", "batch": 100}
+    result = _only(write_run(tmp_path, jobs, targets=[target], workload=workload, warmup_s=0))
+    assert result.batch is not None
+    assert result.batch.items_per_s == pytest.approx(100 / 3, rel=0.01)
+    assert result.batch.efficiency is None, "there is no batch of one to compare with"

@@ -12,7 +12,7 @@ from harness.simulator.config import BUILT_IN, Config, Lognormal, config_from, l
 def test_without_a_file_the_built_in_providers_speak_every_dialect() -> None:
     config = load_config(None)
     assert [provider.name for provider in config.providers] == ["openai-sim", "anthropic-sim", "google-sim", "jina-sim"]
-    assert len({dialect for provider in config.providers for dialect in provider.dialects}) == 7
+    assert len({dialect for provider in config.providers for dialect in provider.dialects}) == 10
     assert config.keys == ("sim-key",)
 
 
