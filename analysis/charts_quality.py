@@ -15,11 +15,17 @@ Figure = tuple[str, str, go.Figure | None]
 
 def quality_figures(summary: Summary) -> list[Figure]:
     """Titles, notes and figures; those that compare only where something was graded."""
-    graded = [result for result in summary.results if result.quality is not None and result.quality.accuracy is not None]
+    graded = [
+        result for result in summary.results if result.quality is not None and result.quality.accuracy is not None
+    ]
     front = "95 % intervals; the line joins those that no other beats in both."
     return [
         ("Accuracy and latency", f"Up and left is better. {front}", against(summary, graded, _latency_s, "E2E p50, s")),
-        ("Accuracy and cost", f"Up and left is better. {front}", against(summary, graded, _usd, "USD per 1k good requests")),
+        (
+            "Accuracy and cost",
+            f"Up and left is better. {front}",
+            against(summary, graded, _usd, "USD per 1k good requests"),
+        ),
         ("Accuracy and load", "Each stage of a target; 95 % intervals.", by_load(summary, graded)),
     ]
 
@@ -46,10 +52,11 @@ def against(
         dotted = {"color": "rgba(128,128,128,0.7)", "dash": "dot"}
         figure.add_scatter(x=x, y=y, mode="lines", line=dotted, name="Pareto front", hoverinfo="skip")
     for x_value, result in points:
+        up, down = _ends(result)
         figure.add_scatter(
             x=[x_value],
             y=[_accuracy(result)],
-            error_y=_bar(result),
+            error_y={"type": "data", "symmetric": False, "array": [up], "arrayminus": [down]},
             mode="markers",
             marker={"color": colours[result.target], "size": 10},
             name=label(f"{result.target}, {place(result)}"),
@@ -70,16 +77,11 @@ def by_load(summary: Summary, graded: Sequence[Result]) -> go.Figure | None:
         if len(mine) < 2:
             continue
         own = [graded[index] for _, index in mine]
-        bars = [_bar(result) for result in own]
+        up, down = zip(*(_ends(result) for result in own), strict=True)
         figure.add_scatter(
             x=[n for n, _ in mine],
             y=[_accuracy(result) for result in own],
-            error_y={
-                "type": "data",
-                "symmetric": False,
-                "array": [bar["array"][0] for bar in bars],
-                "arrayminus": [bar["arrayminus"][0] for bar in bars],
-            },
+            error_y={"type": "data", "symmetric": False, "array": up, "arrayminus": down},
             mode="lines+markers",
             marker={"color": colours[key[0]]},
             name=label(", ".join(part for part in key if part)),
@@ -92,13 +94,13 @@ def _accuracy(result: Result) -> float:
     return 100 * (found.value or 0.0) if found is not None else 0.0
 
 
-def _bar(result: Result) -> dict[str, object | list[float]]:
-    """The interval as plotly wants it: how far up and how far down."""
+def _ends(result: Result) -> tuple[float, float]:
+    """How far the interval reaches, up and down."""
     found = result.quality.accuracy if result.quality is not None else None
     ends = found.ci95 if found is not None else None
     value = _accuracy(result)
     low, high = (value if ends is None or end is None else 100 * end for end in (ends or (None, None)))
-    return {"type": "data", "symmetric": False, "array": [high - value], "arrayminus": [value - low]}
+    return high - value, value - low
 
 
 def _beaten(x: float, result: Result, points: Sequence[tuple[float, Result]]) -> bool:

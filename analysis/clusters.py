@@ -2,8 +2,8 @@
 
 The variance is the cluster-robust one of a mean or of a difference of means: the square of each cluster's sum of
 deviations, summed, times G / (G - 1) for G clusters (Cameron and Miller, 2015, "A practitioner's guide to
-cluster-robust inference"). What falls into both sides of a difference, such as a question that both loads were asked, is
-thereby paired.
+cluster-robust inference"). What falls into both sides of a difference, such as a question that both loads were asked,
+is thereby paired.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _codes(clusters: Sequence[str]) -> npt.NDArray[np.int64]:
 
 
 def _sums(values: Floats, groups: npt.NDArray[np.int64], count: int) -> Floats:
-    return np.bincount(groups, weights=values, minlength=count)
+    return np.asarray(np.bincount(groups, weights=values, minlength=count), dtype=np.float64)
 
 
 def _variance(sums: Floats) -> float:

@@ -35,7 +35,9 @@ def consistency_of(
     said = answers or [None] * len(prompts)
     answer = {prompt: alike([said[place] for place in places]) for prompt, places in asked_again.items()}
     vectors = {
-        prompt: [vector for place in places if (vector := opinions.vectors.get(text_id(texts[place] or ""))) is not None]
+        prompt: [
+            vector for place in places if (vector := opinions.vectors.get(text_id(texts[place] or ""))) is not None
+        ]
         for prompt, places in asked_again.items()
     }
     similarity = {prompt: _similar(own) for prompt, own in vectors.items() if len(own) > 1}

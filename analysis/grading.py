@@ -59,5 +59,6 @@ def with_grades(samples: Samples, asked: Asked) -> Samples:
         answers[row] = grade.answer
         correct[row] = np.nan if grade.correct is None else float(grade.correct)
         overlap[row] = np.nan if grade.f1 is None else grade.f1
-    wider = table.assign(**{ANSWER: pd.Categorical(answers), CORRECT: correct, OVERLAP: overlap})
+    wider = table.copy(deep=False)
+    wider[ANSWER], wider[CORRECT], wider[OVERLAP] = pd.Categorical(answers), correct, overlap
     return replace(samples, table=wider)

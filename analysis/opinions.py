@@ -59,7 +59,7 @@ def marks_of(
     judged = {key: own for key in ids if (own := opinions.marks.get((target, workload, key)))}
     if judged:
         return _by_judge(judged, ids)
-    likened = {key: own for key in ids if (own := opinions.likenesses.get((target, workload, key)))}
+    likened = {key: each for key in ids if (each := opinions.likenesses.get((target, workload, key)))}
     return _by_embedder(likened, ids) if likened else None
 
 

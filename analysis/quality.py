@@ -26,9 +26,9 @@ from harness.question import Question
 _CUT = ("length", "max_tokens", "MAX_TOKENS", "max_output_tokens")
 _REFUSED = "refused"
 _DECLINES = re.compile(
-    r"^\W*(?:i['’]?m (?:very )?sorry|i am (?:very )?sorry|sorry,|i can(?:no|['’])t (?:help|assist|answer|provide|do)|"
-    r"i cannot (?:help|assist|answer|provide)|i['’]?m (?:not able|unable) to|i am (?:not able|unable) to|"
-    r"as an ai\b.{0,80}\b(?:cannot|can['’]t|unable))",
+    r"^\W*(?:i['\u2019]?m (?:very )?sorry|i am (?:very )?sorry|sorry,|"
+    r"i can(?:not|['\u2019]t) (?:help|assist|answer|provide|do)|i['\u2019]?m (?:not able|unable) to|i am (?:not able|unable) to|"
+    r"as an ai\b.{0,80}\b(?:cannot|can['\u2019]t|unable))",
     re.IGNORECASE,
 )
 _COLUMNS = ("outcome", "error", "finish_reason", "prompt_id", "text", "text_chars")
@@ -79,7 +79,9 @@ def replies_of(windows: Sequence[Window]) -> Replies:
         chars=np.where(ok[ok | refused], kept["text_chars"].to_numpy(dtype=np.float64), np.nan),
         correct=kept[CORRECT].to_numpy() if CORRECT in kept else nothing,
         overlap=kept[OVERLAP].to_numpy() if OVERLAP in kept else nothing,
-        answers=[None if pd.isna(each) else str(each) for each in kept[ANSWER]] if ANSWER in kept else [None] * len(kept),
+        answers=[None if pd.isna(each) else str(each) for each in kept[ANSWER]]
+        if ANSWER in kept
+        else [None] * len(kept),
         texts=texts,
     )
 

@@ -16,8 +16,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Consistency(Part, frozen=True, kw_only=True):
     """How alike the replies to the same prompt are, over `prompts` that were asked more than once (`replies` in all).
 
-    Each is the mean over the prompts of the share of pairs of replies that are alike: `exact` in every word, `answer` in
-    the answer that was read from them (null: no questions); `similarity` is the mean cosine of their embeddings by
+    Each is the mean over the prompts of the share of pairs of replies that are alike: `exact` in every word, `answer`
+    in the answer that was read from them (null: no questions); `similarity` is the mean cosine of their embeddings by
     `embedder` (null: none was asked). Intervals are Student's t over the prompts.
     """
 

@@ -67,7 +67,9 @@ def _page(index: int, summary: Summary, samples: Samples | None, figures: dict[s
         "graded": [result for result in summary.results if result.quality is not None],
         "quality_sources": wording_quality.sources(summary),
         "judge_noise": list(filter(None, map(wording_quality.noise_line, summary.results))),
-        "subjects": sorted({name for result in summary.results if result.quality for name in result.quality.by_subject}),
+        "subjects": sorted(
+            {name for result in summary.results if result.quality for name in result.quality.by_subject}
+        ),
         "against_first": (),
         "streams": any(result.ttft_s or result.tpot_s for result in summary.results),
         "told": [result for result in summary.results if result.server_s is not None],

@@ -222,7 +222,14 @@ def _print_quality(summary: Summary, console: Console) -> None:
     for result in rows:
         found = result.quality
         assert found is not None
-        cells = (result.target, place(result), rate(found.accuracy), graded(found), rate(found.refused), rate(found.cut))
+        cells = (
+            result.target,
+            place(result),
+            rate(found.accuracy),
+            graded(found),
+            rate(found.refused),
+            rate(found.cut),
+        )
         agree = (alike(found.consistency, name) for name in ("exact", "answer", "similarity"))
         table.add_row(*(Text(cell) for cell in (*cells, *agree, marked(found.marks, "relevance"))))
     if rows:

@@ -109,7 +109,9 @@ def main(*, seeds: int, first: int, questions: int, span_s: float) -> None:  # n
     kept = True
     for accuracy in _TRUE:
         inside = sum(each.inside[accuracy] for each in trials)
-        kept &= _row(table, f"true accuracy {accuracy:g} inside its interval: >= 93 %", inside / seeds, inside / seeds >= 0.93)
+        kept &= _row(
+            table, f"true accuracy {accuracy:g} inside its interval: >= 93 %", inside / seeds, inside / seeds >= 0.93
+        )
     found = sum(each.falls == "falls" for each in trials) / seeds
     kept &= _row(table, f"a fall of {_FALL:g} at peak load is found: >= 90 %", found, found >= 0.9)
     alarms = sum(each.steady == "falls" for each in trials) / seeds

@@ -28,8 +28,8 @@ class Likeness(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
 
 
 class Mark(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="mark"):
-    """What a judge said of a reply, 1 (bad) to 5 (very good); None: its answer held no such mark. `swapped`: it was asked
-    for coherence first."""
+    """What a judge said of a reply, 1 (bad) to 5 (very good); None: its answer held no such mark. `swapped`: it was
+    asked for coherence first."""
 
     judge: str
     target: str

@@ -20,7 +20,6 @@ import numpy as np
 
 from harness.asking import asked
 from harness.grade_record import Embedding, Likeness, Line, Mark, decode, encode, text_id
-from harness.second_opinion import HelpRefused, answered, embedded, named
 from harness.judging import judge_prompt, marks_in
 from harness.plan import Plan, Target, Workload
 from harness.plan_file import read_plan
@@ -30,12 +29,13 @@ from harness.reachable import reachable
 from harness.rundir import RunDir
 from harness.sample import Outcome, Sample
 from harness.sample import decode as decode_sample
+from harness.second_opinion import HelpRefused, answered, embedded, named
 
 _MOST_TEXTS = 2000  # of a target and workload that are embedded
 _BATCH = 64
 _AT_ONCE = 4
 _JUDGE_TOKENS = 200
-_SENTENCE = re.compile(r"(?<=[.!?。！？])\s+")
+_SENTENCE = re.compile(r"(?<=[.!?\u3002\uff01\uff1f])\s+")
 _DIGITS = 5
 
 
@@ -107,15 +107,15 @@ def _heard(found: Graded) -> Callable[[_Work], list[Line]]:
     return heard
 
 
-def _work(
-    plan: Plan, replies: list[Reply], found: Graded, client: httpx.Client, helpers: _Helpers
-) -> Iterator[_Work]:
+def _work(plan: Plan, replies: list[Reply], found: Graded, client: httpx.Client, helpers: _Helpers) -> Iterator[_Work]:
     """What is still to be asked, a request or a few each."""
     embedder, judge = plan.quality.embedder, plan.quality.judge
     chosen = list(_drawn(plan, replies))
     if embedder is not None:
         texts = {
-            reply.id: reply.text for reply in _asked_again(replies) if ("embedding", embedder, reply.id) not in found.done
+            reply.id: reply.text
+            for reply in _asked_again(replies)
+            if ("embedding", embedder, reply.id) not in found.done
         }
         keys = list(texts)
         for begin in range(0, len(keys), _BATCH):
@@ -132,9 +132,7 @@ def _work(
                     yield _mark(client, judge, helpers[judge], reply, swapped=swapped)
 
 
-def _embeddings(
-    client: httpx.Client, name: str, helper: tuple[Target, str | None], texts: dict[str, str]
-) -> _Work:
+def _embeddings(client: httpx.Client, name: str, helper: tuple[Target, str | None], texts: dict[str, str]) -> _Work:
     def ask() -> list[Line]:
         vectors = embedded(client, *helper, list(texts.values()))
         return [
@@ -164,9 +162,7 @@ def _likeness(client: httpx.Client, name: str, helper: tuple[Target, str | None]
     return ask
 
 
-def _mark(
-    client: httpx.Client, name: str, helper: tuple[Target, str | None], reply: Reply, *, swapped: bool
-) -> _Work:
+def _mark(client: httpx.Client, name: str, helper: tuple[Target, str | None], reply: Reply, *, swapped: bool) -> _Work:
     def ask() -> list[Line]:
         wanted = judge_prompt(reply.prompt, reply.text, swapped=swapped)
         relevance, coherence = marks_in(answered(client, *helper, wanted, _JUDGE_TOKENS))

@@ -7,7 +7,10 @@ import re
 LOWEST, HIGHEST = 1, 5
 _RELEVANCE = "Relevance: does the reply do what the prompt asks, all of it and nothing besides?"
 _COHERENCE = "Coherence: is the reply one whole, clear in itself, each sentence following from the one before?"
-_BEGIN = "You mark a reply that somebody else has written. Give two marks, each a whole number from 1 (bad) to 5 (very good)."
+_BEGIN = (
+    "You mark a reply that somebody else has written. "
+    "Give two marks, each a whole number from 1 (bad) to 5 (very good)."
+)
 _END = "Write the two marks, each on a line of its own as `Name: number`, and nothing else."
 _PARTS = re.compile(r"^<prompt>\n(.*)\n</prompt>\n<reply>\n(.*)\n</reply>$", re.DOTALL | re.MULTILINE)
 _MARK = re.compile(r"\b(relevance|coherence)\b\W{0,12}([1-5])\b(?!\.\d)", re.IGNORECASE)

@@ -60,7 +60,7 @@ class OpenLoad:
         self._ended = False
         self._ready: deque[tuple[Arrival, Prepared]] = deque()
         self._running = Group()
-        self._leader: gevent.Greenlet[..., None] | None = None
+        self._leader: gevent.Greenlet[..., object] | None = None
         self._all_sent = Event()
 
     def run(self, begin_ns: int) -> None:
@@ -77,8 +77,9 @@ class OpenLoad:
                 connection.close()
 
     def _lead_on(self, begin_ns: int, alarm: Alarm) -> None:
-        self._leader = gevent.Greenlet(self._lead, begin_ns, alarm)
-        self._running.start(self._leader)
+        leader: gevent.Greenlet[..., object] = gevent.Greenlet(self._lead, begin_ns, alarm)
+        self._leader = leader
+        self._running.start(leader)
 
     def _lead(self, begin_ns: int, alarm: Alarm) -> None:
         """Wait until the next arrival is due, then send it from this very greenlet, while another waits for the one
@@ -128,7 +129,8 @@ class OpenLoad:
     @property
     def in_flight(self) -> int:
         """How many requests are under way."""
-        return len(self._running) - (self._leader in self._running)
+        leads = self._leader is not None and self._leader in self._running
+        return len(self._running) - leads
 
     def _may_go(self, latest_ns: int) -> bool:
         """Whether a request may start before `latest_ns`; waits for one that ends, if too many are under way."""

@@ -382,15 +382,7 @@ def _check_workload(plan: Plan, workload: Workload, place: str, key: str) -> Non
             parse_length(value)
         except ValueError as error:
             _fail(place, f"{key}.{name}", value, str(error), "such as 256, N(480,120) or U(100,400)")
-    if workload.echo and (workload.kind != "chat" or not workload.unique_prompts):
-        hint = "leave it out for embeddings and rankings: they repeat no text"
-        _fail(place, f"{key}.echo", None, "wants a chat with unique_prompts", hint)
-    if workload.kind != "chat":
-        for name in ("questions", "keep_text", "ask_times"):
-            if getattr(workload, name) not in (None, False, 1):
-                _fail(place, f"{key}.{name}", None, "wants a chat", "leave it out: only a chat replies with text")
-    if workload.questions is not None and workload.echo:
-        _fail(place, f"{key}.echo", None, "does not go with `questions`", "ask for codes in a workload of its own")
+    _check_replies(workload, place, key)
     if workload.kind == "chat" and workload.batch != 1:
         hint = "`kind: batch` sends jobs to a batch endpoint; stages of rising concurrency send chats at once"
         _fail(place, f"{key}.batch", workload.batch, "a chat request holds one prompt", hint)
@@ -401,3 +393,15 @@ def _check_workload(plan: Plan, workload: Workload, place: str, key: str) -> Non
     if workload.kind not in {target.kind for target in plan.targets}:
         hint = "add a target whose dialect fits, or remove the workload"
         _fail(place, f"{key}.kind", workload.kind, "no target of this kind", hint)
+
+
+def _check_replies(workload: Workload, place: str, key: str) -> None:
+    """What is asked of the text of replies."""
+    if workload.echo and (workload.kind != "chat" or not workload.unique_prompts):
+        hint = "leave it out for embeddings and rankings: they repeat no text"
+        _fail(place, f"{key}.echo", None, "wants a chat with unique_prompts", hint)
+    if workload.questions is not None and workload.echo:
+        _fail(place, f"{key}.echo", None, "does not go with `questions`", "ask for codes in a workload of its own")
+    for name in ("questions", "keep_text", "ask_times"):
+        if workload.kind != "chat" and getattr(workload, name) not in (None, False, 1):
+            _fail(place, f"{key}.{name}", None, "wants a chat", "leave it out: only a chat replies with text")

@@ -59,7 +59,9 @@ LAYERS = {
         ),
         4,
     ),
-    **dict.fromkeys(("cli", "cli_load", "cli_limits", "cli_capacity", "cli_grade", "cli_numbers", "cli_shown", "__main__"), 5),
+    **dict.fromkeys(
+        ("cli", "cli_load", "cli_limits", "cli_capacity", "cli_grade", "cli_numbers", "cli_shown", "__main__"), 5
+    ),
 }
 MAY_IMPORT_LOCUST = {
     *("harness.user", "harness.stopping", "harness.cell_users", "harness.shape", "harness.carry"),

@@ -34,8 +34,8 @@ class Event(NamedTuple):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """A request, read. `input_tokens` counts words of all texts. `texts` is kept for embeddings (the batch) and
-    rankings (the query, then the documents) only. `code` is what the reply is asked to begin with, `question` the graded
-    question that is asked, `judged` the prompt and the reply of which marks are wanted."""
+    rankings (the query, then the documents) only. `code` is what the reply is asked to begin with, `question` the
+    graded question that is asked; `judged`: the prompt and the reply of which marks are wanted."""
 
     model: str
     input_tokens: int

@@ -10,9 +10,9 @@ from analysis.opinions import marks_of, read_opinions
 from harness.grade_record import Embedding, Likeness, Line, Mark, encode, text_id
 
 
-def _mark(text: str, swapped: bool, relevance: int | None, coherence: int | None) -> Mark:  # noqa: FBT001
+def _mark(text: str, order: str, relevance: int | None, coherence: int | None) -> Mark:
     place = {"judge": "j", "target": "t", "workload": "w", "text_id": text_id(text)}
-    return Mark(**place, swapped=swapped, relevance=relevance, coherence=coherence)
+    return Mark(**place, swapped=order == "swapped", relevance=relevance, coherence=coherence)
 
 
 def _written(folder: Path, lines: list[Line], torn: bytes = b"") -> Path:
@@ -23,10 +23,10 @@ def _written(folder: Path, lines: list[Line], torn: bytes = b"") -> Path:
 
 def test_marks_are_means_of_both_orders_and_tell_the_judges_noise(tmp_path: Path) -> None:
     lines: list[Line] = [
-        _mark("a", False, 5, 4),
-        _mark("a", True, 3, 4),
-        _mark("b", False, 1, 2),
-        _mark("b", True, 1, None),
+        _mark("a", "usual", 5, 4),
+        _mark("a", "swapped", 3, 4),
+        _mark("b", "usual", 1, 2),
+        _mark("b", "swapped", 1, None),
     ]
     found = marks_of("t", "w", ["p", "q", "r"], ["a", "b", None], read_opinions(_written(tmp_path, lines, b'{"type"')))
     assert found is not None
