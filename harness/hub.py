@@ -51,7 +51,7 @@ def hub_rows(source: str, longest_s: float = _LONGEST_S) -> list[dict[str, Any]]
 
 def _load(source: str, found: re.Match[str], file: Path, longest_s: float) -> None:
     names = [found["repo"], found["config"] or "", found["split"] or ""]
-    command = [sys.executable, "-m", "harness.hub", *names, str(file)]
+    command = [sys.executable, "-P", "-m", "harness.hub", *names, str(file)]  # -P: no module of the folder we are in
     hint = f"download a file of the set and name its path, or {_FORM}"
     try:
         done = subprocess.run(  # noqa: S603  (this very program)

@@ -130,7 +130,8 @@ def _parquet(path: Path) -> _Rows:
     try:
         found = pq.read_table(path).to_pylist()
     except (pa.ArrowException, ValueError) as error:
-        raise UsageFault(f"{path}: not Parquet: {str(error).splitlines()[0]}", LAYOUTS) from error
+        reason = " ".join(str(error).split())[:200]
+        raise UsageFault(f"{path}: not Parquet: {reason}", LAYOUTS) from error
     return [(Place(f"{path}: row {number}"), row) for number, row in enumerate(found, 1)]
 
 
