@@ -12,9 +12,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = {
     **dict.fromkeys(("plan", "sample", "errors", "plan_file", "loopback", "health_record", "search_record"), 0),
-    **dict.fromkeys(("question", "grade_record"), 0),
+    **dict.fromkeys(("question", "numerals", "grade_record"), 0),
+    **dict.fromkeys(("draws", "own_draft", "own_arithmetic", "own_logic", "own_reading", "own_questions"), 1),
+    **dict.fromkeys(("question_rows", "question_files", "hub", "asking", "judging"), 1),
     **dict.fromkeys(("echo", "prompts", "sse", "alike", "dialects", "arrivals", "traces", "rate_limits", "pace"), 1),
-    **dict.fromkeys(("question_files", "own_questions", "asking", "judging"), 1),
     **dict.fromkeys(("margin", "attainment", "search_answer", "capacity_search"), 1),
     **dict.fromkeys(
         (
@@ -67,8 +68,10 @@ MAY_IMPORT_LOCUST = {
     *("harness.user", "harness.stopping", "harness.cell_users", "harness.shape", "harness.carry"),
     *("harness.worker_side", "harness.master_side", "harness.webui"),
 }
-ANALYSIS_MAY_IMPORT = {"health_record", "search_record", "plan", "plan_file", "sample", "errors", "rundir", "loopback"}
-ANALYSIS_MAY_IMPORT |= {"question", "grade_record"}
+ANALYSIS_MAY_IMPORT = {
+    *("health_record", "search_record", "plan", "plan_file", "sample", "errors", "rundir", "loopback"),
+    *("question", "numerals", "grade_record"),
+}
 HARNESS_MAY_IMPORT_ANALYSIS = {
     *("harness.cli_load", "harness.cli_capacity", "harness.cli_numbers", "harness.cli_shown"),
     "harness.live_picture",
