@@ -44,12 +44,19 @@ def read_plan(source: str, settings: Iterable[str] = (), targets_file: Path | No
             _leave_out_workloads(document)
     for setting in settings:
         _apply(document, setting)
-    return _with_traces_beside(source, plan_of(document, source))
+    return _with_files_beside(source, plan_of(document, source))
 
 
-def _with_traces_beside(source: str, plan: Plan) -> Plan:
-    """A trace's path is meant from the folder of its plan."""
+def _with_files_beside(source: str, plan: Plan) -> Plan:
+    """The path of a trace or a tokenizer is meant from the folder of its plan."""
     folder = Path.cwd() if source.startswith(SUITE) else Path(source).absolute().parent
+
+    def settled(target: Target) -> Target:
+        path = target.tokenizer
+        is_file = path is not None and path.endswith(".json")
+        return msgspec.structs.replace(target, tokenizer=str(folder / str(path))) if is_file else target
+
+    plan = msgspec.structs.replace(plan, targets=tuple(settled(target) for target in plan.targets))
     return with_traces(plan, lambda trace: str(folder / trace))
 
 

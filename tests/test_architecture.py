@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = {
     **dict.fromkeys(("plan", "sample", "errors", "plan_file", "loopback", "health_record", "search_record"), 0),
+    "prices": 0,
     **dict.fromkeys(("echo", "prompts", "sse", "alike", "dialects", "arrivals", "traces", "rate_limits", "pace"), 1),
     **dict.fromkeys(("margin", "attainment", "search_answer", "capacity_search"), 1),
     **dict.fromkeys(
@@ -60,7 +61,9 @@ MAY_IMPORT_LOCUST = {
     *("harness.user", "harness.stopping", "harness.cell_users", "harness.shape", "harness.carry"),
     *("harness.worker_side", "harness.master_side", "harness.webui"),
 }
-ANALYSIS_MAY_IMPORT = {"health_record", "search_record", "plan", "plan_file", "sample", "errors", "rundir", "loopback"}
+ANALYSIS_MAY_IMPORT = {
+    *("health_record", "search_record", "plan", "plan_file", "prices", "sample", "errors", "rundir", "loopback"),
+}
 HARNESS_MAY_IMPORT_ANALYSIS = {
     *("harness.cli_load", "harness.cli_capacity", "harness.cli_numbers", "harness.cli_shown"),
     "harness.live_picture",
