@@ -101,7 +101,7 @@ def _latencies_of(window: Window) -> dict[str, Floats]:
     found = {
         "ttft_s": _seconds(samples.column("first_event_ns", good) - start),
         "ttfo_s": _seconds(samples.column("first_text_ns", good) - start),
-        "tpot_s": _seconds(_tpot_ns(samples, good)),
+        "tpot_s": _seconds(tpot_ns(samples, good)),
         "e2e_s": _seconds(end - start),
         "response_s": _seconds(end - np.where(np.isnan(due), start, due)),
         "lag_s": _seconds(every_start - samples.column("due_ns", inside)),
@@ -113,18 +113,27 @@ def _latencies_of(window: Window) -> dict[str, Floats]:
     return found | {f"server_{name}": _seconds(samples.column(f"server_{name}", good)) for name in SERVER_PARTS}
 
 
-def _tpot_ns(samples: Samples, rows: Whole) -> Floats:
+def tpot_ns(samples: Samples, rows: Whole) -> Floats:
     """(last - first content event) / (tokens after the first event); NaN where that is not measured.
 
-    Tokens are the provider's count. The first event carries one, or as many as the wire tells. Reasoning tokens count
-    only where reasoning was sent: where the first content is visible text, it was not.
+    The first event carries one token, or as many as the wire tells.
     """
     first, last = samples.column("first_event_ns", rows), samples.column("last_event_ns", rows)
     head = samples.column("first_event_tokens", rows)
-    hidden = np.where(samples.column("first_text_ns", rows) == first, samples.column("reasoning_tokens", rows), 0.0)
-    after = samples.column("output_tokens", rows) - np.nan_to_num(hidden) - np.where(np.isnan(head), 1.0, head)
+    after = sent_tokens(samples, rows) - np.where(np.isnan(head), 1.0, head)
     measured = (after >= 1) & (samples.column("events", rows) > 1)
     return np.where(measured, (last - first) / np.where(measured, after, 1.0), np.nan)
+
+
+def sent_tokens(samples: Samples, rows: Whole) -> Floats:
+    """The provider's count of the output that was sent. Reasoning tokens count only where reasoning was sent: where the
+    first content is visible text, it was not, unless it came in one read with it: then there are about as many events
+    as tokens of both."""
+    output, reasoning = samples.column("output_tokens", rows), samples.column("reasoning_tokens", rows)
+    visible = output - np.nan_to_num(reasoning)
+    events = samples.column("events", rows)
+    text_first = samples.column("first_text_ns", rows) == samples.column("first_event_ns", rows)
+    return np.where(text_first & (np.abs(events - visible) <= np.abs(events - output)), visible, output)
 
 
 def _gaps_of(windows: Sequence[Window]) -> list[Figures]:
@@ -166,7 +175,7 @@ def meets_slo(window: Window, slo: Slo) -> int:
     if slo.ttft_s is not None:
         fine &= ((samples.column("first_event_ns", good) - start) / 1e9 <= slo.ttft_s) | (events == 0)
     if slo.tpot_s is not None:
-        fine &= (_tpot_ns(samples, good) / 1e9 <= slo.tpot_s) | (events <= 1)
+        fine &= (tpot_ns(samples, good) / 1e9 <= slo.tpot_s) | (events <= 1)
     return int(fine.sum())
 
 
@@ -201,7 +210,7 @@ def rates_of(window: Window, slo: Slo) -> Rates:
         achieved_rps=sent / length_s,
         completed_rps=len(good) / length_s,
         goodput_rps=meets_slo(window, slo) / length_s,
-        output_tokens_per_s=_per_s(_tokens_inside(window), length_s),
+        output_tokens_per_s=_per_s(booked_inside(window), length_s),
         input_tokens_per_s=float(np.nansum(samples.column("input_tokens", good))) / length_s,
         ramp_to_drain_tokens_per_s=_ramp_to_drain(window),
         in_flight_mean=in_flight,
@@ -264,11 +273,11 @@ def _ramp_to_drain(window: Window) -> float | None:
     return float(tokens.sum()) / span_s if span_s > 0 else None
 
 
-def _tokens_inside(window: Window) -> float | None:
-    """Output tokens, each booked when its event arrived; those of a reply without events, when it ended. None where no
-    reply tells its tokens."""
+def booked_inside(window: Window, name: str = "output_tokens") -> float | None:
+    """Output tokens (or `text_chars`), each booked when its event arrived; those of a reply without events, when it
+    ended. None where no reply tells them."""
     samples, rows = window.samples, window.everything
-    tokens = samples.column("output_tokens", rows)
+    tokens = samples.column(name, rows)
     told = ~np.isnan(tokens)
     if not told.any():
         return None
@@ -278,27 +287,27 @@ def _tokens_inside(window: Window) -> float | None:
     first, last = np.where(np.isnan(first), end, first), np.where(np.isnan(last), end, last)
     within = (first >= window.begin_ns) & (last < window.end_ns)
     across = ~within & (last >= window.begin_ns) & (first < window.end_ns)
-    shares = _shares_inside(window, rows[across])
+    shares = _shares_inside(window, rows[across], heads=name == "output_tokens")
     return float(tokens[within].sum()) + float((tokens[across] * shares).sum())
 
 
-def _shares_inside(window: Window, rows: Whole) -> Floats:
+def _shares_inside(window: Window, rows: Whole, *, heads: bool) -> Floats:
     """The share of each reply's tokens that arrived inside the window. The first event's tokens are as many as the wire
-    tells, else as many as every other's; the replies here have at least one event."""
+    tells (`heads`), else as many as every other's; the replies here have at least one event."""
     samples = window.samples
     counts = samples.column("events", rows).astype(np.int64)
     if len(rows) == 0:
         return np.empty(0)
-    heads = np.cumsum(counts) - counts
+    firsts = np.cumsum(counts) - counts
     at = samples.event_times(rows) + np.repeat(samples.column("axis_ns", rows), counts)
     here = ((at >= window.begin_ns) & (at < window.end_ns)).astype(np.float64)
-    sums = np.add.reduceat(here, heads)
+    sums = np.add.reduceat(here, firsts)
     total, head = samples.column("output_tokens", rows), samples.column("first_event_tokens", rows)
-    told = (head >= 0) & (head <= total) & (total > 0) & (counts > 1)
+    told = heads & (head >= 0) & (head <= total) & (total > 0) & (counts > 1)
     even = sums / counts
-    others = (sums - here[heads]) / np.maximum(counts - 1, 1)
+    others = (sums - here[firsts]) / np.maximum(counts - 1, 1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(told, (here[heads] * head + others * (total - head)) / total, even)
+        return np.where(told, (here[firsts] * head + others * (total - head)) / total, even)
 
 
 _COMPARED = ("ttft_s", "itl_s", "tpot_s", "e2e_s", "response_s")

@@ -16,7 +16,7 @@ import msgspec
 import plotly.graph_objects as go
 import plotly.offline
 
-from analysis import charts, outage_charts, wording, wording_capacity, wording_quality
+from analysis import charts, outage_charts, wording, wording_capacity, wording_cost, wording_quality
 from analysis.charts_capacity import capacity_figures
 from analysis.charts_quality import quality_figures
 from analysis.compare import ALPHA, POWER, compare_runs
@@ -48,6 +48,7 @@ def render(runs: Sequence[tuple[Summary, Samples | None]]) -> str:
         words=wording,
         said=wording_capacity,
         good=wording_quality,
+        costs=wording_cost,
         alpha=ALPHA,
         power=POWER,
     )
@@ -72,6 +73,9 @@ def _page(index: int, summary: Summary, samples: Samples | None, figures: dict[s
         ),
         "against_first": (),
         "streams": any(result.ttft_s or result.tpot_s for result in summary.results),
+        "counted": [result for result in summary.results if result.tokens is not None],
+        "used": [result for result in summary.results if result.resource_utilization is not None],
+        "billed": [result for result in summary.results if result.cost is not None],
         "told": [result for result in summary.results if result.server_s is not None],
         "recoveries": [result for result in summary.results if result.recovery],
         "recovery_rules": list(dict.fromkeys(each.recovery.rule for each in summary.results if each.recovery)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis.capacity import capacity_of
 from analysis.compare import compare
-from analysis.cost import cost_of
+from analysis.cost import COUNTED, cost_of
 from analysis.gaps import Whole
 from analysis.goals import judge
 from analysis.grading import questions_of, with_grades
@@ -27,14 +27,18 @@ from analysis.quality_record import QualityUnderLoad
 from analysis.reconcile import reconcile
 from analysis.recovery import integrity_of, recovery_of
 from analysis.reliability import Counts, counts_of, reliability_of, watches_of
+from analysis.resources import by_worker, resources_of
 from analysis.samples import Samples, load_samples
 from analysis.searches import read_search
 from analysis.summary import Batch, Dist, Provider, Result, ServerTimes, Summary
 from analysis.summary import Window as WindowPart
-from analysis.sweeps import Measured, grouped
+from analysis.sweeps import Measured, by_worker, grouped
+from analysis.token_counts import tokens_of
 from analysis.validity import judge_run
-from harness.plan import Cell, OutageRule, Plan, cells, left_out, stages_of
+from harness.health_record import Health
+from harness.plan import Cell, OutageRule, Plan, cells, stages_of
 from harness.plan_file import read_plan, with_outage
+from harness.prices import priced
 from harness.rundir import RunDir, write_whole
 
 
@@ -49,19 +53,22 @@ def read_source(source: Path, outage: Iterable[str] = ()) -> tuple[Summary, Samp
     )
 
 
-def summarise(run_dir: RunDir, outage: Iterable[str] = ()) -> tuple[Summary, Samples]:
+def summarise(run_dir: RunDir, outage: Iterable[str] = (), prices: Path | None = None) -> tuple[Summary, Samples]:
     """All numbers of a run, and the samples they come from. `outage`: `KEY=VALUE` texts laid over the plan's rule of
-    outages. Raises UsageFault when there is nothing to read."""
+    outages; `prices`: a table of prices for the targets whose price does not stand in the plan that was run. Raises
+    UsageFault when there is nothing to read."""
     samples = load_samples(run_dir)
     plan = read_plan(str(run_dir.plan))
     plan = msgspec.structs.replace(plan, outage=with_outage(plan.outage, outage))
+    plan = plan if prices is None else priced(plan, prices, shipped=False)
     asked, opinions = questions_of(plan, run_dir), read_opinions(run_dir.grades)
     samples = with_grades(samples, asked)
     run = _run_json(run_dir)
     cells_seen = windows_of(plan, samples)
     origin_ns = _origin_ns(samples) if cells_seen else 0.0
     watched = [_watched(cell, own, plan, origin_ns) for cell, own in cells_seen]
-    results = with_batches([_result(each, plan, samples) for each in watched])
+    health = read_health(run_dir)
+    results = with_batches([_result(each, plan, samples, by_worker(health)) for each in watched])
     results = [
         msgspec.structs.replace(
             result, quality=quality_of(each.windows, each.cell.workload, each.cell.target.name, asked, opinions)
@@ -70,8 +77,7 @@ def summarise(run_dir: RunDir, outage: Iterable[str] = ()) -> tuple[Summary, Sam
     ]
     rows = reconcile(run_dir, samples.table)
     repeats = int(samples.table["repeat"].nunique()) if len(samples.table) else 0
-    health = read_health(run_dir)
-    validity = judge_run(samples, run, results, rows, repeats, health, left_out(plan))
+    validity = judge_run(samples, run, results, rows, repeats, health, plan)
     measured = [
         Measured(result, each.windows, each.cell.stage, each.cell.warmup_s)
         for result, each in zip(results, watched, strict=True)
@@ -191,7 +197,7 @@ def _providers(watched: Sequence[_Watched], plan: Plan) -> tuple[Provider, ...]:
     return tuple(found)
 
 
-def _result(watched: _Watched, plan: Plan, samples: Samples) -> Result:
+def _result(watched: _Watched, plan: Plan, samples: Samples, health: Mapping[str, Sequence[Health]]) -> Result:
     cell, windows = watched.cell, watched.windows
     rates = [rates_of(window, plan.slo) for window in windows]
     found, own = latencies(windows)
@@ -199,6 +205,7 @@ def _result(watched: _Watched, plan: Plan, samples: Samples) -> Result:
     places = np.concatenate([window.inside for window in windows])
     inside = samples.table[_COUNTED].iloc[places]
     untouched = ~injected(samples, places)
+    tokens = tokens_of(windows, cell.target)
     parts = {name: distributions.pop(f"server_{name}_ns") for name in _SERVER_PARTS}
     return Result(
         target=cell.target.name,
@@ -220,7 +227,7 @@ def _result(watched: _Watched, plan: Plan, samples: Samples) -> Result:
         limits_left=_limits_left(inside),
         window=_window(windows),
         window_s=sum(window.length_s for window in windows),
-        tokens_per_event=_tokens_per_event(inside),
+        tokens_per_event=None if tokens is None else tokens.tokens_per_event,
         **_mean_rates(rates),
         **distributions,
         server_s=_server_times(inside, parts),
@@ -228,7 +235,9 @@ def _result(watched: _Watched, plan: Plan, samples: Samples) -> Result:
         recovery=recovery_of(cell, windows),
         integrity=integrity_of(samples, places[untouched], echo=True) if cell.workload.echo else None,
         batch=_batch(cell, rates),
-        cost=cost_of(inside, cell.target.price, sum(meets_slo(window, plan.slo) for window in windows)),
+        cost=cost_of(inside, cell.target, sum(meets_slo(window, plan.slo) for window in windows)),
+        tokens=tokens,
+        resource_utilization=resources_of(windows, health),
         repeat_values=tuple(
             repeat_record(window, rate, each) for window, rate, each in zip(windows, rates, own, strict=True)
         ),
@@ -236,8 +245,8 @@ def _result(watched: _Watched, plan: Plan, samples: Samples) -> Result:
 
 
 _COUNTED = [
-    *("outcome", "error", "error_class", "stamps", "server_source", "events"),
-    *("input_tokens", "output_tokens", "cached_tokens"),
+    *("outcome", "error", "error_class", "stamps", "server_source", "events", "usage_source"),
+    *COUNTED,
     *("rate_limit_requests", "rate_remaining_requests", "rate_limit_tokens", "rate_remaining_tokens"),
 ]
 _SERVER_PARTS = ("total", "headers", "queue", "prompt", "output")
@@ -291,12 +300,6 @@ def _limits_left(rows: pd.DataFrame) -> dict[str, float]:
         what: (rows[f"rate_remaining_{what}"] / rows[f"rate_limit_{what}"]).min() for what in ("requests", "tokens")
     }
     return {what: float(least) for what, least in left.items() if np.isfinite(least)}
-
-
-def _tokens_per_event(rows: pd.DataFrame) -> float | None:
-    streamed = rows[(rows["outcome"] == "ok") & rows["output_tokens"].notna()]
-    events = int(streamed["events"].sum())
-    return float(streamed["output_tokens"].sum()) / events if events else None
 
 
 _RATES = (

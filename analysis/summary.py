@@ -12,6 +12,8 @@ import msgspec
 from analysis.capacity_record import CapacitySearch, Diagnosis, Outliers, Relation, Scaling, Sweep, Trend
 from analysis.quality_record import Quality, QualityUnderLoad
 from analysis.record import Estimate, Interval
+from harness.plan import Price
+from harness.prices import Spend
 
 __all__ = ["Estimate", "Interval"]  # besides what is defined here
 
@@ -189,12 +191,67 @@ class Batch(Part, frozen=True, kw_only=True):
 
 
 class Cost(Part, frozen=True, kw_only=True):
-    """USD by the price written in the plan."""
+    """USD by `price`, which says where it is from and of which day. Formulas: docs/cost.md.
+
+    `usd` is that of the `requests` whose usage the provider told; of `unknown_requests` more, which had a reply or a
+    part of one, it is not known: then `usd` is too low. The figures per million tokens are all of `usd` over the tokens
+    of the input, of the output, and of both; `cost_per_token` is the last one for a single token.
+    `quality_per_dollar` = accuracy / USD for 1,000 requests.
+    """
 
     usd: float
+    requests: int
+    unknown_requests: int = 0
     usd_per_request: float | None
     usd_per_1k_good: float | None
+    usd_per_1m_input_tokens: float | None = None
     usd_per_1m_output_tokens: float | None
+    usd_per_1m_tokens: float | None = None
+    cost_per_token: float | None = None
+    quality_per_dollar: float | None = None
+    spend: Spend
+    price: Price
+
+
+class Tokens(Part, frozen=True, kw_only=True):
+    """The output of the `replies` that ended ok, counted in every way there is.
+
+    By the provider: `provider` replies have its usage, `estimated` one that is not the provider's, `missing` none.
+    `billed` is what they add up to, `reasoning` the part that was thought, `visible` the rest. By the wire: content
+    `events`, and the tokens sent per event (what was thought and not sent left out); where most replies have one token
+    an event, `odd_replies` do not. By the text: visible `chars`, for each visible token, for each second of the window
+    and, in `chars_per_s_user`, as one user sees them come (the median reply): units that tokenizers do not change.
+    By ourselves: `local` tokens in `local_replies` whose text was kept, and their ratio to the provider's visible count
+    of the same replies; null where `tokenizer` is not on this machine.
+    """
+
+    replies: int
+    provider: int = 0
+    estimated: int = 0
+    missing: int = 0
+    billed: int | None = None
+    reasoning: int | None = None
+    visible: int | None = None
+    events: int = 0
+    tokens_per_event: float | None = None
+    odd_replies: int | None = None
+    chars: int | None = None
+    chars_per_token: float | None = None
+    chars_per_s: float | None = None
+    chars_per_s_user: float | None = None
+    tokenizer: str | None = None
+    local: int | None = None
+    local_replies: int = 0
+    local_ratio: float | None = None
+
+
+class Resources(Part, frozen=True, kw_only=True):
+    """What the client's workers used for 1,000 requests in the window: CPU-seconds and bytes received (of bodies);
+    `rss_bytes` is the most memory that all of them held at once, as the sum of their peaks."""
+
+    cpu_s_per_1k: float | None = None
+    rss_bytes: int | None = None
+    bytes_received_per_1k: float | None = None
 
 
 class ServerTimes(Part, frozen=True, kw_only=True):
@@ -243,6 +300,7 @@ class Result(Part, frozen=True, kw_only=True):
     requests by who stamped the arrival of their bytes: the kernel, or this program (`user`). `limits_left`: the least
     part of the provider's limits on `requests` and `tokens` that was left, by its headers (absent: not told).
     Attempts with an injected fault are in everything but `reliability` and `integrity`.
+    `speed_quality_ratio` = output tokens/s x accuracy; null where the answers are not graded.
     """
 
     target: str
@@ -292,6 +350,9 @@ class Result(Part, frozen=True, kw_only=True):
     scaling: Scaling | None = None
     quality: Quality | None = None
     cost: Cost | None = None
+    tokens: Tokens | None = None
+    resource_utilization: Resources | None = None
+    speed_quality_ratio: float | None = None
     goals: tuple[Goal, ...] = ()
     outliers: tuple[Outliers, ...] = ()
     repeat_values: tuple[Repeat, ...] = ()

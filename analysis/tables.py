@@ -30,6 +30,7 @@ from analysis.wording import (
     window,
 )
 from analysis.wording_capacity import capacity_lines
+from analysis.wording_cost import COST_COLUMNS, TOKEN_COLUMNS, price_lines
 from analysis.wording_quality import alike, graded, marked, quality_lines, rate
 
 _STYLE = {"valid": "bold green", "suspect": "bold yellow", "invalid": "bold red"}
@@ -43,7 +44,8 @@ def print_summary(summary: Summary, console: Console) -> None:
         console.print(Text(f"  {finding.severity}: {finding.saw}: {finding.why}", style="yellow"))
         console.print(Text(f"    hint: {finding.hint}"))
     if summary.results:
-        console.print(_figures(summary.results, console))
+        console.print(_figures(summary.results, console, _COLUMNS, _FIRST_TO_GO))
+    _print_tokens_and_cost(summary, console)
     _print_windows(summary, console)
     _print_recoveries(summary, console)
     _print_batches(summary, console)
@@ -56,26 +58,31 @@ def print_summary(summary: Summary, console: Console) -> None:
         console.print(Text(answer))
 
 
-def _figures(results: tuple[Result, ...], console: Console) -> Table:
+_Columns = dict[str, Callable[[Result], str]]
+
+
+def _figures(results: tuple[Result, ...], console: Console, known: _Columns, first_to_go: tuple[str, ...]) -> Table:
     """One row a result. A column without any number is left out; a narrow terminal gets fewer columns, never cut
     numbers."""
-    columns = [name for name, cell in _COLUMNS.items() if any(cell(result) != NOTHING for result in results)]
-    for name in (*_FIRST_TO_GO, None):
-        table = _table(results, columns)
-        if name is None or console.measure(table).minimum <= console.width:
+    unbounded = console.options.update(width=10_000)  # else what a table wants is never more than there is
+    columns = [name for name, cell in known.items() if any(cell(result) != NOTHING for result in results)]
+    for name in (*first_to_go, None):
+        table = _table(results, {each: known[each] for each in columns})
+        if name is None or console.measure(table, options=unbounded).minimum <= console.width:
             break
         columns = [each for each in columns if each != name]
     return table
 
 
-def _table(results: tuple[Result, ...], columns: list[str]) -> Table:
+def _table(results: tuple[Result, ...], columns: _Columns) -> Table:
     table = Table(pad_edge=False)
     table.add_column("target", overflow="fold", min_width=_word_width([result.target for result in results], 12))
     table.add_column("load", overflow="fold", min_width=_word_width([place(result) for result in results], 10))
-    for name in columns:
-        table.add_column(name, justify="right", no_wrap=True, min_width=_width(results, name))
+    for name, cell in columns.items():
+        width = max(len(name), *(len(cell(result)) for result in results))
+        table.add_column(name, justify="right", no_wrap=True, min_width=width)
     for result in results:
-        cells = (result.target, place(result) or NOTHING, *(_COLUMNS[name](result) for name in columns))
+        cells = (result.target, place(result) or NOTHING, *(cell(result) for cell in columns.values()))
         table.add_row(*(Text(cell) for cell in cells))
     return table
 
@@ -85,12 +92,8 @@ def _word_width(texts: list[str], least: int) -> int:
     return max(least, min(22, max((len(word) for text in texts for word in text.split()), default=0)))
 
 
-def _width(results: tuple[Result, ...], name: str) -> int:
-    return max(len(name), *(len(_COLUMNS[name](result)) for result in results))
-
-
 _FIRST_TO_GO = ("USD/1k", "TPOT p50", "lag p99", "p95", "ITL p50", "resp p95", "p95 ", "tok/s", "due/s", "requests")
-_COLUMNS: dict[str, Callable[[Result], str]] = {
+_COLUMNS: _Columns = {
     "requests": lambda result: str(result.attempted),
     "ok": lambda result: percent(result.reliability.success_ratio.value if result.reliability else None),
     "TTFT p50": lambda result: statistic(result.ttft_s, "p50"),
@@ -106,6 +109,22 @@ _COLUMNS: dict[str, Callable[[Result], str]] = {
     "tok/s": lambda result: number(result.output_tokens_per_s),
     "USD/1k": lambda result: usd(result.cost.usd_per_1k_good) if result.cost else NOTHING,
 }
+
+
+def _print_tokens_and_cost(summary: Summary, console: Console) -> None:
+    """How the output was counted and what it cost, where anything of that is known; and whose prices these are."""
+    counted = tuple(result for result in summary.results if result.tokens)
+    billed = tuple(result for result in summary.results if result.cost)
+    if counted:
+        console.print(_figures(counted, console, TOKEN_COLUMNS, _COUNTS_FIRST_TO_GO))
+    if billed:
+        console.print(_figures(billed, console, COST_COLUMNS, ("USD/req", "USD/1M tok", *_SMALL_PARTS)))
+    for line in price_lines(summary):
+        console.print(Text(line, style="dim"))
+
+
+_COUNTS_FIRST_TO_GO = ("events", "char/s/user", "local", "char/s", "visible", "reasoning")
+_SMALL_PARTS = ("requests", "cache write", "cached", "thought", "input", "output")
 
 
 def _print_windows(summary: Summary, console: Console) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from analysis.cost import cost_findings
 from analysis.health import health_findings
 from analysis.samples import Samples
 from analysis.sends import send_findings
 from analysis.summary import Finding, Reconciliation, Result, Validity, Verdict
+from analysis.token_counts import token_findings
 from harness.errors import ErrorKind
 from harness.health_record import Health
-from harness.plan import Stage, Target, Workload
+from harness.plan import Plan, Stage, Target, Workload, left_out
 
 CLOCK_OFFSET_S = 0.01
 
@@ -23,10 +25,9 @@ def judge_run(
     rows: Sequence[Reconciliation],
     repeats: int,
     health: Sequence[Health],
-    left_out: Sequence[tuple[Target, Workload, Stage]] = (),
+    plan: Plan,
 ) -> Validity:
-    """Every finding about a run of this project, the generator's own first. `run`: run.json, empty if missing;
-    `left_out`: what the plan says and could not be done."""
+    """Every finding about a run of this project, the generator's own first. `run`: run.json, empty if missing."""
     ended = str(run.get("ended", "died"))
     findings = [
         *health_findings(health, samples, results),
@@ -38,17 +39,19 @@ def judge_run(
         *_few_repeats(results, repeats),
         *_thin_p99(results),
         *_no_usage(results),
-        *_not_injected(left_out),
+        *token_findings(results),
+        *cost_findings(results, plan.targets),
+        *_not_injected(left_out(plan)),
         *_foreign(results),
     ]
     return Validity(verdict=verdict_of(findings), findings=tuple(findings))
 
 
-def _not_injected(left_out: Sequence[tuple[Target, Workload, Stage]]) -> list[Finding]:
-    if not left_out:
+def _not_injected(missing: Sequence[tuple[Target, Workload, Stage]]) -> list[Finding]:
+    if not missing:
         return []
-    stages = list(dict.fromkeys(f"{workload.name}, {stage.label}" for _, workload, stage in left_out))
-    targets = list(dict.fromkeys(target.name for target, _, _ in left_out))
+    stages = list(dict.fromkeys(f"{workload.name}, {stage.label}" for _, workload, stage in missing))
+    targets = list(dict.fromkeys(target.name for target, _, _ in missing))
     saw = f"not applicable to {', '.join(targets)}: {'; '.join(stages)}"
     why = "nobody but the provider itself can refuse a request because of its limits"
     hint = "`tokenswarm limits` passes them within a bounded spend, and tells how the provider behaves then"

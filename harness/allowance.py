@@ -17,12 +17,14 @@ import gevent
 
 from harness.pace import Heard, Pace, Told, heard_of, paced_s
 from harness.plan import Limits, Plan, Target
+from harness.prices import most_usd, usd_of
 from harness.prompts import Prompt
 from harness.sample import Sample
 
 _SLOT_S = 0.02  # between two looks for a free place
 _CHARS_PER_TOKEN = 4
 _MINUTE_S = 60.0
+_NANO = 1e9
 
 Refusal = Literal["late", "spent"]
 
@@ -41,20 +43,13 @@ def ask_of(target: Target, prompt: Prompt) -> Ask:
     its prompts and replies."""
     asked = sum(map(len, prompt.texts)) // _CHARS_PER_TOKEN + 1
     cap = (prompt.max_tokens or 0) * len(prompt.texts)  # which has one text but in a job
-    price = target.price
-    nano_usd = 0.0 if price is None else (asked * price.input + cap * price.output) * 1e3
-    return Ask(target.name, asked + cap, round(nano_usd))
+    return Ask(target.name, asked + cap, round(most_usd(target, asked, cap) * _NANO))
 
 
 def paid(target: Target, sample: Sample) -> int | None:
-    """What an attempt has cost, in billionths of a USD; None where the provider told no usage."""
-    price, usage = target.price, sample.usage
-    if price is None or usage is None or usage.source != "provider":
-        return None
-    tokens_in, cached = usage.input_tokens or 0, usage.cached_tokens or 0
-    cached_price = price.input if price.input_cached is None else price.input_cached
-    usd = (tokens_in - cached) * price.input + cached * cached_price + (usage.output_tokens or 0) * price.output
-    return round(usd * 1e3)
+    """What an attempt has cost, in billionths of a USD; None where that is not known."""
+    usd = usd_of(target, sample.usage)
+    return None if usd is None else round(usd * _NANO)
 
 
 class Ledger(Protocol):

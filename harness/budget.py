@@ -9,7 +9,7 @@ import msgspec
 
 from harness.allowance import Purse, paid
 from harness.errors import UsageFault
-from harness.plan import Plan
+from harness.plan import Plan, Target, parse_length
 from harness.rundir import RunDir
 from harness.sample import Outcome, Sample, decode
 
@@ -21,11 +21,22 @@ def check_limits(plan: Plan, workers: int, *, shared: bool) -> None:
     for target in plan.targets:
         if plan.budget.usd is not None and target.price is None:
             message = f"budget.usd: {plan.budget.usd:g}: target {target.name} has no price, so its cost is not known"
-            raise UsageFault(message, "give every target a `price`, or bound the run by `budget.requests`")
+            raise UsageFault(message, "give it a `price` (docs/cost.md), or bound the run by `budget.requests`")
+        _check_lengths(plan, target)
         places = target.limits.concurrency
         if places is not None and places < workers and not shared:
             message = f"targets: {target.name}: limits.concurrency: {places}: {workers} workers cannot share {places}"
             raise UsageFault(message, "use fewer --workers, or let them share through --redis")
+
+
+def _check_lengths(plan: Plan, target: Target) -> None:
+    """A budget wants prompts whose price is known. Raises UsageFault."""
+    most = None if target.price is None or plan.budget.usd is None else target.price.up_to_input_tokens
+    for workload in plan.workloads:
+        mean = parse_length(workload.input_tokens).mean * (workload.batch + (workload.kind == "rerank"))
+        if most is not None and workload.kind == target.kind and mean > most:
+            message = f"budget.usd: target {target.name}: its price holds up to {most} input tokens"
+            raise UsageFault(f"{message}, workload {workload.name} has {mean:g}", "write its `price` for such prompts")
 
 
 def purse_of(plan: Plan, run_dir: RunDir, repeat: int, *, journals_here: bool) -> Purse:

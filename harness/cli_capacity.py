@@ -17,6 +17,7 @@ from harness.errors import UsageFault
 from harness.health_record import Health
 from harness.plan import Plan, Slo
 from harness.plan_file import read_plan
+from harness.prices import priced
 from harness.reachable import reachable
 from harness.rundir import RunDir, new_run_dir
 from harness.search_record import Question, SearchRecord, State, StepRecord
@@ -92,7 +93,7 @@ def _asked(plan: str | None, out: Path, options: dict[str, Any]) -> tuple[Plan, 
     """A new search, from the command line. Raises UsageFault."""
     if plan is None:
         raise UsageFault("capacity: no PLAN given", "name a plan file or suite:NAME, or --resume RUN_DIR")
-    whole = read_plan(plan, options["settings"], options["targets"])
+    whole = priced(read_plan(plan, options["settings"], options["targets"]))
     target = chosen("capacity", "target", options["target"], whole.targets)
     fitting = [each for each in whole.workloads if each.kind == target.kind]
     workload = chosen("capacity", "workload", options["workload"], fitting)

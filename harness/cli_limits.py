@@ -17,6 +17,7 @@ from harness.limits_probe import Concurrency, Found, Rate, Refusals, probe, send
 from harness.limits_sender import Bounds, Sender, Spent
 from harness.plan import Plan, Target, cells
 from harness.plan_file import plan_of_targets, read_plan
+from harness.prices import priced
 from harness.reachable import reachable
 from harness.sample import RateLimit
 
@@ -49,7 +50,7 @@ def limits(
 
     With a PLAN also how much of it the plan's load would take. Example: tokenswarm limits --targets my.yaml --target a
     """
-    whole = _plan(plan, targets, settings)
+    whole = priced(_plan(plan, targets, settings))
     target = chosen("limits", "target", name, whole.targets)
     bounds = Bounds(spend_requests, spend_tokens, spend_usd)
     if spend_usd is not None and target.price is None:

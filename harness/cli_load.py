@@ -20,6 +20,7 @@ from harness.estimate import estimate, most_streams, workers_needed
 from harness.loopback import is_loopback
 from harness.plan import Plan, left_out, stages_of
 from harness.plan_file import dump_plan, plan_schema, read_plan, read_text, suites
+from harness.prices import price_of, priced
 from harness.rundir import RunDir, new_run_dir
 from harness.swarm import DEFAULT_PORT, Swarm, check_port
 
@@ -27,7 +28,8 @@ from harness.swarm import DEFAULT_PORT, Swarm, check_port
 def _plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
     setting = click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Lay a value over the plan.")
     targets = click.option("--targets", type=click.Path(path_type=Path), help="YAML list of targets to use instead.")
-    return setting(targets(command))
+    prices = click.option("--prices", type=click.Path(path_type=Path), help="YAML table of prices (docs/cost.md).")
+    return setting(targets(prices(command)))
 
 
 @click.command()
@@ -52,6 +54,7 @@ def check(
     plan: str | None,
     settings: tuple[str, ...],
     targets: Path | None,
+    prices: Path | None,
     as_json: bool,  # noqa: FBT001
     schema: bool,  # noqa: FBT001
 ) -> None:
@@ -64,12 +67,14 @@ def check(
         return
     if plan is None:
         raise UsageFault("check: no PLAN given", f"a file, or suite:NAME with NAME one of {', '.join(suites())}")
-    checked = _checked(plan, settings, targets)
+    checked = _checked(plan, settings, targets, prices)
     figures = estimate(checked) | {"workers": _workers(checked)}
     if as_json:
         click.echo(as_text({"plan": msgspec.to_builtins(checked), "estimate": figures}))
         return
     click.echo(dump_plan(checked))
+    for target, price in figures.pop("prices").items():
+        click.echo(f"# price of {target}: {price}")
     for name, value in figures.items():
         unknown = "unknown (this machine was not calibrated: tokenswarm calibrate)" if name == "workers" else "unknown"
         click.echo(f"# {name}: {unknown if value is None else value}")
@@ -94,6 +99,7 @@ def run(
     plan: str | None,
     settings: tuple[str, ...],
     targets: Path | None,
+    prices: Path | None,
     out: Path,
     *,
     master: bool,
@@ -111,7 +117,7 @@ def run(
         return _serve_master(plan, out, options)
     if plan is None:
         raise UsageFault("run: no PLAN given", "name a plan file or suite:NAME; only a --worker has none")
-    checked = _checked(plan, settings, targets)
+    checked = _checked(plan, settings, targets, prices)
     launch.check_runnable(checked)
     swarm = _swarm(options, master=master, local_redis=limited(checked))
     check_limits(checked, swarm.workers, shared=swarm.redis is not None)
@@ -273,10 +279,10 @@ def collect(folders: tuple[Path, ...], into: Path) -> int:
     return code
 
 
-def _checked(plan: str, settings: tuple[str, ...], targets: Path | None) -> Plan:
+def _checked(plan: str, settings: tuple[str, ...], targets: Path | None, prices: Path | None) -> Plan:
     from analysis.goals import check_goal  # noqa: PLC0415
 
-    checked = read_plan(plan, settings, targets)
+    checked = priced(read_plan(plan, settings, targets), prices)
     for workload in checked.workloads:
         of_stages = [goal for stage in stages_of(checked, workload) for goal in stage.goals]
         for goal in (*workload.goals, *of_stages):
@@ -284,6 +290,9 @@ def _checked(plan: str, settings: tuple[str, ...], targets: Path | None) -> Plan
     for target, workload, stage in left_out(checked):
         note = f"not applicable to {target.name}: {workload.name}, {stage.label}: no client can inject that"
         ERR.print(f"note: {note}; it is left out", markup=False, highlight=False)
+    for each in checked.targets:
+        if each.price is None and not each.simulated and not is_loopback(each.base_url):
+            ERR.print(f"note: price of {each.name}: {price_of(each)}: its cost will not be told", markup=False)
     return checked
 
 

@@ -25,8 +25,15 @@ OUTAGE = click.option(
 @click.argument("source", metavar="RUN_DIR|LOCUST_CSV_PREFIX", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json and nothing else.")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write (summary.json in RUN_DIR).")
+@click.option("--prices", type=click.Path(path_type=Path), help="YAML table of prices (docs/cost.md).")
 @OUTAGE
-def analyze(source: Path, as_json: bool, out: Path | None, outage: tuple[str, ...]) -> int:  # noqa: FBT001
+def analyze(
+    source: Path,
+    as_json: bool,  # noqa: FBT001
+    out: Path | None,
+    prices: Path | None,
+    outage: tuple[str, ...],
+) -> int:
     """Recompute summary.json of a run, or read the plain Locust CSV of anybody's run.
 
     Example: tokenswarm analyze runs/demo/20260101T000000Z-ab12 --json
@@ -36,7 +43,7 @@ def analyze(source: Path, as_json: bool, out: Path | None, outage: tuple[str, ..
     from analysis.tables import print_summary  # noqa: PLC0415
 
     if source.is_dir():
-        summary, _ = summarise(RunDir(source), outage)
+        summary, _ = summarise(RunDir(source), outage, prices)
         if out is None:
             write_summary(RunDir(source), summary)
     else:

@@ -86,7 +86,8 @@ class ProgressShown:
 
     def _update(self, now: launch.Progress) -> None:
         title = f"repeat {now.repeat}/{now.repeats}"
-        counts = f"{now.samples} requests, {now.failures} failed, {now.rate_rps:.1f}/s"
+        usd = "" if now.usd is None else f", {now.usd:.4f} USD so far"
+        counts = f"{now.samples} requests, {now.failures} failed, {now.rate_rps:.1f}/s{usd}"
         if self._bar is not None:
             done = min(now.elapsed_s, now.expected_s)
             self._bar.update(self._task, description=title, completed=done, total=now.expected_s, counts=counts)

@@ -9,7 +9,9 @@ from typing import Any
 from harness.arrivals import expected_arrivals
 from harness.calibrate import Calibration
 from harness.launch import expected_s
-from harness.plan import GENERATING, Cell, Plan, cells, parse_length
+from harness.plan import GENERATING, Cell, Plan, Target, cells, parse_length
+from harness.prices import price_of, spend_of
+from harness.sample import Usage
 
 _ASSUMED_TTFT_S = 0.5
 _ASSUMED_TPOT_S = 0.02
@@ -27,18 +29,22 @@ def estimate(plan: Plan) -> dict[str, Any]:
         tokens_in = count * parse_length(cell.workload.input_tokens).mean * cell.workload.batch
         tokens_out = count * _reply_tokens(cell) * cell.workload.batch
         requests, input_tokens, output_tokens = requests + count, input_tokens + tokens_in, output_tokens + tokens_out
-        price = cell.target.price
-        usd = (
-            None if usd is None or price is None else usd + (tokens_in * price.input + tokens_out * price.output) / 1e6
-        )
+        cost = _usd(cell.target, tokens_in, tokens_out, count)
+        usd = None if usd is None or cost is None else usd + cost
     return {
         "requests": round(requests),
         "input_tokens": round(input_tokens),
         "output_tokens": round(output_tokens),
         "usd": None if usd is None else round(usd, 4),
+        "prices": {target.name: price_of(target) for target in plan.targets},
         "duration_s": round(expected_s(plan)),
         "assumes": f"a service time of {_ASSUMED_TTFT_S:g} s + {_ASSUMED_TPOT_S:g} s per reply token in closed stages",
     }
+
+
+def _usd(target: Target, tokens_in: float, tokens_out: float, requests: float) -> float | None:
+    usage = Usage(source="estimated", input_tokens=round(tokens_in), output_tokens=round(tokens_out))
+    return None if target.price is None else spend_of(target.price, target.dialect, usage, round(requests)).usd
 
 
 def _reply_tokens(cell: Cell) -> float:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,12 @@ from harness.gather import collector_of, wait_for_journals
 from harness.plan import Budget, Cell, Plan, cells
 from harness.plan_file import dump_plan
 from harness.planned import read_lost, with_simulator
+from harness.prices import usd_of
 from harness.probe import network_floors
 from harness.question_files import load_questions
 from harness.question_sets import write_questions
 from harness.rundir import LOCUST_CSV_PARTS, RunDir, write_whole
+from harness.sample import Usage
 from harness.simulator.serve import END_WITH_STDIN
 from harness.swarm import Command, Swarm, clean_environment, commands
 
@@ -38,7 +40,8 @@ _GRACE_S = 30.0
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands, for whoever watches it."""
+    """Where a run stands, for whoever watches it. `usd`: what all repeats have cost so far, as far as that is known;
+    None: no target has a price."""
 
     repeat: int
     repeats: int
@@ -47,6 +50,7 @@ class Progress:
     samples: int
     failures: int
     rate_rps: float
+    usd: float | None = None
 
 
 @dataclass
@@ -95,14 +99,14 @@ def run(plan: Plan, run_dir: RunDir, swarm: Swarm, watch: Callable[[Progress], N
     record |= {"environment": describe_environment(), "commands": [], "workers_per_repeat": swarm.workers}
     record |= {"hosts": bool(swarm.expected), "redis": None if swarm.redis is None else redacted_url(swarm.redis)}
     _write_run_json(run_dir, record, ended="running", ending=ending)
-    start_s = time.monotonic()
+    follower = _Follower(run_dir, plan)
     try:
         host = swarm.bind_host if swarm.expected else "127.0.0.1"
         with simulator_of(plan, run_dir, host) as url, collector_of(run_dir, swarm, ending.missing):
             record["simulator_url"] = url
             record["network"] = network_floors(with_simulator(plan, url).targets)
             for repeat in range(1, plan.repeats + 1):
-                _run_repeat(plan, run_dir, repeat, swarm, url, record, ending, watch, start_s)
+                _run_repeat(plan, run_dir, repeat, swarm, url, record, ending, watch, follower)
                 if run_dir.spent(repeat).exists():
                     ending.missing.append(f"the budget was used up in repeat {repeat}: what follows was not sent")
                 if ending.ended in ("interrupted", "failed") or run_dir.spent(repeat).exists():
@@ -130,7 +134,7 @@ def _run_repeat(
     record: dict[str, Any],
     ending: Ending,
     watch: Callable[[Progress], None],
-    start_s: float,
+    follower: _Follower,
 ) -> None:
     if plan.budget != Budget():
         wait_for_journals(run_dir, swarm)
@@ -138,7 +142,7 @@ def _run_repeat(
     started = commands(plan, run_dir, repeat, swarm, url, purse)
     record["commands"] += [" ".join(command.words) for command in started]
     group = {command.name: _start(command, run_dir) for command in started}
-    follower = _Follower(run_dir, plan, repeat, start_s)
+    follower.begin(repeat)
     try:
         interrupted = _wait(group, plan, follower, watch, ending)
     finally:
@@ -225,15 +229,26 @@ def _stop(group: dict[str, subprocess.Popen[bytes]], number: signal.Signals, gra
             process.wait()
 
 
-class _Follower:
-    """Reads what the journals of one repeat gained, and counts. Cheap: lines are searched, not decoded."""
+_USAGE = b'"usage":{'
+_TARGET = b'"target":"'
 
-    def __init__(self, run_dir: RunDir, plan: Plan, repeat: int, start_s: float) -> None:
+
+class _Follower:
+    """Reads what the journals gained, and counts. Cheap: lines are searched, and no more decoded than what they say of
+    tokens. Requests are those of one repeat, the spend is that of all."""
+
+    def __init__(self, run_dir: RunDir, plan: Plan) -> None:
         self._run_dir = run_dir
         self._plan = plan
-        self._repeat = repeat
-        self._start_s = start_s
+        self._start_s = time.monotonic()
         self._offsets: dict[Path, int] = {}
+        self._priced = {each.name.encode(): each for each in plan.targets if each.price is not None}
+        self._usd = 0.0
+        self.begin(1)
+
+    def begin(self, repeat: int) -> None:
+        """Follow this repeat from now on."""
+        self._repeat = repeat
         self._samples = 0
         self._failures = 0
         self._recent: list[tuple[float, int]] = []
@@ -248,7 +263,8 @@ class _Follower:
         rate = (self._samples - self._recent[0][1]) / span_s if span_s > 0 else 0.0
         elapsed_s = now_s - self._start_s
         expected = expected_s(self._plan)
-        return Progress(self._repeat, self._plan.repeats, elapsed_s, expected, self._samples, self._failures, rate)
+        usd = self._usd if self._priced else None
+        return Progress(self._repeat, self._plan.repeats, elapsed_s, expected, self._samples, self._failures, rate, usd)
 
     def _read(self, path: Path) -> None:
         with path.open("rb") as journal:
@@ -259,6 +275,21 @@ class _Follower:
         samples = data.count(b'{"type":"sample"', 0, whole)
         self._samples += samples
         self._failures += samples - data.count(b'"outcome":"ok"', 0, whole)
+        if self._priced:
+            self._usd += sum(self._costs(data, whole))
+
+    def _costs(self, data: bytes, end: int) -> Iterator[float]:
+        """What each sample cost whose usage and price are known. Within a text the quotes of a word are escaped."""
+        at = data.find(_USAGE, 0, end)
+        while at >= 0:
+            begin = at + len(_USAGE) - 1
+            name = data.rfind(_TARGET, 0, at) + len(_TARGET)
+            target = self._priced.get(data[name : data.find(b'"', name)])
+            if target is not None:
+                with suppress(msgspec.MsgspecError):  # a damaged line: the analysis tells of it
+                    usage = msgspec.json.decode(data[begin : data.find(b"}", begin) + 1], type=Usage)
+                    yield usd_of(target, usage) or 0.0
+            at = data.find(_USAGE, begin, end)
 
 
 def _collect_csv(run_dir: RunDir, repeats: int) -> None:

@@ -33,11 +33,14 @@ def _part(latency_ns: float | None, limit_s: float | None) -> float:
 
 def tpot_ns_of(sample: Sample) -> float | None:
     """(last - first content event) / (tokens after the first event). Reasoning tokens count only where reasoning was
-    sent: where the first content is visible text, it was not."""
+    sent: where the first content is visible text, it was not, unless it came in one read with it: then there are about
+    as many events as tokens of both."""
     events, usage = sample.event_ns, sample.usage
     if len(events) < 2 or usage is None or usage.output_tokens is None:
         return None
-    hidden = (usage.reasoning_tokens or 0) if sample.first_text_ns == events[0] else 0
+    sent, visible = usage.output_tokens, usage.output_tokens - (usage.reasoning_tokens or 0)
+    if sample.first_text_ns == events[0] and abs(len(events) - visible) <= abs(len(events) - sent):
+        sent = visible
     head = 1 if sample.first_event_tokens is None else sample.first_event_tokens
-    after = usage.output_tokens - hidden - head
+    after = sent - head
     return (events[-1] - events[0]) / after if after >= 1 else None

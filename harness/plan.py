@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import dataclass
+from datetime import date
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -58,12 +59,24 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Price(Record, frozen=True, kw_only=True):
-    """USD per million tokens, as billed. `input_cached` is the price of input tokens read from a cache
-    (None: the same as `input`)."""
+    """USD per million tokens, as billed, and where the price is from.
+
+    `input_cached` is for input tokens read from a cache, `input_cache_write` for those written to one (None: as
+    `input`), `reasoning` for output tokens that were thought (None: as `output`). `batch_factor` multiplies all of
+    these for batch jobs (None: they cost the same). `per_request_usd` is paid for each answered request. Of a request
+    with more than `up_to_input_tokens` of input the price is not known. `source` None: somebody wrote it in the plan.
+    """
 
     input: NotNegative
     output: NotNegative = 0.0
     input_cached: NotNegative | None = None
+    input_cache_write: NotNegative | None = None
+    reasoning: NotNegative | None = None
+    batch_factor: Share | None = None
+    per_request_usd: NotNegative = 0.0
+    up_to_input_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    source: str | None = None
+    as_of: date | None = None
 
 
 class Limits(Record, frozen=True, kw_only=True):
@@ -91,6 +104,9 @@ class Target(Record, frozen=True, kw_only=True):
     `base_url` is what an official SDK would take, or `sim://NAME` for a provider of the embedded simulator.
     `key_env` names the environment variable that holds the key; None sends no key.
     `body` holds further fields for the request's JSON body (of a job: of each prompt's), `headers` further headers.
+    `price` None: that of a table of prices, if one has it. `tokenizer` counts replies whose text is kept once more: an
+    encoding of tiktoken, or the path of a `tokenizer.json` (None: what tiktoken knows for the model, of the dialects
+    of OpenAI).
     """
 
     name: Name
@@ -101,6 +117,7 @@ class Target(Record, frozen=True, kw_only=True):
     headers: dict[str, str] = {}
     body: dict[str, Any] = {}
     price: Price | None = None
+    tokenizer: str | None = None
     limits: Limits = Limits()
     polling: Polling = Polling()
 

@@ -50,8 +50,15 @@ def read_plan(source: str, settings: Iterable[str] = (), targets_file: Path | No
 
 
 def _with_files_beside(source: str, plan: Plan) -> Plan:
-    """The path of a trace or of a file of questions is meant from the folder of its plan."""
+    """The path of a trace, a tokenizer or a file of questions is meant from the folder of its plan."""
     folder = Path.cwd() if source.startswith(SUITE) else Path(source).absolute().parent
+
+    def settled(target: Target) -> Target:
+        path = target.tokenizer
+        is_file = path is not None and path.endswith(".json")
+        return msgspec.structs.replace(target, tokenizer=str(folder / str(path))) if is_file else target
+
+    plan = msgspec.structs.replace(plan, targets=tuple(settled(target) for target in plan.targets))
     plan = with_traces(plan, lambda trace: str(folder / trace))
     return with_questions(plan, lambda _, questions: str(folder / questions) if names_a_file(questions) else questions)
 

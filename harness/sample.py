@@ -8,7 +8,7 @@ History of the journal's schema
   1  first version
   2  `echo` (whose reply it was), `injected` and `repair_ns` (a fault made on purpose); the error `mismatched`.
      Journals of schema 1 are read as well: they have none of these.
-  3  `text`, the reply itself where the workload keeps it
+  3  `text`, the reply itself where the workload keeps it; `usage.cache_write_tokens`. Older journals have neither.
 """
 
 from __future__ import annotations
@@ -41,13 +41,14 @@ class Outcome(StrEnum):
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Tokens of one reply. `output_tokens` is what is billed, reasoning included; `cached_tokens` is the part
-    of `input_tokens` that was read from a cache."""
+    of `input_tokens` that was read from a cache, `cache_write_tokens` the part that was written to one."""
 
     source: Literal["provider", "estimated"]
     input_tokens: int | None = None
     output_tokens: int | None = None
     reasoning_tokens: int | None = None
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
 
 
 class ServerTime(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -158,6 +158,7 @@ def _usage(usage: _Usage | None) -> Usage | None:
         output_tokens=usage.output_tokens,
         reasoning_tokens=None if details is None else details.thinking_tokens,
         cached_tokens=usage.cache_read_input_tokens,
+        cache_write_tokens=usage.cache_creation_input_tokens,
     )
 
 

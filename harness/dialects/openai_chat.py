@@ -19,6 +19,7 @@ from harness.sample import ServerTime, Usage
 
 class _PromptDetails(msgspec.Struct, gc=False):
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
 
 
 class _CompletionDetails(msgspec.Struct, gc=False):
@@ -199,6 +200,7 @@ def _nanoseconds(milliseconds: float | None) -> int | None:
 
 def _usage(usage: _Usage) -> Usage:
     prompt, completion = usage.prompt_tokens, usage.completion_tokens
+    cache = usage.prompt_tokens_details or _PromptDetails()
     details = usage.completion_tokens_details
     reasoning = None if details is None else details.reasoning_tokens
     if prompt is not None and completion is not None and reasoning and usage.total_tokens is not None:
@@ -210,7 +212,8 @@ def _usage(usage: _Usage) -> Usage:
         input_tokens=prompt,
         output_tokens=completion,
         reasoning_tokens=reasoning,
-        cached_tokens=None if usage.prompt_tokens_details is None else usage.prompt_tokens_details.cached_tokens,
+        cached_tokens=cache.cached_tokens,
+        cache_write_tokens=cache.cache_write_tokens,
     )
 
 

@@ -12,15 +12,16 @@ from harness.sample import Usage
 
 
 class InputUsage(msgspec.Struct, gc=False):
-    """The usage of a reply without output. Some servers give the total alone, which is then the input."""
+    """The usage of a reply without output, whose input is the total. It is what Jina bills, and some servers give it
+    alone."""
 
     prompt_tokens: int | None = None
     total_tokens: int | None = None
 
     def normalised(self) -> Usage:
         """The same in the harness's words; output tokens are not measured where there are none."""
-        input_tokens = self.total_tokens if self.prompt_tokens is None else self.prompt_tokens
-        return Usage(source="provider", input_tokens=input_tokens)
+        known = [count for count in (self.prompt_tokens, self.total_tokens) if count is not None]
+        return Usage(source="provider", input_tokens=max(known, default=None))
 
 
 class _Vector(msgspec.Struct, gc=False):

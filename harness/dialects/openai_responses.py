@@ -27,6 +27,7 @@ from harness.sample import Usage
 
 class _InputDetails(msgspec.Struct, gc=False):
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
 
 
 class _OutputDetails(msgspec.Struct, gc=False):
@@ -189,13 +190,14 @@ def _failure(response: _Response) -> WireError:
 def _usage(usage: _Usage | None) -> Usage | None:
     if usage is None:
         return None
-    into, out = usage.input_tokens_details, usage.output_tokens_details
+    cache, out = usage.input_tokens_details or _InputDetails(), usage.output_tokens_details
     return Usage(
         source="provider",
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
         reasoning_tokens=None if out is None else out.reasoning_tokens,
-        cached_tokens=None if into is None else into.cached_tokens,
+        cached_tokens=cache.cached_tokens,
+        cache_write_tokens=cache.cache_write_tokens,
     )
 
 

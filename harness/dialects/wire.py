@@ -142,7 +142,8 @@ class Dialect:
 def merge_usage(earlier: Usage | None, later: Usage | None) -> Usage | None:
     """Field by field the later value where there is one: some protocols send the counts in parts.
 
-    Of two counts of the input the larger stands: an event may repeat the input without the part that was cached.
+    Of two counts of the input, or of a part of it, the larger stands: an event may repeat the input without what was
+    cached of it.
     """
     if earlier is None or later is None:
         return later or earlier
@@ -151,7 +152,8 @@ def merge_usage(earlier: Usage | None, later: Usage | None) -> Usage | None:
         input_tokens=_larger(earlier.input_tokens, later.input_tokens),
         output_tokens=_latest(earlier.output_tokens, later.output_tokens),
         reasoning_tokens=_latest(earlier.reasoning_tokens, later.reasoning_tokens),
-        cached_tokens=_latest(earlier.cached_tokens, later.cached_tokens),
+        cached_tokens=_larger(earlier.cached_tokens, later.cached_tokens),
+        cache_write_tokens=_larger(earlier.cache_write_tokens, later.cache_write_tokens),
     )
 
 

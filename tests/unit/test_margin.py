@@ -62,6 +62,21 @@ def test_what_was_not_measured_is_not_met() -> None:
     assert margin_of(sample(usage=None), Slo(tpot_s=1)) == math.inf
 
 
+@pytest.mark.parametrize(
+    ("reasoning", "output", "first_text_ns", "tokens"),
+    [
+        (100, 111, S, 10),  # hidden: eleven visible tokens
+        (100, 110, S, 9),  # hidden, and one event more than tokens
+        (6, 11, 8 * S // 5, 10),  # sent before the first text
+        (6, 11, S, 10),  # sent, in one read with the first text
+    ],
+)
+def test_reasoning_counts_where_it_was_sent(reasoning: int, output: int, first_text_ns: int, tokens: int) -> None:
+    usage = Usage(source="provider", output_tokens=output, reasoning_tokens=reasoning)
+    found = margin_of(sample(usage=usage, first_text_ns=first_text_ns), Slo(tpot_s=1))
+    assert found == pytest.approx(1 / tokens)
+
+
 def test_what_has_no_latency_by_nature_cannot_miss_it() -> None:
     limits = Slo(ttft_s=0.1, tpot_s=0.1, e2e_s=5)
     assert margin_of(sample(event_ns=(), first_text_ns=None), limits) == 0.5

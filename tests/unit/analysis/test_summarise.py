@@ -13,7 +13,7 @@ from analysis.summarise import summarise, summary_json
 from analysis.summary import Result
 from harness.errors import ErrorKind, UsageFault
 from harness.rundir import RunDir
-from harness.sample import Outcome, RateLimit, Sample, ServerTime, Usage
+from harness.sample import SCHEMA, Outcome, RateLimit, Sample, ServerTime, Usage
 
 
 def _only(run_dir: RunDir) -> Result:
@@ -81,7 +81,7 @@ def test_samples_written_twice_count_once_and_are_told(tmp_path: Path) -> None:
 def test_an_unknown_schema_is_refused(tmp_path: Path) -> None:
     run_dir = write_run(tmp_path, steady())
     journal = run_dir.journal("r1-w0")
-    journal.write_bytes(journal.read_bytes().replace(b'"schema":2', b'"schema":9', 1))
+    journal.write_bytes(journal.read_bytes().replace(b'"schema":%d' % SCHEMA, b'"schema":9', 1))
     with pytest.raises(UsageFault, match="schema 9"):
         load_samples(run_dir)
 
@@ -90,7 +90,7 @@ def test_a_journal_of_the_first_schema_is_read_alike(tmp_path: Path) -> None:
     run_dir = write_run(tmp_path, steady())
     journal = run_dir.journal("r1-w0")
     now = summarise(run_dir)[0]
-    journal.write_bytes(journal.read_bytes().replace(b'"schema":2', b'"schema":1', 1))
+    journal.write_bytes(journal.read_bytes().replace(b'"schema":%d' % SCHEMA, b'"schema":1', 1))
     assert b'"schema":1' in journal.read_bytes()
     assert summarise(run_dir)[0] == now
 
