@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis.capacity import capacity_of
 from analysis.compare import compare
-from analysis.cost import COUNTED, cost_of
+from analysis.cost import COUNTED, cost_of, with_accuracy
 from analysis.gaps import Whole
 from analysis.goals import judge
 from analysis.grading import questions_of, with_grades
@@ -23,7 +23,7 @@ from analysis.metrics import Rates, Window, injected, latencies, meets_slo, rate
 from analysis.opinions import read_opinions
 from analysis.outages import Watch
 from analysis.quality import quality_of, under_load
-from analysis.quality_record import QualityUnderLoad
+from analysis.quality_record import Quality, QualityUnderLoad
 from analysis.reconcile import reconcile
 from analysis.recovery import integrity_of, recovery_of
 from analysis.reliability import Counts, counts_of, reliability_of, watches_of
@@ -32,7 +32,7 @@ from analysis.samples import Samples, load_samples
 from analysis.searches import read_search
 from analysis.summary import Batch, Dist, Provider, Result, ServerTimes, Summary
 from analysis.summary import Window as WindowPart
-from analysis.sweeps import Measured, by_worker, grouped
+from analysis.sweeps import Measured, grouped
 from analysis.token_counts import tokens_of
 from analysis.validity import judge_run
 from harness.health_record import Health
@@ -70,9 +70,7 @@ def summarise(run_dir: RunDir, outage: Iterable[str] = (), prices: Path | None =
     health = read_health(run_dir)
     results = with_batches([_result(each, plan, samples, by_worker(health)) for each in watched])
     results = [
-        msgspec.structs.replace(
-            result, quality=quality_of(each.windows, each.cell.workload, each.cell.target.name, asked, opinions)
-        )
+        _with_quality(result, quality_of(each.windows, each.cell.workload, result.target, asked, opinions))
         for result, each in zip(results, watched, strict=True)
     ]
     rows = reconcile(run_dir, samples.table)
@@ -105,6 +103,12 @@ def summarise(run_dir: RunDir, outage: Iterable[str] = (), prices: Path | None =
         environment=run.get("environment", {}),
     )
     return summary, samples
+
+
+def _with_quality(result: Result, quality: Quality | None) -> Result:
+    """A result with its quality, and what that is worth."""
+    accuracy = quality.accuracy.value if quality is not None and quality.accuracy is not None else None
+    return with_accuracy(msgspec.structs.replace(result, quality=quality), accuracy)
 
 
 def _under_load(measured: Sequence[Measured]) -> tuple[QualityUnderLoad, ...]:
