@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 
 from analysis.locust_csv import read_stats
+from analysis.quantiles import Floats
 from analysis.summary import Reconciliation
 from harness.errors import UsageFault
 from harness.plan import entry_name
 from harness.rundir import RunDir
 
 _NEEDED = ("outcome", "headers_ns", "start_ns", "end_ns")
-_TOLERANCE = 0.01  # buckets have three significant digits; the median of an even count lies between two values
+_TOLERANCE = 0.01  # buckets have three significant digits
 
 
 def reconcile(run_dir: RunDir, table: pd.DataFrame) -> tuple[Reconciliation, ...]:
@@ -33,19 +34,18 @@ def reconcile(run_dir: RunDir, table: pd.DataFrame) -> tuple[Reconciliation, ...
 
 def _row(name: str, stats: pd.DataFrame, rows: pd.DataFrame | None) -> Reconciliation:
     csv: Any = stats.loc[name] if name in stats.index else None
-    samples_median = None
+    samples_median, middle = None, (0.0, 0.0)
     if rows is not None:
         answered = rows[rows["headers_ns"].notna()]
         spans_ms = (answered["end_ns"] - answered["start_ns"]) / 1e6
         samples_median = float(spans_ms.median()) if len(spans_ms) else None
+        middle = _middle(np.sort(spans_ms))
     csv_requests = None if csv is None else int(csv["Request Count"])
     csv_failures = None if csv is None else int(csv["Failure Count"])
     csv_median = None if csv is None or pd.isna(csv["Median Response Time"]) else float(csv["Median Response Time"])
     n = 0 if rows is None else len(rows)
     failures = 0 if rows is None else int((rows["outcome"] != "ok").sum())
-    close = (
-        csv_median is None or samples_median is None or np.isclose(csv_median, samples_median, rtol=_TOLERANCE, atol=1)
-    )
+    near = csv_median is None or samples_median is None or _lies_in(csv_median, middle)
     return Reconciliation(
         entry=name,
         csv_requests=csv_requests,
@@ -54,5 +54,15 @@ def _row(name: str, stats: pd.DataFrame, rows: pd.DataFrame | None) -> Reconcili
         samples_failures=failures,
         csv_median_ms=csv_median,
         samples_median_ms=samples_median,
-        agree=csv_requests == n and csv_failures == failures and bool(close),
+        agree=csv_requests == n and csv_failures == failures and near,
     )
+
+
+def _middle(ascending: Floats) -> tuple[float, float]:
+    """The two values in the middle, which are one where the count is odd: Locust's median is either of them."""
+    n = len(ascending)
+    return (float(ascending[(n - 1) // 2]), float(ascending[n // 2])) if n else (0.0, 0.0)
+
+
+def _lies_in(value: float, middle: tuple[float, float]) -> bool:
+    return middle[0] * (1 - _TOLERANCE) - 1 <= value <= middle[1] * (1 + _TOLERANCE) + 1

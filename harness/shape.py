@@ -13,7 +13,8 @@ from harness.plan import Cell
 
 BEGIN = "tokenswarm-begin"  # the message that tells all workers when an open cell begins, by the wall clock
 _LEAD_S = 0.5  # for the message and the users to reach every worker
-_LATE_WORKER_S = 1.5  # a worker hears of a cell a little later than the master does
+_LATE_WORKER_S = 1.5  # a worker hears of a cell a little later than the master does, or of when it begins
+_LATE_USER_S = 0.2  # users in this very process begin at once
 
 
 class PlannedShape(LoadTestShape):
@@ -55,7 +56,8 @@ class PlannedShape(LoadTestShape):
             self._announce(cell)
         age_s = now_s - self._began_s
         users = self.workers if cell.stage.open else users_at(cell, age_s)
-        if age_s >= cell.span_s + _LATE_WORKER_S or self._draining:
+        late_s = _LATE_USER_S if self.master is None and not cell.stage.open else _LATE_WORKER_S
+        if age_s >= cell.span_s + late_s or self._draining:
             self._draining = True
             return 0, max(users, 1), [user]
         return users, users, [user]
