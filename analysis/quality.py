@@ -27,7 +27,8 @@ _CUT = ("length", "max_tokens", "MAX_TOKENS", "max_output_tokens")
 _REFUSED = "refused"
 _DECLINES = re.compile(
     r"^\W*(?:i['\u2019]?m (?:very )?sorry|i am (?:very )?sorry|sorry,|"
-    r"i can(?:not|['\u2019]t) (?:help|assist|answer|provide|do)|i['\u2019]?m (?:not able|unable) to|i am (?:not able|unable) to|"
+    r"i can(?:not|['\u2019]t) (?:help|assist|answer|provide|do)|"
+    r"i['\u2019]?m (?:not able|unable) to|i am (?:not able|unable) to|"
     r"as an ai\b.{0,80}\b(?:cannot|can['\u2019]t|unable))",
     re.IGNORECASE,
 )

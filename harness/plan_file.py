@@ -28,6 +28,7 @@ from harness.plan import (
 from harness.question import names_a_file
 
 SUITE = "suite:"
+_PLAIN = Workload()
 _MAX_BYTES = 4_000_000
 
 
@@ -410,5 +411,5 @@ def _check_replies(workload: Workload, place: str, key: str) -> None:
     if workload.questions is not None and workload.echo:
         _fail(place, f"{key}.echo", None, "does not go with `questions`", "ask for codes in a workload of its own")
     for name in ("questions", "keep_text", "ask_times"):
-        if workload.kind != "chat" and getattr(workload, name) not in (None, False, 1):
+        if workload.kind != "chat" and getattr(workload, name) != getattr(_PLAIN, name):
             _fail(place, f"{key}.{name}", None, "wants a chat", "leave it out: only a chat replies with text")
