@@ -29,7 +29,6 @@ WORST_RESIDUAL = 0.10
 DECLINE = 0.03
 DRAWS = 1000
 SUPPORT = 4.0
-SHRINKING = 2.0
 _BAND_POINTS = 40
 _NOTHING = 1e-12
 _ALPHA = 0.05
@@ -192,26 +191,13 @@ def bootstrap(seen: Observations, fitted: Floats, rng: np.random.Generator, draw
     own = logs - levels[of]
     free = max(1, len(logs) - 3 - (len(repeats) - 1))
     own *= math.sqrt(len(logs) / free)
-    scale = _scales(own, seen.point)
-    own /= scale
     shifts = np.zeros(draws)
     if len(repeats) > 1:
         error = float(np.std(levels, ddof=1)) / math.sqrt(len(repeats))
         shifts = error * rng.standard_t(len(repeats) - 1, draws)
-    found = np.array([fit_usl(seen.n, base * np.exp(shift + scale * rng.choice(own, len(own)))) for shift in shifts])
+    found = np.array([fit_usl(seen.n, base * np.exp(shift + rng.choice(own, len(own)))) for shift in shifts])
     whole = found[np.isfinite(found).all(axis=1)]
     return whole, float(stats.t.ppf(1 - _ALPHA / 2, free) / stats.norm.ppf(1 - _ALPHA / 2))
-
-
-def _scales(residuals: Floats, point: npt.NDArray[np.int64]) -> Floats:
-    """The spread of each observation: that of its load, drawn towards that of all by `SHRINKING` observations' worth,
-    since a load has few repeats (Smyth, Stat. Appl. Genet. Mol. Biol. 3, 2004). Low loads have fewer requests, and
-    spread more."""
-    whole = float(np.mean(residuals**2))
-    _, of = np.unique(point, return_inverse=True)
-    count = np.bincount(of)
-    own = np.bincount(of, residuals**2)
-    return np.sqrt((SHRINKING * whole + own) / (SHRINKING + count)).clip(_NOTHING)[of]
 
 
 def _estimate(value: float, drawn: Floats, widening: float) -> Estimate:

@@ -302,9 +302,9 @@ def _fail(place: str, key: str, value: Any, rule: str, hint: str) -> NoReturn:
 def _check_meaning(plan: Plan, place: str) -> None:
     _check_unique(place, "targets", [target.name for target in plan.targets])
     _check_unique(place, "workloads", [workload.name for workload in plan.workloads])
+    _check_helpers(plan, place)
     for index, target in enumerate(plan.targets):
         _check_target(plan, target, place, f"targets[{index}]")
-    _check_helpers(plan, place)
     for index, stage in enumerate(plan.stages):
         _check_stage(stage, place, f"stages[{index}]")
     for index, workload in enumerate(plan.workloads):
