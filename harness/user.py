@@ -327,7 +327,7 @@ def _add_options(parser: LocustArgumentParser) -> None:
     _option(group, "--output-tokens", "256", "cap of the reply in tokens: 256, N(480,120) or U(100,400)")
     _option(group, "--stream", "on", "stream the replies", choices=["on", "off"])
     _option(group, "--temperature", "0", "sampling temperature; empty: leave it to the provider")
-    _option(group, "--batch", "1", "texts in an embeddings request, documents in a rerank request")
+    _option(group, "--batch", "1", "texts in an embeddings request, documents in a rerank request, prompts of a job")
     _option(group, "--questions", "", "ask graded questions: own, own:200, a file, or hf:REPO/CONFIG@SPLIT")
     _option(group, "--workload-seed", "0", "seed of the prompts")
     _option(group, "--run-dir", "", "also journal every request into this folder, for `tokenswarm analyze`")

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from harness.dialects.anthropic_messages import build, read_whole
-from harness.dialects.jobs import decoded, failed, fetch, read_lines, requests_of, segment
+from harness.dialects.jobs import ANY_BYTES, decoded, failed, fetch, read_lines, requests_of, segment
 from harness.dialects.json_fields import no_stream, read_error
 from harness.dialects.wire import Ask, Dialect, Fault, HttpRequest, JobEnd, Step
 from harness.errors import ErrorKind
@@ -67,7 +67,7 @@ def _after_status(headers: dict[str, str], body: bytes) -> Step | JobEnd:
         return batch
     path = f"{_PATH}/{segment(batch.id)}"
     if batch.processing_status == "ended":
-        return Step(fetch(f"{path}/results", headers), _after_results, batch.id)
+        return Step(fetch(f"{path}/results", headers, ANY_BYTES), _after_results, batch.id)
     return Step(fetch(path, headers), partial(_after_status, headers), batch.id, poll=True)
 
 

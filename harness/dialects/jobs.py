@@ -20,6 +20,7 @@ from harness.dialects.wire import Ask, Fault, HttpRequest, JobEnd, WireError
 from harness.errors import ErrorKind, classify
 
 T = TypeVar("T")
+ANY_BYTES = "application/binary"  # what the providers' own SDKs accept of files
 
 
 def keys_of(texts: Sequence[str]) -> list[str]:
@@ -33,9 +34,10 @@ def requests_of(ask: Ask, build: Callable[[Ask], HttpRequest]) -> list[tuple[str
     return list(zip(keys_of(ask.texts), alone, strict=True))
 
 
-def fetch(path: str, headers: Mapping[str, str]) -> HttpRequest:
-    """A GET with the headers of another request, but for that of its body."""
-    return HttpRequest(path, {n: v for n, v in headers.items() if n != "content-type"}, b"", "GET")
+def fetch(path: str, headers: Mapping[str, str], accept: str = "application/json") -> HttpRequest:
+    """A GET with the headers of another request, but for those of bodies."""
+    kept = {name: value for name, value in headers.items() if name != "content-type"}
+    return HttpRequest(path, kept | {"accept": accept}, b"", "GET")
 
 
 def segment(name: str) -> str:

@@ -11,7 +11,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from harness.dialects.jobs import decoded, failed, fetch, read_lines, requests_of, segment
+from harness.dialects.jobs import ANY_BYTES, decoded, failed, fetch, read_lines, requests_of, segment
 from harness.dialects.json_fields import no_stream, read_error
 from harness.dialects.openai_chat import build, read_whole
 from harness.dialects.wire import Ask, Dialect, Fault, HttpRequest, JobEnd, Step, WireError
@@ -120,7 +120,7 @@ def _next_file(headers: dict[str, str], batch: str, files: tuple[str, ...], end:
     if not files:
         return end
     path = f"/files/{segment(files[0])}/content"
-    return Step(fetch(path, headers), partial(_after_file, headers, batch, files[1:], end), batch)
+    return Step(fetch(path, headers, ANY_BYTES), partial(_after_file, headers, batch, files[1:], end), batch)
 
 
 def _after_file(headers: dict[str, str], batch: str, rest: tuple[str, ...], end: JobEnd, body: bytes) -> Step | JobEnd:

@@ -261,3 +261,19 @@ def test_items_a_second_are_right_though_few_batches_fit_into_a_stage(tmp_path: 
     assert result.batch is not None
     assert result.batch.items_per_s == pytest.approx(100 / 3, rel=0.01)
     assert result.batch.efficiency is None, "there is no batch of one to compare with"
+
+
+def _with_csv_median(run_dir: RunDir, requests: int, median_ms: float) -> bool:
+    head = "Type,Name,Request Count,Failure Count,Median Response Time,Average Response Time,Min Response Time,"
+    head += "Max Response Time,Average Content Size,Requests/s,Failures/s,50%\n"
+    row = f"openai-chat,t w,{requests},0,{median_ms},150,100,200,1,1,0,{median_ms}\n"
+    run_dir.locust_csv("stats").write_text(head + row)
+    (found,) = summarise(run_dir)[0].reconciliation
+    return found.agree
+
+
+def test_the_median_of_an_even_count_is_either_of_the_two_in_the_middle(tmp_path: Path) -> None:
+    run_dir = write_run(tmp_path, [sample(k, 2 * S + k * S, end_ns=2 * S + k * S + (k + 1) * 100 * MS) for k in range(4)])
+    agree = {median: _with_csv_median(run_dir, 4, median) for median in (100, 190, 200, 250, 300, 310, 400)}
+    assert [median for median, does in agree.items() if does] == [200, 250, 300]
+    assert not _with_csv_median(run_dir, 5, 200)
