@@ -273,7 +273,9 @@ def _with_csv_median(run_dir: RunDir, requests: int, median_ms: float) -> bool:
 
 
 def test_the_median_of_an_even_count_is_either_of_the_two_in_the_middle(tmp_path: Path) -> None:
-    run_dir = write_run(tmp_path, [sample(k, 2 * S + k * S, end_ns=2 * S + k * S + (k + 1) * 100 * MS) for k in range(4)])
+    run_dir = write_run(
+        tmp_path, [sample(k, 2 * S + k * S, end_ns=2 * S + k * S + (k + 1) * 100 * MS) for k in range(4)]
+    )
     agree = {median: _with_csv_median(run_dir, 4, median) for median in (100, 190, 200, 250, 300, 310, 400)}
     assert [median for median, does in agree.items() if does] == [200, 250, 300]
     assert not _with_csv_median(run_dir, 5, 200)
