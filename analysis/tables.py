@@ -31,7 +31,7 @@ from analysis.wording import (
 )
 from analysis.wording_capacity import capacity_lines
 from analysis.wording_cost import COST_COLUMNS, TOKEN_COLUMNS, price_lines
-from analysis.wording_quality import alike, graded, marked, quality_lines, rate
+from analysis.wording_quality import bare, graded, quality_lines, rate
 
 _STYLE = {"valid": "bold green", "suspect": "bold yellow", "invalid": "bold red"}
 
@@ -233,28 +233,38 @@ def _print_timeline(providers: Sequence[Provider], console: Console) -> None:
 
 def _print_quality(summary: Summary, console: Console) -> None:
     """One row a load whose replies were kept; what changes under load, and who judged."""
-    table = Table("target", "load", pad_edge=False)
-    names = ("accuracy", "right of graded", "refused", "cut", "same words", "answers", "meaning", "relevance")
-    for name in names:
-        table.add_column(name, justify="right")
     rows = [result for result in summary.results if result.quality is not None]
+    if rows:
+        console.print(_quality_table(rows))
+    for line in quality_lines(summary):
+        console.print(Text(line))
+
+
+def _quality_table(rows: Sequence[Result]) -> Table:
+    table = Table(pad_edge=False)
+    table.add_column("target", overflow="fold", min_width=_word_width([result.target for result in rows], 12))
+    table.add_column("load", overflow="fold", min_width=_word_width([place(result) for result in rows], 10))
+    for name in (
+        "accuracy",
+        "right of graded",
+        "ungraded",
+        "refused",
+        "cut",
+        "same words",
+        "answers",
+        "meaning",
+        "judge",
+    ):
+        table.add_column(name, justify="right", no_wrap=True)
     for result in rows:
         found = result.quality
         assert found is not None
-        cells = (
-            result.target,
-            place(result),
-            rate(found.accuracy),
-            graded(found),
-            rate(found.refused),
-            rate(found.cut),
-        )
-        agree = (alike(found.consistency, name) for name in ("exact", "answer", "similarity"))
-        table.add_row(*(Text(cell) for cell in (*cells, *agree, marked(found.marks, "relevance"))))
-    if rows:
-        console.print(table)
-    for line in quality_lines(summary):
-        console.print(Text(line))
+        cells = (result.target, place(result), rate(found.accuracy), graded(found), str(found.ungraded))
+        shares = (percent(found.refused.value), percent(found.cut.value))
+        agree = (bare(getattr(found.consistency, name, None)) for name in ("exact", "answer", "similarity"))
+        marks = bare(None if found.marks is None else found.marks.relevance)
+        table.add_row(*(Text(cell) for cell in (*cells, *shares, *agree, marks)))
+    return table
 
 
 _GOAL_STYLES = {True: "green", False: "red", None: "yellow"}

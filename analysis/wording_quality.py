@@ -18,12 +18,16 @@ def rate(found: Estimate | None) -> str:
     return f"{100 * found.value:.1f} % [{low}, {high}]"
 
 
+def bare(found: Estimate | None) -> str:
+    """A share in per cent alone."""
+    return NOTHING if found is None or found.value is None else f"{100 * found.value:.1f} %"
+
+
 def graded(found: Quality) -> str:
     """Of how many replies."""
     if not found.graded and not found.ungraded:
         return NOTHING
-    text = f"{found.correct:,} of {found.graded:,}"
-    return f"{text}, {found.ungraded:,} ungraded" if found.ungraded else text
+    return f"{found.correct:,} of {found.graded:,}"
 
 
 def alike(found: Consistency | None, name: str) -> str:
