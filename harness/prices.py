@@ -19,7 +19,6 @@ import yaml
 
 from harness.errors import UsageFault
 from harness.plan import Plan, Price, Record, Share, Target
-from harness.plan_file import read_text
 from harness.sample import Usage
 
 PLAN = "plan"  # the source of a price that stands in a plan
@@ -87,6 +86,8 @@ def usd_of(target: Target, usage: Usage | None) -> float | None:
     price = target.price
     if price is None or usage is None or usage.source != "provider":
         return None
+    if usage.input_tokens is None and usage.output_tokens is None:
+        return None
     if price.up_to_input_tokens is not None and (usage.input_tokens or 0) > price.up_to_input_tokens:
         return None
     return spend_of(price, target.dialect, usage).usd
@@ -121,11 +122,11 @@ def priced(plan: Plan, file: Path | None = None, *, shipped: bool = True) -> Pla
 
 def read_prices(file: Path | None) -> list[Listed]:
     """The price lists in a YAML file; None: the shipped ones. Raises UsageFault."""
-    text = files("harness").joinpath("prices.yaml").read_text("utf-8") if file is None else read_text(str(file))
     place = _SHIPPED if file is None else file.name
     try:
+        text = (files("harness").joinpath("prices.yaml") if file is None else file).read_text("utf-8")
         found = msgspec.convert(yaml.safe_load(text), list[Listed])
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
         first = " ".join(str(error).split())
         raise UsageFault(f"{file}: not a table of prices: {first}", "docs/cost.md shows one") from error
     return [msgspec.structs.replace(each, source=f"{place}, {each.provider}: {each.source}") for each in found]

@@ -49,6 +49,7 @@ def test_what_was_paid_is_by_the_providers_count_and_the_cached_price() -> None:
     usage = Usage(source="provider", input_tokens=100, output_tokens=10, cached_tokens=40)
     assert paid(TARGET, sample(usage)) == round(60 * 2e3 + 40 * 1e3 + 10 * 8e3)
     assert paid(TARGET, sample(None)) is None
+    assert paid(TARGET, sample(Usage(source="provider"))) is None  # a usage that says nothing is not 0 USD
 
 
 @given(st.integers(0, 10**12), st.integers(1, 64))

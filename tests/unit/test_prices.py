@@ -141,7 +141,7 @@ def test_a_table_that_is_none_is_a_usage_fault(text: str, tmp_path: Path) -> Non
     path.write_text(text)
     with pytest.raises(UsageFault, match=r"bad\.yaml: not a table of prices"):
         read_prices(path)
-    with pytest.raises(UsageFault):
+    with pytest.raises(UsageFault, match="No such file"):
         read_prices(tmp_path / "none.yaml")
 
 
