@@ -26,7 +26,7 @@ from harness.health import Gauges, HealthWatch
 from harness.health_record import Health
 from harness.journal import Journal
 from harness.margin import margin_of
-from harness.plan import Plan, Stage, Target, Workload
+from harness.plan import Plan, Quality, Stage, Target, Workload
 from harness.plan_file import dump_plan
 from harness.prepare import prepare
 from harness.prompts import prompt
@@ -250,6 +250,7 @@ class _Pursuit:
             stages=stages,
             repeats=scene.part + 1,
             warmup_s=0.0,
+            quality=Quality(),
         )
 
     def _search_record(self) -> SearchRecord:

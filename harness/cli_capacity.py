@@ -18,6 +18,7 @@ from harness.health_record import Health
 from harness.plan import Plan, Slo
 from harness.plan_file import read_plan
 from harness.prices import priced
+from harness.question_sets import write_questions
 from harness.reachable import reachable
 from harness.rundir import RunDir, new_run_dir
 from harness.search_record import Question, SearchRecord, State, StepRecord
@@ -118,7 +119,9 @@ def _asked(plan: str | None, out: Path, options: dict[str, Any]) -> tuple[Plan, 
         state=State(),
     )
     whole = msgspec.structs.replace(whole, slo=slo)
-    return whole, record, new_run_dir(out, whole.name), 0
+    run_dir = new_run_dir(out, whole.name)
+    write_questions(whole, run_dir)
+    return whole, record, run_dir, 0
 
 
 def _slo(slo: Slo, texts: Sequence[str]) -> Slo:
