@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from analysis.model_drift import ModelDrift
 from analysis.quality_record import Consistency, Marks, Quality, QualityUnderLoad
 from analysis.record import Estimate
 from analysis.summary import Result, Summary
@@ -94,3 +95,21 @@ def quality_lines(summary: Summary) -> list[str]:
     """What the terminal says besides its table."""
     noise = (noise_line(result) for result in summary.results)
     return [*(load_line(each) for each in summary.quality_under_load), *sources(summary), *filter(None, noise)]
+
+
+def drift_line(found: ModelDrift) -> str:
+    """Whether a model is the same as in another run, in one sentence."""
+    head = f"{found.target} {found.workload}, {found.a_run} against {found.b_run}"
+    parts = []
+    if found.within is not None and found.between is not None:
+        agree = f"replies agree in {percent(found.within)} within a run, {percent(found.between)} between them"
+        parts.append(f"{agree} ({found.questions:,} questions)")
+    if found.a_fingerprints and found.b_fingerprints:
+        same = set(found.a_fingerprints) == set(found.b_fingerprints)
+        parts.append("the fingerprint is the same" if same else f"fingerprints {_names(found)}")
+    words = {"changed": "the model has changed", "no change shown": "no change of the model is shown"}
+    return f"{head}: {words[found.verdict]}: {'; '.join(parts)}"
+
+
+def _names(found: ModelDrift) -> str:
+    return f"{', '.join(found.b_fingerprints)} became {', '.join(found.a_fingerprints)}"

@@ -87,18 +87,25 @@ def compare(run_dirs: tuple[Path, ...], gates: tuple[str, ...], as_json: bool) -
     """
     from analysis.compare import compare_runs  # noqa: PLC0415
     from analysis.gates import against_first, read_gate, within_run  # noqa: PLC0415
+    from analysis.model_drift import drifts  # noqa: PLC0415
     from analysis.summarise import read_source  # noqa: PLC0415
     from analysis.wording import gate_sentence, sentence  # noqa: PLC0415
+    from analysis.wording_quality import drift_line  # noqa: PLC0415
 
     rules = [read_gate(text) for text in gates]
-    first, *others = (read_source(run_dir)[0] for run_dir in run_dirs)
+    read = [read_source(run_dir) for run_dir in run_dirs]
+    first, *others = (summary for summary, _ in read)
+    changes = [change for other in read[1:] for change in drifts(read[0], other) if change.verdict != "not measured"]
     found = compare_runs(first, others) if others else first.comparisons
     judged = against_first(rules, first, others) if others else within_run(rules, first.results)
     if rules and not judged:
         raise UsageFault(f"--gate: {gates[0]}: one target alone in {run_dirs[0]}", "name a second RUN_DIR")
     if as_json:
-        click.echo(as_text({"comparisons": msgspec.to_builtins(found), "gates": msgspec.to_builtins(judged)}))
+        told = {"comparisons": found, "gates": judged, "drift": changes}
+        click.echo(as_text(msgspec.to_builtins(told)))
     else:
+        for change in changes:
+            click.echo(drift_line(change))
         for each in found:
             click.echo(f"{each.workload}, stage {each.stage}: {sentence(each)}")
         for gate in judged:
