@@ -1,9 +1,9 @@
 """Is it still the same model? Answers and fingerprints of one run against those of an earlier one.
 
 Two replies to a question agree more or less often within each run, since models are not exact; if the model is the
-same, replies of different runs agree as often. The excess of agreement within over that between, for each question that both
-runs asked twice or more, has the mean 0 then (it is an energy distance, unbiased; Szekely and Rizzo, J. Stat. Plan.
-Inference 143, 2013), and is tested by Student's t over the questions.
+same, replies of different runs agree as often. The excess of agreement within over that between, for each question
+that both runs asked twice or more, has the mean 0 then (it is an energy distance, unbiased; Szekely and Rizzo, J. Stat.
+Plan. Inference 143, 2013), and is tested by Student's t over the questions.
 """
 
 from __future__ import annotations
