@@ -144,7 +144,8 @@ def _gaps(sample: Sample) -> int:
 def test_the_quality_suite_grades_a_small_model_and_says_how_sure_it_is(
     server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """270 million parameters know little: what matters is that its replies are read, and the interval is honest."""
+    """A base model of 270 million parameters goes on writing questions and answers none: what matters is that nothing is
+    read into its replies, and that the interval is honest."""
     folder = tmp_path_factory.mktemp("quality")
     target = {"name": "llama", "dialect": "openai-chat", "base_url": f"{server}/v1", "model": "gemma-3-270m"}
     (folder / "targets.yaml").write_text(json.dumps([target]), encoding="utf-8")
@@ -159,11 +160,11 @@ def test_the_quality_suite_grades_a_small_model_and_says_how_sure_it_is(
     results = json.loads(run_dir.summary.read_bytes())["results"]
     for result in results:
         found = result["quality"]
-        low, high = found["accuracy"]["ci95"]
+        low, high = found["accuracy_of_all"]["ci95"]
         print(  # noqa: T201
-            f"\n{result['workload']} {result['stage_label']}: {found['correct']} of {found['graded']} right, "
-            f"{found['ungraded']} ungraded: accuracy {found['accuracy']['value']:.1%} [{low:.1%}, {high:.1%}]; "
-            f"agree {found['consistency'] and found['consistency']['answer']}; marks {found['marks']}"
+            f"\n{result['workload']} {result['stage_label']}: {found['correct']} of {found['replies']} right, "
+            f"{found['ungraded']} ungraded: accuracy of all {found['accuracy_of_all']['value']:.1%} "
+            f"[{low:.1%}, {high:.1%}]; cut {found['cut']['value']:.0%}; marks {found['marks']}"
         )
-        assert found["graded"] > 5
-        assert 0 <= low < found["accuracy"]["value"] < high < 0.9
+        assert found["graded"] + found["ungraded"] > 5
+        assert 0 <= low <= found["accuracy_of_all"]["value"] < high < 0.9
