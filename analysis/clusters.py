@@ -39,7 +39,7 @@ def share(values: Sequence[float] | Floats, clusters: Sequence[str]) -> Estimate
     p, n = float(np.mean(array)), effective_n(array, clusters)
     centre = (p + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
     half = _Z / (1 + _Z**2 / n) * math.sqrt(p * (1 - p) / n + _Z**2 / (4 * n * n))
-    return Estimate(value=p, ci95=(max(0.0, centre - half), min(1.0, centre + half)))
+    return Estimate(value=p, ci95=(min(p, max(0.0, centre - half)), max(p, min(1.0, centre + half))))
 
 
 def mean(values: Sequence[float] | Floats, clusters: Sequence[str]) -> Estimate | None:

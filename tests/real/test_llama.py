@@ -144,8 +144,8 @@ def _gaps(sample: Sample) -> int:
 def test_the_quality_suite_grades_a_small_model_and_says_how_sure_it_is(
     server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """A base model of 270 million parameters goes on writing questions and answers none: what matters is that nothing is
-    read into its replies, and that the interval is honest."""
+    """A base model of 270 million parameters goes on writing questions and answers none: what matters is that nothing
+    is read into its replies, and that the interval is honest."""
     folder = tmp_path_factory.mktemp("quality")
     target = {"name": "llama", "dialect": "openai-chat", "base_url": f"{server}/v1", "model": "gemma-3-270m"}
     (folder / "targets.yaml").write_text(json.dumps([target]), encoding="utf-8")
