@@ -12,6 +12,7 @@ from conftest import FINISHED, Command
 
 from harness.simulator.truth import read_truth
 
+pytestmark = pytest.mark.timeout(300)
 TARGETS = {
     "openai": ("openai-chat", "openai-sim"),
     "responses": ("openai-responses", "openai-sim"),

@@ -27,6 +27,7 @@ def searched(provider: Provider, seed: int = 1, state: State | None = None, **qu
     return search.answer, search
 
 
+@pytest.mark.timeout(600)  # some hundreds of searches
 def test_known_limits_are_found_with_less_than_other_ways_take() -> None:
     proof = prove_searches(range(100, 105))
     assert proof.within_a_twentieth >= 4

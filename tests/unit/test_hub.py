@@ -21,6 +21,8 @@ from harness.question_files import load_questions
 REPO = "someone/tiny-mmlu"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
+pytestmark = pytest.mark.timeout(300)
+
 
 def parquet(letter: int) -> bytes:
     written = io.BytesIO()
