@@ -98,12 +98,13 @@ def _hog() -> None:
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="kernel stamps are Linux's")
 def test_kernel_stamps_stay_true_while_the_loop_lags() -> None:
-    for _ in range(5):  # another process may hold up the server itself
+    seen = []
+    for _ in range(5):  # another process may hold up the server itself, and the wall clock be stepped meanwhile
         gaps, kind = gaps_while_the_loop_lags(kernel_stamps=True)
-        assert kind == "kernel"
-        if len(gaps) == CHUNKS - 1 and all(0.75 < gap < 1.35 for gap in gaps):
+        if kind == "kernel" and len(gaps) == CHUNKS - 1 and all(0.75 < gap < 1.35 for gap in gaps):
             return
-    pytest.fail(f"gaps {gaps} instead of 1")
+        seen.append((kind, gaps))
+    pytest.fail(f"stamps and gaps {seen} instead of kernel and 1")
 
 
 def test_without_kernel_stamps_the_samples_say_so() -> None:
