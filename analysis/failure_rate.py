@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from scipy import stats
 
-from analysis.summary import Comparison, Estimate, Result
+from analysis.comparison_record import Comparison
+from analysis.summary import Estimate, Result
 
 METRIC = "failures_per_h"
 

@@ -6,8 +6,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from analysis.comparison_record import Gate
 from analysis.goals import PATHS, value_at
-from analysis.summary import Gate, Result, Summary
+from analysis.summary import Result, Summary
 from harness.errors import UsageFault
 
 _GATE = re.compile(r"^\s*([a-z0-9_.]+)\s*:\s*([+-])\s*(\d{1,6}(?:\.\d{1,6})?)\s*%\s*$")

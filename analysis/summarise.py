@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.capacity import capacity_of
-from analysis.compare import compare
+from analysis.comparisons import compare
 from analysis.cost import COUNTED, cost_of, with_accuracy
 from analysis.gaps import Whole
 from analysis.goals import judge

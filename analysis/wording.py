@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 
+from analysis.comparison_record import Comparison, Gate
 from analysis.summary import (
-    Comparison,
     Dist,
     Estimate,
     Fit,
-    Gate,
     Goal,
     Integrity,
     Recovery,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.capacity_record import Cause, Diagnosis, Sweep, Trend
-from analysis.predict import Predicted, Prediction
+from analysis.prediction import Predicted, Prediction
 from analysis.record import Estimate
 from analysis.summary import Summary
 from analysis.wording import NOTHING, digits, number, percent, seconds

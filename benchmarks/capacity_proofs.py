@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 
 from analysis.capacity_record import Usl
-from analysis.predict import Predicted, predict_load, predict_prompt
+from analysis.prediction import Predicted, predict_load, predict_prompt
 from analysis.samples import load_samples
 from analysis.summarise import summarise, windows_of
 from analysis.summary import Result

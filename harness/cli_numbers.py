@@ -85,7 +85,7 @@ def compare(run_dirs: tuple[Path, ...], gates: tuple[str, ...], as_json: bool) -
 
     Example: tokenswarm compare runs/chat/MONDAY runs/chat/TUESDAY --gate ttft.p95:+10% --gate goodput:-5%
     """
-    from analysis.compare import compare_runs  # noqa: PLC0415
+    from analysis.comparisons import compare_runs  # noqa: PLC0415
     from analysis.gates import against_first, read_gate, within_run  # noqa: PLC0415
     from analysis.model_drift import drifts  # noqa: PLC0415
     from analysis.summarise import read_source  # noqa: PLC0415
@@ -141,7 +141,7 @@ def predict(
 
     Example: tokenswarm predict runs/throughput/20260101T000000Z-ab12 --target openai --concurrency 30
     """
-    from analysis.predict import predict_of_run  # noqa: PLC0415
+    from analysis.prediction import predict_of_run  # noqa: PLC0415
     from analysis.wording_capacity import prediction_lines  # noqa: PLC0415
 
     if (concurrency is None) == (input_tokens is None):

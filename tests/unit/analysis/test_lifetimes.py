@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from analysis.comparison_record import Comparison
 from analysis.failure_rate import compare_failure_rates
 from analysis.lifetimes import Lifetimes, availability, exponential, lifetimes, mean_time, survival, trend
 from analysis.outages import Seen
 from analysis.reliability import wilson
-from analysis.summary import Comparison, Estimate, Outage, Reliability, Result
+from analysis.summary import Estimate, Outage, Reliability, Result
 from benchmarks.coverage_reliability import CONDITIONS, failed_claims, history, lives, tally
 
 # Repairs of a system watched for 1500 hours: NIST/SEMATECH e-Handbook of Statistical Methods, sections 8.1.7 and 8.2.3.

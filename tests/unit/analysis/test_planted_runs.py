@@ -10,7 +10,7 @@ from runs_on_disk import MS, S, sample, steady, write_run
 
 from analysis.drift import change_points, drift_of, settles
 from analysis.evidence import two_modes
-from analysis.predict import predict_load, predict_of_run
+from analysis.prediction import predict_load, predict_of_run
 from analysis.report import render
 from analysis.samples import load_samples
 from analysis.summarise import summarise

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.compare import _power, compare, compare_runs
+from analysis.comparisons import _power, compare, compare_runs
 from analysis.gates import against_first, read_gate, within_run
 from analysis.quantiles import dist, interval, statistics
 from analysis.reliability import wilson

@@ -20,8 +20,9 @@ import msgspec
 import numpy as np
 from scipy import stats
 
+from analysis.comparison_record import Comparison
 from analysis.failure_rate import compare_failure_rates
-from analysis.summary import Comparison, Estimate, Result, Summary
+from analysis.summary import Estimate, Result, Summary
 
 LOWER_IS_BETTER = ("ttft_s.p50", "ttft_s.p95", "itl_s.p50", "tpot_s.p50", "e2e_s.p50", "e2e_s.p95")
 HIGHER_IS_BETTER = ("completed_rps", "goodput_rps", "output_tokens_per_s", "success_ratio")
