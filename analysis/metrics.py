@@ -7,7 +7,7 @@ event arrived inside it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,21 +96,32 @@ SERVER_PARTS = tuple(name for name in ServerTime.__struct_fields__ if name != "s
 
 def _latencies_of(window: Window) -> dict[str, Floats]:
     samples, good, inside = window.samples, window.good, window.inside
-    start, end, due = (samples.column(name, good) for name in ("start_ns", "end_ns", "due_ns"))
-    every_start = samples.column("start_ns", inside)
-    found = {
-        "ttft_s": _seconds(samples.column("first_event_ns", good) - start),
-        "ttfo_s": _seconds(samples.column("first_text_ns", good) - start),
-        "tpot_s": _seconds(tpot_ns(samples, good)),
-        "e2e_s": _seconds(end - start),
-        "response_s": _seconds(end - np.where(np.isnan(due), start, due)),
-        "lag_s": _seconds(every_start - samples.column("due_ns", inside)),
-        "connect_s": _seconds(samples.column("connect_ns", inside) - every_start),
-        "input_tokens": _known(samples.column("input_tokens", good)),
-        "output_tokens": _known(samples.column("output_tokens", good)),
-        "network_s": _seconds(end - start - samples.column("server_total_ns", good)),
-    }
-    return found | {f"server_{name}": _seconds(samples.column(f"server_{name}", good)) for name in SERVER_PARTS}
+    found = {name: times_s(name, samples, inside if name in _OF_ALL else good) for name in TIMES}
+    found |= {name: samples.column(name, good) for name in ("input_tokens", "output_tokens")}
+    found |= {f"server_{name}": samples.column(f"server_{name}", good) / 1e9 for name in SERVER_PARTS}
+    return {name: _known(values) for name, values in found.items()}
+
+
+def times_s(name: str, samples: Samples, rows: Whole) -> Floats:
+    """One of `TIMES` of each row, in seconds; NaN where it was not measured."""
+    return TIMES[name](samples, rows) / 1e9
+
+
+def _after_start(column: str) -> Callable[[Samples, Whole], Floats]:
+    return lambda samples, rows: samples.column(column, rows) - samples.column("start_ns", rows)
+
+
+def _response_ns(samples: Samples, rows: Whole) -> Floats:
+    due, start, end = (samples.column(name, rows) for name in ("due_ns", "start_ns", "end_ns"))
+    return end - np.where(np.isnan(due), start, due)
+
+
+def _lag_ns(samples: Samples, rows: Whole) -> Floats:
+    return samples.column("start_ns", rows) - samples.column("due_ns", rows)
+
+
+def _network_ns(samples: Samples, rows: Whole) -> Floats:
+    return _after_start("end_ns")(samples, rows) - samples.column("server_total_ns", rows)
 
 
 def tpot_ns(samples: Samples, rows: Whole) -> Floats:
@@ -123,6 +134,19 @@ def tpot_ns(samples: Samples, rows: Whole) -> Floats:
     after = sent_tokens(samples, rows) - np.where(np.isnan(head), 1.0, head)
     measured = (after >= 1) & (samples.column("events", rows) > 1)
     return np.where(measured, (last - first) / np.where(measured, after, 1.0), np.nan)
+
+
+TIMES: dict[str, Callable[[Samples, Whole], Floats]] = {
+    "ttft_s": _after_start("first_event_ns"),
+    "ttfo_s": _after_start("first_text_ns"),
+    "tpot_s": tpot_ns,
+    "e2e_s": _after_start("end_ns"),
+    "response_s": _response_ns,
+    "lag_s": _lag_ns,
+    "connect_s": _after_start("connect_ns"),
+    "network_s": _network_ns,
+}
+_OF_ALL = ("lag_s", "connect_s")  # failed attempts too
 
 
 def sent_tokens(samples: Samples, rows: Whole) -> Floats:
@@ -157,10 +181,6 @@ def _gap_statistics(found: GapFigures | None) -> Figures:
 
 def _known(values: Floats) -> Floats:
     return values[~np.isnan(values)]
-
-
-def _seconds(nanoseconds: Floats) -> Floats:
-    return _known(nanoseconds) / 1e9
 
 
 def meets_slo(window: Window, slo: Slo) -> int:
