@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +80,7 @@ HARNESS_MAY_IMPORT_ANALYSIS = {
 FORBIDDEN_NAMES = {"utils", "util", "base", "common", "helpers", "manager", "misc"}
 
 
+@functools.cache
 def _modules() -> dict[str, Path]:
     paths = [path for package in ("harness", "analysis", "locustfiles") for path in (ROOT / package).rglob("*.py")]
     return {_name(path): path for path in paths}
@@ -96,7 +98,8 @@ def _imports(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names if names <= set(_modules()) else names | {node.module}
     return found
 
 
