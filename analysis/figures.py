@@ -48,7 +48,7 @@ def metric_bars(run: Run, metric: str) -> go.Figure:
         raise UsageFault(f"metric: {metric!r}: no such number in the results", "a column of run.results")
     figure = go.Figure()
     for target, rows in frame.groupby("target", sort=False):
-        where = [label(f"{row.workload} {row.stage_label}") for row in rows.itertuples()]
+        where = [label(f"{each} {stage}") for each, stage in zip(rows["workload"], rows["stage_label"], strict=True)]
         name = str(target)
         figure.add_bar(
             x=where, y=rows[metric], name=label(name), marker={"color": colours[name]}, error_y=_ends(rows, metric)
@@ -69,7 +69,7 @@ def differences(compared: pd.DataFrame) -> go.Figure:
     figure = go.Figure()
     known = compared.dropna(subset=["ratio"]) if len(compared) else compared
     for verdict, rows in known.groupby("verdict", sort=False):
-        names = [label(f"{row.a} / {row.b}: {row.metric}, {row.workload} {row.stage}") for row in rows.itertuples()]
+        names = [label("{a} / {b}: {metric}, {workload} {stage}".format(**row)) for row in rows.to_dict("records")]
         colour = _VERDICTS.get(str(verdict), COLOURS[7])
         figure.add_scatter(
             x=rows["ratio"],

@@ -3,7 +3,8 @@
 Options and output are those of `locustfiles/openai_compatible.py`.
 """
 
-from harness.transport import Connection, endpoint_of
+from harness.endpoint import endpoint_of
+from harness.transport import Connection
 from harness.user import ProviderUser
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import gevent
 
 from harness import garbage
+from harness.endpoint import endpoint_of
 from harness.exchange import Origin, perform
 from harness.health import Gauges, HealthWatch
 from harness.journal import Journal
@@ -22,7 +23,7 @@ from harness.plan import Target, Timeouts, Workload
 from harness.prepare import prepare
 from harness.prompts import Prompt
 from harness.rundir import RunDir
-from harness.transport import Connection, endpoint_of
+from harness.transport import Connection
 
 OUTPUT_TOKENS = 128
 STAGGER_S = 2.76  # how long a paced reply takes: 200 ms, then 127 gaps of 20 ms

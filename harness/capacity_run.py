@@ -20,6 +20,7 @@ from harness import garbage
 from harness.allowance import Allowance, OwnLedger, ask_of, limited, limits_of, paid
 from harness.budget import purse_of
 from harness.capacity_search import Search
+from harness.endpoint import endpoint_of
 from harness.environment import describe_environment, now_utc
 from harness.exchange import PAUSE_AFTER_NO_CONTACT_S, Origin, no_contact, perform
 from harness.health import Gauges, HealthWatch
@@ -33,7 +34,7 @@ from harness.prompts import prompt
 from harness.rundir import RunDir, write_whole
 from harness.sample import Outcome, Sample
 from harness.search_record import SearchRecord, StepRecord
-from harness.transport import Connection, endpoint_of
+from harness.transport import Connection
 
 _TICK_S = 0.02
 _SHORTEST_S = 0.001  # a stage lasts some time; the analysis takes a step as short as this for none

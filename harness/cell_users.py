@@ -15,13 +15,14 @@ from locust.runners import STATE_RUNNING, STATE_SPAWNING
 from locust.user.task import LOCUST_STATE_STOPPING
 
 from harness.arrivals import Arrival, arrivals
+from harness.endpoint import endpoint_of
 from harness.exchange import dropped
 from harness.injection import impatient, injected_at, repaired_s, struck
 from harness.open_load import OpenLoad, share_of
 from harness.plan import Cell, Timeouts, Workload
 from harness.prepare import Prepared, prepare
 from harness.sample import Sample
-from harness.transport import Connection, endpoint_of
+from harness.transport import Connection
 from harness.user import IDLE_S, AskingUser, Recorder
 from harness.worker_side import Schedule, WorkerSide
 

@@ -11,6 +11,7 @@ import gevent
 from gevent.pool import Group
 
 from harness.allowance import Ask, ask_of, paid
+from harness.endpoint import endpoint_of
 from harness.errors import UsageFault
 from harness.exchange import Origin, perform
 from harness.plan import GENERATING, Target, Timeouts, Workload
@@ -18,7 +19,7 @@ from harness.prepare import Prepared, prepare
 from harness.prompts import prompt
 from harness.rate_limits import later
 from harness.sample import Outcome, RateLimit, Sample
-from harness.transport import Connection, endpoint_of
+from harness.transport import Connection
 
 _TEXT_TOKENS = 500  # of one text of a batch
 _FASTER, _SLOWER = 1.03, 1.09  # after a request let through, and one refused: a quarter of them is refused

@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 from harness.dialects import DIALECTS
 from harness.dialects.wire import Ask, HttpRequest, Step, join_url
+from harness.endpoint import endpoint_of
 from harness.errors import UsageFault
 from harness.loopback import is_loopback
 from harness.plan import Target, Workload
 from harness.prompts import Prompt
-from harness.transport import endpoint_of
 
 SIMULATOR_KEY = "sim-key"
 

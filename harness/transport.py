@@ -9,14 +9,12 @@ rather than miscounted.
 
 from __future__ import annotations
 
-import errno
 import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import Any, ClassVar, NamedTuple
-from urllib.parse import urlsplit
+from typing import Any, ClassVar
 
 import gevent
 import gevent.socket
@@ -24,6 +22,7 @@ import gevent.ssl
 from gevent.hub import Waiter
 from gevent.monkey import get_original
 
+from harness.endpoint import Endpoint, connected, kind_of_connect
 from harness.errors import ErrorKind
 from harness.held import MAX_RESPONSE_BYTES, Hold
 from harness.http_framing import Framing, Head, TransportFault
@@ -35,28 +34,6 @@ from harness.turns import wake_in_turn
 
 _READ_BYTES = 65536
 _AT_ONCE_NS = 100_000_000
-
-
-class Endpoint(NamedTuple):
-    """Where a target listens: what a base URL says of the connection."""
-
-    host: str
-    port: int
-    tls: bool
-
-    @property
-    def authority(self) -> str:
-        """The value of the Host header."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
-
-
-@lru_cache(maxsize=1024)
-def endpoint_of(url: str) -> Endpoint:
-    """The endpoint of an http:// or https:// URL."""
-    parts = urlsplit(url)
-    tls = parts.scheme == "https"
-    return Endpoint(parts.hostname or "", parts.port or (443 if tls else 80), tls)
 
 
 Piece = tuple[int, bytes]  # when the bytes of one read arrived, and those of the body among them
@@ -133,7 +110,7 @@ class Connection:
         except ssl.SSLError as error:
             raise TransportFault(ErrorKind.TLS, f"{where}: {_tls_reason(error)}") from error
         except OSError as error:
-            raise TransportFault(_kind_of_connect(error), f"{where}: {error.strerror or error}") from error
+            raise TransportFault(kind_of_connect(error), f"{where}: {error.strerror or error}") from error
 
     def connect_ahead(self) -> None:
         """Open it before its first request, so that no handshake lies within a latency. A fault is left for that
@@ -203,7 +180,7 @@ class Connection:
             self._keeps = False
 
     def _open(self) -> None:
-        plain = gevent.socket.create_connection((self.endpoint.host, self.endpoint.port))
+        plain = connected(self.endpoint)
         self._socket = get_original("socket", "socket")(fileno=plain.detach())
         Connection.standing += 1
         try:
@@ -433,9 +410,3 @@ def tls_context() -> ssl.SSLContext:
 def _tls_reason(error: ssl.SSLError) -> str:
     verify = getattr(error, "verify_message", "")
     return f"certificate not accepted: {verify}" if verify else str(error.reason or error)
-
-
-def _kind_of_connect(error: OSError) -> ErrorKind:
-    if error.errno == errno.ECONNRESET:
-        return ErrorKind.RESET
-    return ErrorKind.CONNECT_TIMEOUT if error.errno == errno.ETIMEDOUT else ErrorKind.CONNECT

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NoReturn
 
 import gevent
 import locust.stats
+import msgspec
 from locust import User, argument_parser, constant, events, task
 from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
@@ -24,6 +25,7 @@ from locust.runners import WorkerRunner
 
 from harness import garbage, webui
 from harness.dialects import DIALECTS
+from harness.endpoint import endpoint_of
 from harness.errors import UsageFault
 from harness.exchange import PAUSE_AFTER_NO_CONTACT_S, Origin, describe, no_contact, perform
 from harness.health import Gauges, HealthWatch
@@ -36,7 +38,7 @@ from harness.prompts import CELL_PROMPTS, Prompt, prompt
 from harness.rundir import RunDir
 from harness.sample import Outcome, Sample
 from harness.stopping import stop_softly
-from harness.transport import Connection, endpoint_of
+from harness.transport import Connection
 
 _LATE_PROMPTS = 5_000_000
 MOST_WORKERS = 1024  # stock Locust does not tell a worker how many there are: prompts are striped for this many
@@ -279,6 +281,12 @@ def cell_of_options(user: type[ProviderUser], options: Any, host: str | None) ->
         "batch": int(options.batch),
         "questions": options.questions or None,
     }
+    return _cell_of(msgspec.json.encode([target, workload]))
+
+
+@cache  # every user of a process asks, and the check of a plan takes its time
+def _cell_of(told: bytes) -> Cell:
+    target, workload = msgspec.json.decode(told)
     stage = {"concurrency": 1, "duration_s": 1}
     document = {"name": "options", "targets": [target], "workload": workload, "stages": [stage]}
     plan = plan_of(document, "options")

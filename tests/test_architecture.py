@@ -24,6 +24,7 @@ LAYERS = {
             "environment",
             "stamps",
             "http_framing",
+            "endpoint",
             "held",
             "tls",
             "turns",

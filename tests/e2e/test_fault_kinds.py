@@ -24,6 +24,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from harness.endpoint import endpoint_of
 from harness.errors import CLASS_OF, ErrorClass, ErrorKind
 from harness.exchange import Origin, perform
 from harness.held import MAX_RESPONSE_BYTES, Hold
@@ -34,7 +35,7 @@ from harness.sample import Outcome, Sample
 from harness.simulator.config import FaultKind, PortFaultKind, config_from
 from harness.simulator.outages import Outage, outage_file, outages_of, read_outages
 from harness.simulator.truth import Truth, read_truth
-from harness.transport import Connection, endpoint_of
+from harness.transport import Connection
 
 PAGE = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
 REQUESTS = 200

@@ -12,13 +12,14 @@ from test_exchange import Script, server
 
 from harness.allowance import ask_of
 from harness.dialects.jobs import keys_of
+from harness.endpoint import endpoint_of
 from harness.errors import ErrorKind
 from harness.exchange import Origin, describe, perform
 from harness.plan import Polling, Target, Timeouts, Workload
 from harness.prepare import prepare
 from harness.prompts import prompt
 from harness.sample import Outcome, Sample, decode, encode
-from harness.transport import Connection, endpoint_of
+from harness.transport import Connection
 
 KEY = "key-0123456789abcdefghij"
 WORKLOAD = Workload(kind="batch", batch=3, input_tokens=5, output_tokens=4)

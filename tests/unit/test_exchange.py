@@ -16,13 +16,14 @@ import gevent
 import pytest
 import trustme
 
+from harness.endpoint import endpoint_of
 from harness.errors import ErrorKind
 from harness.exchange import Origin, describe, perform
 from harness.plan import Target, Timeouts, Workload
 from harness.prepare import prepare
 from harness.prompts import prompt
 from harness.sample import Outcome, Sample, decode, encode
-from harness.transport import Connection, endpoint_of, tls_context
+from harness.transport import Connection, tls_context
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: r-1\r\ntransfer-encoding: chunked\r\n\r\n"
 WORD = b'data: {"choices":[{"index":0,"delta":{"content":"hello "}}]}\n\n'

@@ -14,9 +14,10 @@ from socket import create_server, socket
 import gevent
 import pytest
 
+from harness.endpoint import endpoint_of
 from harness.plan import Timeouts
 from harness.stamps import Reads, arrivals_ns, wall_offset_ns
-from harness.transport import Connection, Response, endpoint_of
+from harness.transport import Connection, Response
 
 GAP_S = 0.03
 CHUNKS = 6

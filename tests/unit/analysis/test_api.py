@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from runs_on_disk import MS, header, sample, steady, write_journal, write_plan
 
 import analysis
 from analysis import Run, compare, figures, gate, load_run
@@ -17,7 +18,6 @@ from analysis.summarise import summary_json
 from harness.errors import ErrorKind, UsageFault
 from harness.rundir import RunDir
 from harness.sample import Outcome, Sample
-from tests.unit.analysis.runs_on_disk import MS, header, sample, steady, write_journal, write_plan
 
 REPEATS = 5
 
