@@ -47,12 +47,11 @@ def metric_bars(run: Run, metric: str) -> go.Figure:
     if metric not in frame or not pd.api.types.is_numeric_dtype(frame[metric]):
         raise UsageFault(f"metric: {metric!r}: no such number in the results", "a column of run.results")
     figure = go.Figure()
-    for target, rows in frame.groupby("target", sort=False):
+    for target in dict.fromkeys(frame["target"].astype(str)):
+        rows = frame[frame["target"] == target]
         where = [label(f"{each} {stage}") for each, stage in zip(rows["workload"], rows["stage_label"], strict=True)]
-        name = str(target)
-        figure.add_bar(
-            x=where, y=rows[metric], name=label(name), marker={"color": colours[name]}, error_y=_ends(rows, metric)
-        )
+        bars = {"name": label(target), "marker": {"color": colours[target]}, "error_y": _ends(rows, metric)}
+        figure.add_bar(x=where, y=rows[metric], **bars)
     return _shown(styled(figure, "", label(metric)), "")
 
 
@@ -64,13 +63,18 @@ def _ends(rows: pd.DataFrame, metric: str) -> dict[str, object] | None:
     return {"type": "data", "symmetric": False, "array": up.tolist(), "arrayminus": down.tolist()}
 
 
+_OF_PAIR = ("a", "b", "metric", "workload", "stage")
+_PAIR = "{} / {}: {}, {} {}"
+
+
 def differences(compared: pd.DataFrame) -> go.Figure:
     """What `compare` gave: each ratio with its 95 % interval, on a logarithmic axis. Right of 1, a is the higher."""
     figure = go.Figure()
     known = compared.dropna(subset=["ratio"]) if len(compared) else compared
-    for verdict, rows in known.groupby("verdict", sort=False):
-        names = [label("{a} / {b}: {metric}, {workload} {stage}".format(**row)) for row in rows.to_dict("records")]
-        colour = _VERDICTS.get(str(verdict), COLOURS[7])
+    for verdict in dict.fromkeys(known["verdict"].astype(str)):
+        rows = known[known["verdict"] == verdict]
+        names = [label(_PAIR.format(*each)) for each in rows[list(_OF_PAIR)].itertuples(index=False)]
+        colour = _VERDICTS.get(verdict, COLOURS[7])
         figure.add_scatter(
             x=rows["ratio"],
             y=names,
