@@ -3,9 +3,11 @@
 X(N) = lambda N / (1 + sigma (N - 1) + kappa N (N - 1)), N* = sqrt((1 - sigma) / kappa) (N. Gunther, Guerrilla Capacity
 Planning, 2007). N / X is linear in 1/lambda, sigma/lambda and kappa/lambda, so that the non-linear problem with
 sigma, kappa >= 0 is solved by non-negative least squares on relative errors: there is one minimum, and it is found.
-Intervals: a bootstrap of the relative residuals of all repeats at all loads (Efron and Tibshirani, An Introduction to
-the Bootstrap, 1993, ch. 9), with a level of its own for each repeat, whose mean is drawn from Student's t over the
-repeats; widened from the normal distribution to Student's t of the degrees of freedom that are left.
+Intervals: a wild bootstrap (Wu, Ann. Statist. 14, 1986) of the relative residuals of all repeats at all loads, since
+loads do not spread alike: each residual keeps its place, is made larger by its leverage as in HC3 (MacKinnon and White,
+J. Econometrics 29, 1985), and is multiplied by a normal number. Each repeat has a level of its own, whose mean is drawn
+from Student's t over the repeats. They are widened from the normal distribution to Student's t of the degrees of
+freedom that are left.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ SUPPORT = 4.0
 _BAND_POINTS = 40
 _NOTHING = 1e-12
 _ALPHA = 0.05
+_MOST_LEVERAGE = 0.9
 
 
 @dataclass(frozen=True)
@@ -188,16 +191,27 @@ def bootstrap(seen: Observations, fitted: Floats, rng: np.random.Generator, draw
     logs = np.log(seen.x / base)
     repeats, of = np.unique(seen.repeat, return_inverse=True)
     levels = np.bincount(of, logs) / np.bincount(of)
-    own = logs - levels[of]
+    own = (logs - levels[of]) / (1 - _leverage(seen.n, fitted, of))
     free = max(1, len(logs) - 3 - (len(repeats) - 1))
-    own *= math.sqrt(len(logs) / free)
     shifts = np.zeros(draws)
     if len(repeats) > 1:
         error = float(np.std(levels, ddof=1)) / math.sqrt(len(repeats))
         shifts = error * rng.standard_t(len(repeats) - 1, draws)
-    found = np.array([fit_usl(seen.n, base * np.exp(shift + rng.choice(own, len(own)))) for shift in shifts])
+    wild = (own * rng.standard_normal(len(own)) for _ in shifts)
+    found = np.array([fit_usl(seen.n, base * np.exp(shift + each)) for shift, each in zip(shifts, wild, strict=True)])
     whole = found[np.isfinite(found).all(axis=1)]
     return whole, float(stats.t.ppf(1 - _ALPHA / 2, free) / stats.norm.ppf(1 - _ALPHA / 2))
+
+
+def _leverage(n: Floats, fitted: Floats, repeat: npt.NDArray[np.int64]) -> Floats:
+    """How far each observation draws the fit to itself: the diagonal of the hat matrix of log X(N), linearised at the
+    fitted (lambda, sigma, kappa), with a level for each repeat."""
+    rate, sigma, kappa = fitted
+    slowed = 1 + sigma * (n - 1) + kappa * n * (n - 1)
+    slopes = np.stack([np.full_like(n, 1 / rate), -(n - 1) / slowed, -n * (n - 1) / slowed], axis=1)
+    design = np.concatenate([slopes, np.eye(int(repeat.max()) + 1)[repeat]], axis=1)
+    hat = design @ np.linalg.pinv(design)
+    return np.asarray(np.clip(np.diag(hat), 0.0, _MOST_LEVERAGE), dtype=np.float64)
 
 
 def _estimate(value: float, drawn: Floats, widening: float) -> Estimate:
