@@ -3,9 +3,9 @@
 Seeded binary segmentation (Kovacs, Buehlmann, Li and Munk, Biometrika 110, 2023) looks at intervals of every length. In
 each, the split whose two sides differ most is found; its p is that of the largest of all splits of noise, by the
 approximation of James, James and Siegmund ("Tests for a change-point", Biometrika 74, 1987), with the standard errors
-of noise that has memory. Lengths share the level alike, and intervals of one length again (Bonferroni), so that p speaks
-of the whole series. The most certain split is kept, then the most certain within what it leaves. A split is kept only
-where the ranks of both sides differ too (Mann and Whitney), so that wild values alone make none.
+of noise that has memory. Lengths share the level alike, and intervals of one length again (Bonferroni), so that p
+speaks of the whole series. The most certain split is kept, then the most certain within what it leaves. Then each must
+be needed by the likelihood of the whole series, and the ranks of its two sides must differ (Mann and Whitney).
 
 A steady drift would be cut into steps. Where a straight line, with steps about it or none, explains the series better
 than steps alone (Schwarz's BIC), the steps are those about the line.
@@ -70,8 +70,14 @@ def levels_of(values: Floats) -> Levels:
         line = _slope(plain) * (np.arange(len(values)) - (len(values) - 1) / 2)
         about, p_about = _needed(plain, _splits(plain - line, noise), drifts=True)
         if _line_is_better(plain, [each.at for each in splits], [each.at for each in about]):
-            return Levels(_described(values - line, plain - line, noise, about), p_about, drifts=True, noise=noise)
-    return Levels(_described(values, plain, noise, splits), p_value, drifts=False, noise=noise)
+            return _levels(values - line, plain - line, noise, (about, p_about), drifts=True)
+    return _levels(values, plain, noise, (splits, p_value), drifts=False)
+
+
+def _levels(values: Floats, plain: Floats, noise: Noise, splits: tuple[list[_Split], float], *, drifts: bool) -> Levels:
+    found, p_value = splits
+    changes = _described(values, plain, noise, found)
+    return Levels(changes, 1.0 if found and not changes else p_value, drifts=drifts, noise=noise)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,14 @@ SIZES = ("input_tokens", "output_tokens")
 RATES = ("achieved_rps", "completed_rps", "goodput_rps", "output_tokens_per_s", "input_tokens_per_s")
 ESTIMATES = ("success_ratio", "availability", "mtbf_s", "mttr_s")
 COSTS = ("usd_per_request", "usd_per_1k_good", "usd_per_1m_output_tokens")
-_HEADLINES = ("ttft_s.p50", "ttft_s.p95", "e2e_s.p50", "completed_rps", "output_tokens_per_s", "reliability.success_ratio")
+_HEADLINES = (
+    "ttft_s.p50",
+    "ttft_s.p95",
+    "e2e_s.p50",
+    "completed_rps",
+    "output_tokens_per_s",
+    "reliability.success_ratio",
+)
 _HIGHER = ("completed_rps", "goodput_rps", "output_tokens_per_s", "input_tokens_per_s")
 
 

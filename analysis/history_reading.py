@@ -145,7 +145,7 @@ class Read(msgspec.Struct, frozen=True):
 
     entry: RunEntry
     keys: tuple[SeriesKey, ...]
-    values: Values
+    figures: Values
 
 
 _DECODE = msgspec.json.Decoder(_Summary).decode

@@ -1,8 +1,9 @@
 """How one run of a series differs from the next: noise, its memory, and outliers. Pure; values in the order of runs.
 
 Runs near in time are alike, so noise is taken as autoregressive of first order: what is left of a deviation in the next
-run is `phi` of it. Both are read from differences of neighbours, which jumps of the level hardly touch: Chakar, Lebarbier,
-Levy-Leduc and Robin, "A robust approach for estimating change-points in the mean of an AR(1) process", Bernoulli 23, 2017.
+run is `phi` of it. Both are read from differences of neighbours, which jumps of the level hardly touch: Chakar,
+Lebarbier, Levy-Leduc and Robin, "A robust approach for estimating change-points in the mean of an AR(1) process",
+Bernoulli 23, 2017.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
+Whole = npt.NDArray[np.int64]
 MOST_MEMORY = 0.9
 _WINDOW = 9  # runs of the running median, by which an outlier is told from a level
 _CLIP = 3.5  # robust standard deviations
