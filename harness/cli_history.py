@@ -57,7 +57,7 @@ def trend(
     if page is not None:
         from analysis.history_page import write_page  # noqa: PLC0415
 
-        write_page(found, page)
+        write_page(found, page, every=bool(metrics))
     if as_json:
         sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
     elif page is not None:
