@@ -65,6 +65,7 @@ def levels_of(values: Floats) -> Levels:
     noise = noise_of(plain)
     if np.ptp(plain) == 0:
         return Levels((), 1.0, drifts=False, noise=noise)
+    noise = _about_one_step(plain, noise)
     splits, p_value = _needed(plain, _splits(plain, noise), drifts=False)
     if splits:
         line = _slope(plain) * (np.arange(len(values)) - (len(values) - 1) / 2)
@@ -78,6 +79,17 @@ def _levels(values: Floats, plain: Floats, noise: Noise, splits: tuple[list[_Spl
     found, p_value = splits
     changes = _described(values, plain, noise, found)
     return Levels(changes, 1.0 if found and not changes else p_value, drifts=drifts, noise=noise)
+
+
+def _about_one_step(values: Floats, noise: Noise) -> Noise:
+    """The noise with no more memory than fits best beside the largest single step: in a short series, differences alone
+    tell memory badly. With it changes are proposed; which are believed, the likelihood says, by a memory of its own."""
+    n = len(values)
+    t = np.arange(FEWEST, n - FEWEST + 1)
+    sums = np.cumsum(values - values.mean())
+    at = int(t[np.argmax(np.abs(sums[t - 1]) / np.sqrt(t * (n - t)))])
+    phi = min(noise.phi, _left_over(values, [at], drifts=False)[1])
+    return Noise(noise.sigma * math.sqrt((1 - noise.phi) / (1 - phi)), phi)  # as the differences have it
 
 
 @dataclass(frozen=True)
@@ -207,9 +219,9 @@ def _design(n: int, places: list[int]) -> Floats:
     return (np.searchsorted(places, np.arange(n), side="right")[:, None] == np.arange(len(places) + 1)).astype(float)
 
 
-def _left_over(values: Floats, places: list[int], *, drifts: bool) -> float:
-    """The sum of squares that steps at these places (and a line) leave of what is new in each run, where the memory is
-    the one that fits best with them (Davis, Huang and Yao, Annals of Statistics 23, 1995)."""
+def _left_over(values: Floats, places: list[int], *, drifts: bool) -> tuple[float, float]:
+    """The sum of squares that steps at these places (and a line) leave of what is new in each run, and the memory, the
+    one that fits best with them (Davis, Huang and Yao, Annals of Statistics 23, 1995)."""
     n = len(values)
     line = [np.arange(n) / n - 0.5] if drifts else []
     table = np.column_stack([_design(n, places), *line, values - values.mean()])
@@ -219,21 +231,22 @@ def _left_over(values: Floats, places: list[int], *, drifts: bool) -> float:
     square = new.T @ new - phi * (cross + cross.T) + phi**2 * (old.T @ old)
     solved = np.linalg.solve(square[:, :-1, :-1], square[:, :-1, -1:])
     left = square[:, -1, -1] - np.sum(square[:, :-1, -1] * solved[:, :, 0], axis=1)
-    return max(float(left.min()), float(np.finfo(float).tiny))
+    best = int(np.argmin(left))
+    return max(float(left[best]), float(np.finfo(float).tiny)), float(_MEMORIES[best])
 
 
 def _needed(values: Floats, found: list[_Split], *, drifts: bool) -> tuple[list[_Split], float]:
-    """The splits that the series is not as well explained without, each with the larger p of its search and of the
-    likelihood ratio; the least needed goes first. And the p of the last that was left: that nothing ever changed."""
+    """The splits that the series is not as well explained without, each with the p of the likelihood ratio; the least
+    needed goes first. And the p of the last that was left: that nothing ever changed."""
     last = 1.0
     while found:
-        whole = _left_over(values, [each.at for each in found], drifts=drifts)
+        whole, _ = _left_over(values, [each.at for each in found], drifts=drifts)
         judged = []
         for number, split in enumerate(found):
             others = [each.at for each in (*found[:number], *found[number + 1 :])]
-            ratio = math.log(_left_over(values, others, drifts=drifts) / whole)
+            ratio = math.log(_left_over(values, others, drifts=drifts)[0] / whole)
             z = math.sqrt(max(0.0, ratio) * max(1, len(values) - len(found) - 3))
-            judged.append(replace(split, p_value=max(split.p_value, _p_of(z, split.length, split.trials))))
+            judged.append(replace(split, p_value=_p_of(z, split.length, split.trials)))
         worst = max(range(len(judged)), key=lambda number: judged[number].p_value)
         last = min(each.p_value for each in judged)
         if judged[worst].p_value <= LEVEL:
@@ -258,7 +271,7 @@ def _line_is_better(values: Floats, places: list[int], about: list[int]) -> bool
     """Whether a line with steps `about` it leaves less than the steps at `places`, by BIC. A step counts for three: its
     size, its place, and the search for it (Zhang and Siegmund, Biometrics 63, 2007)."""
     n = len(values)
-    ratio = _left_over(values, about, drifts=True) / _left_over(values, places, drifts=False)
+    ratio = _left_over(values, about, drifts=True)[0] / _left_over(values, places, drifts=False)[0]
     return n * math.log(ratio) < (3 * (len(places) - len(about)) - 1) * math.log(n)
 
 

@@ -26,6 +26,9 @@ def history_figure(series: Sequence[Series]) -> go.Figure:
         _week(figure, each, colour, factor)
     styled(figure, "", unit)
     figure.update_xaxes(type="date")
+    values = {value * factor for each in series for value in each.points.value}
+    if len(values) == 1:
+        figure.update_yaxes(range=sorted(value * share for value in values for share in (0.9, 1.1)))
     return figure
 
 

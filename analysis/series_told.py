@@ -44,7 +44,8 @@ def told(
     found: Findings,
     claims: Corrected,
     last: int,
-    current: bool,  # noqa: FBT001
+    *,
+    current: bool,
 ) -> Series:
     """The record of a series. `rows`: its valid and its invalid ones, by time; `last`: how many values are given."""
     valid, invalid = rows

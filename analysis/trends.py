@@ -1,14 +1,14 @@
 """The history of a folder of runs, judged: each series by itself, then all claims corrected for how many there are.
 
-Claims of one kind (changes, slopes, seasons by hour, by weekday, latest runs) make a family. Benjamini and Hochberg
-hold the share of false ones among those that are made at 5 %; where nothing changes at all, that is the chance of any.
-Whatever is shown, all series of the folder are counted.
+Claims of one kind (changes, slopes, seasons, latest runs) make a family. Benjamini and Hochberg hold the share of false
+ones among those that are made at 5 %; where nothing changes at all, that is the chance of any. Whatever is shown, all
+series of the folder are counted.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,24 +60,50 @@ def trend(
     last: int = 500,
     progress: Progress = quiet,
 ) -> Trends:
-    """The history of a folder of runs. `metrics` (paths in summary.json), `targets` and `plans` choose what is given
-    (nothing: all), not what is corrected for. `last`: how many values of each series are given. Raises UsageFault."""
+    """The history of a folder of runs, by its index where that is still true. `metrics` (paths in summary.json),
+    `targets` and `plans` choose what is given (nothing: all), not what is corrected for. `last`: how many values of
+    each series are given. Raises UsageFault."""
     history = load_history(root, progress=progress)
+    judged = judge(history, progress=progress)
+    note = keep(history, {line.digest: each for line, each in zip(judged.lines, judged.found, strict=True)})
+    given = trends_of(history, judged, metrics=metrics, targets=targets, plans=plans, last=last)
+    return msgspec.structs.replace(given, notes=(*given.notes, note)) if note else given
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Every series of a history, what was found of it, and what of that is believed."""
+
+    lines: list[Line]
+    found: list[Findings]
+    corrected: list[Corrected]
+    breaks: list[Break]
+    notes: list[str]
+
+
+def judge(history: History, *, progress: Progress = quiet) -> Judged:
+    """Judge every series of a history, all of them together."""
     lines, breaks, notes = _lines(history)
-    found = _found(lines, history.stored, progress)
-    corrected, found = _corrected(lines, found)
-    note = keep(history, {line.digest: each for line, each in zip(lines, found, strict=True)})
+    corrected, found = _corrected(lines, _found(lines, history.stored, progress))
+    return Judged(lines, found, corrected, breaks, notes)
+
+
+def trends_of(
+    history: History,
+    judged: Judged,
+    *,
+    metrics: Sequence[str] = (),
+    targets: Sequence[str] = (),
+    plans: Sequence[str] = (),
+    last: int = 500,
+) -> Trends:
+    """What is told of a history: the series that were asked for, as records."""
     runs = history.runs
-
-    def wanted(line: Line) -> bool:
-        key = line.key
-        return all(
-            not names or name in names
-            for names, name in ((metrics, line.metric.path), (targets, key.target), (plans, key.plan))
-        )
-
-    rows = zip(lines, found, corrected, strict=True)
-    chosen = [(line, each, claim) for line, each, claim in rows if wanted(line)]
+    series = [
+        told(line.key, line.metric, history.table, (line.rows, line.invalid), found, claims, last, current=line.current)
+        for line, found, claims in zip(judged.lines, judged.found, judged.corrected, strict=True)
+        if _wanted(line.metric.path, metrics) and _wanted(line.key.target, targets) and _wanted(line.key.plan, plans)
+    ]
     return Trends(
         root=str(history.root),
         runs=len(runs),
@@ -86,16 +112,15 @@ def trend(
         last_utc=iso(runs[-1].started_s) if runs else None,
         level=LEVEL,
         method=METHOD,
-        notes=tuple(filter(None, (*notes, note))),
+        notes=tuple(judged.notes),
         skipped=history.skipped,
-        breaks=tuple(
-            each for each in breaks if (not targets or each.target in targets) and (not plans or each.plan in plans)
-        ),
-        series=tuple(
-            told(line.key, line.metric, history.table, (line.rows, line.invalid), each, claim, last, line.current)
-            for line, each, claim in chosen
-        ),
+        breaks=tuple(each for each in judged.breaks if _wanted(each.target, targets) and _wanted(each.plan, plans)),
+        series=tuple(series),
     )
+
+
+def _wanted(name: str, names: Sequence[str]) -> bool:
+    return not names or name in names
 
 
 def _lines(history: History) -> tuple[list[Line], list[Break], list[str]]:
@@ -202,21 +227,19 @@ def _corrected(lines: Sequence[Line], found: list[Findings]) -> tuple[list[Corre
     """Corrected p, kind by kind; and the findings with slope and forecast since the last change that is believed."""
     of_change, cutoff = discoveries(np.array([each.first_p for each in found]), LEVEL)
     scale = [
-        adjusted / each.first_p if each.first_p > 0 else 1.0 for adjusted, each in zip(of_change, found, strict=True)
+        float(adjusted) / each.first_p if each.first_p > 0 else 1.0
+        for adjusted, each in zip(of_change, found, strict=True)
     ]
     jumps = [tuple(jump for jump in each.jumps if jump.p_value <= cutoff) for each in found]
     found = [
         _since(line, each, mine[-1].at if mine else 0) for line, each, mine in zip(lines, found, jumps, strict=True)
     ]
-    slopes, hours, weekdays, latest = (
-        _family(found, p_of)
-        for p_of in (
-            lambda each: each.slope and each.slope[3],
-            lambda each: each.hour and each.hour.p_value,
-            lambda each: each.weekday and each.weekday.p_value,
-            lambda each: each.latest and each.latest[3],
-        )
-    )
+    slopes = _family([each.slope and each.slope[3] for each in found])
+    latest = _family([each.latest and each.latest[3] for each in found])
+    seasons = [each.hour and each.hour.p_value for each in found] + [
+        each.weekday and each.weekday.p_value for each in found
+    ]
+    hours, weekdays = (_family(seasons)[at : at + len(found)] for at in (0, len(found)))
     corrected = [
         Corrected(mine, scale[place], slopes[place], hours[place], weekdays[place], latest[place])
         for place, mine in enumerate(jumps)
@@ -232,9 +255,8 @@ def _since(line: Line, found: Findings, begin: int) -> Findings:
     return since(found, line.times_s, line.values, begin)
 
 
-def _family(found: Sequence[Findings], p_of: Callable[[Findings], float | None]) -> list[float | None]:
+def _family(raw: Sequence[float | None]) -> list[float | None]:
     """Corrected p of one kind of claim; None where there is none."""
-    raw = [p_of(each) for each in found]
     known = [place for place, p_value in enumerate(raw) if p_value is not None]
     adjusted, _ = discoveries(np.array([raw[place] for place in known], dtype=np.float64), LEVEL)
     made: list[float | None] = [None] * len(raw)
