@@ -216,7 +216,8 @@ def _misfit(values: Floats, phi: float, place: int) -> float:
 
 def _design(n: int, places: list[int]) -> Floats:
     """A column for each level."""
-    return (np.searchsorted(places, np.arange(n), side="right")[:, None] == np.arange(len(places) + 1)).astype(float)
+    level = np.searchsorted(places, np.arange(n), side="right")
+    return np.asarray(level[:, None] == np.arange(len(places) + 1), dtype=np.float64)
 
 
 def _left_over(values: Floats, places: list[int], *, drifts: bool) -> tuple[float, float]:

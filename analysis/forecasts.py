@@ -41,8 +41,8 @@ def forecast_of(times_s: Floats, values: Floats, slope: Slope | None) -> Forecas
     span_s = float(times_s[-1] - times_s[0])
     if span_s < DAYS * DAY_S:
         return f"too little data: {span_s / DAY_S:.1f} days since the last change, {DAYS} are needed"
-    ahead_s = (np.arange(DAYS) + 0.5) * DAY_S
-    steps = np.maximum(1.0, np.round(ahead_s * (n - 1) / span_s))
+    ahead_s: Floats = (np.arange(DAYS, dtype=np.float64) + 0.5) * DAY_S
+    steps: Floats = np.maximum(1.0, np.round(ahead_s * (n - 1) / span_s))
     plain = without_outliers(values)
     phi = noise_of(plain).phi
     if phi >= MOST_MEMORY:

@@ -171,7 +171,8 @@ def table_of(history: History) -> pd.DataFrame:
     found = pd.concat(
         [runs.iloc[table.run[row]].reset_index(drop=True), keys.iloc[table.key[row]].reset_index(drop=True)], axis=1
     )
-    found["metric"] = pd.Categorical.from_codes(metric, [each.path for each in METRICS])
+    paths = [each.path for each in METRICS]
+    found["metric"] = pd.Categorical(np.array(paths)[metric], categories=paths)
     for place, name in enumerate(("value", "low", "high")):
         found[name] = table.figures[row, metric, place].astype(np.float64)
     return found.sort_values("started_utc", kind="stable", ignore_index=True)

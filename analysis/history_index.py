@@ -82,8 +82,8 @@ def _table(stored: _Stored) -> Table:
 
 def save_index(root: Path, table: Table, findings: Mapping[str, Findings]) -> str:
     """Write the index; "" or the reason why that was not possible, which harms nothing."""
-    columns = (np.ascontiguousarray(each).tobytes() for each in (table.run, table.key, table.figures))
-    stored = _Stored(_stamp(), table.entries, table.keys, *columns, dict(findings))
+    run, key, figures = (np.ascontiguousarray(each).tobytes() for each in (table.run, table.key, table.figures))
+    stored = _Stored(_stamp(), table.entries, table.keys, run, key, figures, dict(findings))
     body = msgspec.msgpack.encode(stored)
     try:
         write_whole(root / NAME, b"".join([_MAGIC, zlib.crc32(body).to_bytes(4), body]))

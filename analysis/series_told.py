@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ class Corrected:
     latest: float | None
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def iso(at_s: float) -> str:
     """A time in UTC, to the second."""
     return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -184,22 +186,24 @@ def _week(found: Findings, unit: _Unit) -> Week:
 
 
 def _points(metric: Metric, table: Table, valid: Whole, invalid: Whole, last: int) -> Points:
-    rows = np.concatenate([valid, invalid])
-    good = np.arange(len(rows)) < len(valid)
-    runs = table.run[rows]
-    started = np.array([table.entries[run].started_s for run in runs])
-    order = np.lexsort((runs, started))
-    given = order[len(order) - min(last, len(order)) :]
-    entries = [table.entries[run] for run in runs[given]]
-    value, low, high = _six_digits(table.figures[rows[given], PLACES[metric.path]].astype(np.float64)).T
+    rows, good = valid[len(valid) - min(last, len(valid)) :], np.ones(min(last, len(valid)), dtype=bool)
+    if len(invalid):
+        rows = np.concatenate([rows, invalid])
+        good = np.arange(len(rows)) < len(good)
+        runs = table.run[rows]
+        order = np.lexsort((runs, [table.entries[run].started_s for run in runs]))
+        given = order[len(order) - min(last, len(order)) :]
+        rows, good = rows[given], good[given]
+    entries = [table.entries[run] for run in table.run[rows].tolist()]
+    value, low, high = _six_digits(table.figures[rows, PLACES[metric.path]].astype(np.float64)).T
     return Points(
         run=tuple(each.run for each in entries),
         utc=tuple(iso(each.started_s) for each in entries),
         value=tuple(value.tolist()),
         low=_known(low),
         high=_known(high),
-        valid=tuple(good[given].tolist()),
-        left_out=len(order) - len(given),
+        valid=tuple(good.tolist()),
+        left_out=len(valid) + len(invalid) - len(rows),
     )
 
 

@@ -236,8 +236,8 @@ def _corrected(lines: Sequence[Line], found: list[Findings]) -> tuple[list[Corre
     ]
     slopes = _family([each.slope and each.slope[3] for each in found])
     latest = _family([each.latest and each.latest[3] for each in found])
-    seasons = [each.hour and each.hour.p_value for each in found] + [
-        each.weekday and each.weekday.p_value for each in found
+    seasons = [None if each.hour is None else each.hour.p_value for each in found] + [
+        None if each.weekday is None else each.weekday.p_value for each in found
     ]
     hours, weekdays = (_family(seasons)[at : at + len(found)] for at in (0, len(found)))
     corrected = [

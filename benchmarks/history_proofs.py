@@ -58,7 +58,7 @@ def played(rng: np.random.Generator, runs: int, phi: float) -> Floats:
     """Every metric of a target that does not change: noise of 2 % with memory about its own level; shares below one."""
     columns = [np.exp(autoregressive(rng, runs, phi, _SIGMA)) for _ in METRICS]
     shares = np.array([0.45 if metric.share else 1.0 for metric in METRICS])
-    return np.column_stack(columns) * shares
+    return np.asarray(np.column_stack(columns) * shares)
 
 
 def told_of(values: Floats, gap_s: float) -> Trends:

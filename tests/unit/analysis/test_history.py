@@ -68,7 +68,7 @@ def test_a_step_is_told_with_its_run_and_its_size(runs: Path) -> None:
     assert step.utc == "2025-01-26T00:00:00Z"
     assert step.verdict == "worse"
     assert step.change.ci95 is not None
-    assert step.change.ci95[0] is not None and step.change.ci95[1] is not None  # type: ignore[index]
+    assert step.change.ci95[0] is not None and step.change.ci95[1] is not None
     assert step.change.ci95[0] < 1.3 < step.change.ci95[1]
     assert series.slope.since_utc == step.utc
     assert series_of(trend(runs), target="target-1")[0].changes == ()

@@ -10,17 +10,21 @@ from analysis.discoveries import discoveries
 from analysis.forecasts import forecast_of
 from analysis.history_tests import DAY_S, WEEK_S, against_baseline, hours_of, slope_of, weekdays_of
 from analysis.series_findings import findings_of
-from benchmarks.synthetic_history import autoregressive
+from benchmarks.synthetic_history import Floats, autoregressive
 
 MONDAY_S = 1_735_516_800.0  # 2024-12-30
 
 
-def noisy(seed: int, n: int, phi: float = 0.0, sigma: float = 0.02) -> np.ndarray:
+def times_of(n: int, gap_s: float) -> Floats:
+    return np.asarray(MONDAY_S + np.arange(n) * gap_s, dtype=np.float64)
+
+
+def noisy(seed: int, n: int, phi: float = 0.0, sigma: float = 0.02) -> Floats:
     return autoregressive(np.random.default_rng(seed), n, phi, sigma)
 
 
 def test_a_straight_line_has_its_slope() -> None:
-    times = MONDAY_S + np.arange(50) * DAY_S
+    times = times_of(50, DAY_S)
     found = slope_of(times, 3.0 + 0.7 * (times - MONDAY_S) / WEEK_S)
     assert found is not None
     assert (found.per_week, found.low, found.high) == pytest.approx((0.7, 0.7, 0.7))
@@ -29,7 +33,7 @@ def test_a_straight_line_has_its_slope() -> None:
 
 @given(st.integers(0, 50), st.integers(12, 60))
 def test_without_memory_slope_and_test_are_those_of_scipy(seed: int, n: int) -> None:
-    times, values = MONDAY_S + np.cumsum(np.random.default_rng(seed).uniform(0.5, 2, n)) * DAY_S, noisy(seed, n)
+    times, values = times_of(n, DAY_S) + np.random.default_rng(seed).uniform(0, DAY_S / 2, n), noisy(seed, n)
     found = slope_of(times, values)
     assert found is not None
     theirs = stats.theilslopes(values, times / WEEK_S)
@@ -39,7 +43,7 @@ def test_without_memory_slope_and_test_are_those_of_scipy(seed: int, n: int) -> 
 
 
 def test_memory_makes_a_slope_less_sure() -> None:
-    times = MONDAY_S + np.arange(60) * DAY_S
+    times = times_of(60, DAY_S)
     claims = dict.fromkeys((0.0, 0.6), 0)
     for phi in claims:
         for seed in range(100):
@@ -54,7 +58,7 @@ def test_too_few_runs_or_one_moment_have_no_slope() -> None:
 
 
 def test_an_hour_that_is_slower_is_found_at_its_place() -> None:
-    times = MONDAY_S + np.arange(24 * 20) * 3600.0
+    times = times_of(24 * 20, 3600.0)
     values = noisy(1, len(times)) + np.where((times // 3600) % 24 == 15, 0.1, 0.0)
     found = hours_of(times, values)
     assert found is not None
@@ -65,7 +69,7 @@ def test_an_hour_that_is_slower_is_found_at_its_place() -> None:
 
 
 def test_a_weekday_that_is_slower_is_found_at_its_place() -> None:
-    times = MONDAY_S + np.arange(4 * 7 * 12) * DAY_S / 4
+    times = times_of(4 * 7 * 12, DAY_S / 4)
     values = noisy(3, len(times)) + np.where((times // DAY_S - MONDAY_S // DAY_S) % 7 == 4, 0.1, 0.0)
     found = weekdays_of(times, values)
     assert found is not None
@@ -74,10 +78,10 @@ def test_a_weekday_that_is_slower_is_found_at_its_place() -> None:
 
 
 def test_no_season_is_told_of_too_few_days() -> None:
-    times = MONDAY_S + np.arange(24 * 3) * 3600.0
+    times = times_of(24 * 3, 3600.0)
     assert hours_of(times, noisy(4, len(times))) is None
     assert weekdays_of(times, noisy(4, len(times))) is None
-    daily = MONDAY_S + np.arange(100) * DAY_S
+    daily = times_of(100, DAY_S)
     assert hours_of(daily, noisy(4, 100)) is None
 
 
@@ -102,7 +106,7 @@ def test_the_next_week_lies_where_it_is_said_to() -> None:
     inside = []
     for seed in range(150):
         whole = 1.0 + noisy(seed, 90 + 7, 0.4)
-        times = MONDAY_S + np.arange(97) * DAY_S
+        times = times_of(97, DAY_S)
         found = forecast_of(times[:90], whole[:90], None)
         assert not isinstance(found, str)
         truth = whole[90:]
@@ -111,7 +115,7 @@ def test_the_next_week_lies_where_it_is_said_to() -> None:
 
 
 def test_a_line_that_is_shown_is_carried_on() -> None:
-    times = MONDAY_S + np.arange(100) * DAY_S
+    times = times_of(100, DAY_S)
     values = 1 + 0.01 * np.arange(100) + noisy(6, 100)
     found = forecast_of(times, values, slope_of(times, values))
     assert not isinstance(found, str)
@@ -121,7 +125,7 @@ def test_a_line_that_is_shown_is_carried_on() -> None:
 
 def test_a_level_that_wanders_is_carried_on_with_a_growing_error() -> None:
     values = np.cumsum(np.random.default_rng(7).normal(0, 1, 300))
-    found = forecast_of(MONDAY_S + np.arange(300) * DAY_S, values, None)
+    found = forecast_of(times_of(300, DAY_S), values, None)
     assert not isinstance(found, str)
     widths = found.high - found.low
     assert found.model == "last level carried on"
@@ -130,7 +134,7 @@ def test_a_level_that_wanders_is_carried_on_with_a_growing_error() -> None:
 
 @pytest.mark.parametrize(("n", "gap_s"), [(19, DAY_S), (100, 60.0)])
 def test_a_forecast_is_refused_with_its_reason(n: int, gap_s: float) -> None:
-    said = forecast_of(MONDAY_S + np.arange(n) * gap_s, noisy(8, n), None)
+    said = forecast_of(times_of(n, gap_s), noisy(8, n), None)
     assert isinstance(said, str) and said.startswith("too little data")
 
 
@@ -150,7 +154,7 @@ def test_corrected_p_is_that_of_scipy(p_values: list[float], level: float) -> No
     st.sampled_from([0.0, 60.0, 3600.0, DAY_S, WEEK_S]),
 )
 def test_whatever_a_series_holds_it_is_answered(values: list[float], share: bool, gap_s: float) -> None:  # noqa: FBT001
-    times = MONDAY_S + np.arange(len(values)) * gap_s
+    times = times_of(len(values), gap_s)
     found = findings_of(times, np.array(values), share=share)
     assert 0 <= found.first_p <= 1
     assert found.logs == (not share and min(values) > 0)
@@ -158,7 +162,7 @@ def test_whatever_a_series_holds_it_is_answered(values: list[float], share: bool
 
 
 def test_a_season_is_not_taken_for_changes_of_the_level() -> None:
-    times = MONDAY_S + np.arange(24 * 21) * 3600.0
+    times = times_of(24 * 21, 3600.0)
     night = np.where((times // 3600) % 24 < 8, 0.8, 1.0)
     values = night * np.exp(noisy(9, len(times), 0.2))
     found = findings_of(times, values, share=False)
