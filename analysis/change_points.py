@@ -124,12 +124,13 @@ def _candidates(values: Floats, noise: Noise) -> tuple[Whole, Floats]:
     sums = np.concatenate([[0.0], np.cumsum(values - values.mean())])
     rows, logs = [np.empty((0, 4), dtype=np.int64)], [np.empty(0)]
     layers = _layers(len(values))
+    errors = noise.error(np.arange(1, len(values) + 1, dtype=np.float64))
     for length, starts in layers:
         trials = len(starts) * len(layers)
         t = np.arange(FEWEST, length - FEWEST + 1)
         left = sums[starts[:, None] + t] - sums[starts][:, None]
         total = (sums[starts + length] - sums[starts])[:, None]
-        error = np.hypot(noise.error(t.astype(np.float64)), noise.error((length - t).astype(np.float64)))
+        error = np.hypot(errors[t - 1], errors[length - t - 1])
         z = np.abs((total - left) / (length - t) - left / t) / error
         best = np.argmax(z, axis=1)
         largest = z[np.arange(len(starts)), best]

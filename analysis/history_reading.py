@@ -200,11 +200,12 @@ def _whole(path: str, mtime_ns: int, size: int, content: bytes) -> Read:
         verdict=summary.validity.verdict,
         slo=_SORTED(summary.slo).decode(),
     )
-    values = _blank(len(summary.results))
-    for row, result in zip(values, summary.results, strict=True):
-        _fill(row, result)
-    values[~np.isfinite(values)] = np.nan
-    return Read(entry, tuple(_key(plan, result) for result in summary.results), values)
+    figures = _blank(0)
+    if summary.results:
+        with np.errstate(over="ignore"):  # what no metric can be is not measured
+            figures = np.array([_figures(result) for result in summary.results]).astype(np.float32)
+        figures[~np.isfinite(figures)] = np.nan
+    return Read(entry, tuple(_key(plan, result) for result in summary.results), figures)
 
 
 def _blank(rows: int) -> Values:
@@ -218,8 +219,13 @@ def _started_s(stamp: str | None, folder: str) -> float:
             moment = datetime.fromisoformat(text)
         except ValueError:
             continue
+        if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+            raise _NotASummaryError(f"says that its run began in the year {moment.year}")
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     raise _NotASummaryError("does not tell when its run began, and its folder's name is no time")
+
+
+_FIRST_YEAR, _LAST_YEAR = 1971, 2500
 
 
 def _key(plan: str, result: _Result) -> SeriesKey:
@@ -237,37 +243,35 @@ def _key(plan: str, result: _Result) -> SeriesKey:
     )
 
 
-_OF_DISTS = tuple((name, part) for name, parts in DISTRIBUTIONS.items() for part in parts)
-_OF_SIZES = tuple((name, "mean") for name in SIZES)
+_OF_DISTS = (
+    *((name, part) for name, parts in DISTRIBUTIONS.items() for part in parts),
+    *((name, "mean") for name in SIZES),
+)
 
 
-def _fill(row: Values, result: _Result) -> None:
-    """Put the figures of a result in their places, in the order of METRICS."""
-    place = 0
-    for name, part in (*_OF_DISTS, *_OF_SIZES):
+def _figures(result: _Result) -> list[_Figure]:
+    """The figures of a result, in the order of METRICS."""
+    found: list[_Figure] = []
+    for name, part in _OF_DISTS:
         dist: _Dist | None = getattr(result, name)
         value = None if dist is None else getattr(dist, part)
-        if dist is not None and value is not None:
-            row[place] = (value, *dist.ci95.get(part, _NO_ENDS))
-        place += 1
+        found.append(_NOTHING if dist is None or value is None else (value, *dist.ci95.get(part, _NO_ENDS)))
     for name in RATES:
         value = getattr(result, name)
-        if value is not None:
-            row[place] = (value, *_over_repeats([getattr(each.values, name) for each in result.repeat_values]))
-        place += 1
-    row[place, 0] = _or_nan(result.in_flight_mean)
-    place += 1
+        repeats = [getattr(each.values, name) for each in result.repeat_values]
+        found.append(_NOTHING if value is None else (value, *_over_repeats(repeats)))
+    found.append((_or_nan(result.in_flight_mean), *_NO_ENDS))
     estimates = [getattr(result.reliability, name) if result.reliability else None for name in ESTIMATES]
     for estimate in (*estimates, result.quality.accuracy if result.quality else None):
-        if estimate is not None and estimate.value is not None:
-            row[place] = (estimate.value, *map(_or_nan, estimate.ci95 or (None, None)))
-        place += 1
-    for name in COSTS:
-        row[place, 0] = _or_nan(getattr(result.cost, name) if result.cost else None)
-        place += 1
+        low, high = estimate.ci95 or (None, None) if estimate is not None else (None, None)
+        found.append((_or_nan(estimate.value if estimate is not None else None), _or_nan(low), _or_nan(high)))
+    costs = (getattr(result.cost, name) if result.cost else None for name in COSTS)
+    return found + [(_or_nan(usd), *_NO_ENDS) for usd in costs]
 
 
+_Figure = tuple[float, float, float]
 _NO_ENDS = (math.nan, math.nan)
+_NOTHING = (math.nan, *_NO_ENDS)
 
 
 def _or_nan(value: float | None) -> float:

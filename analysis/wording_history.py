@@ -96,9 +96,10 @@ def season_lines(series: Series) -> Iterator[str]:
 
 
 def latest_line(series: Series) -> str:
-    """How the latest run differs from those before it; "" where no difference is shown."""
+    """How the latest run differs from those before it; "" where no difference is shown, or
+    where the plan no longer asks for this."""
     latest = series.latest
-    if latest.verdict not in ("better", "worse", "changed"):
+    if not series.current or latest.verdict not in ("better", "worse", "changed"):
         return ""
     return (
         f"{whose(series)}: {name_of(series.metric)} of the latest run is {latest.verdict}: "

@@ -148,6 +148,13 @@ def test_another_slo_makes_another_goodput(runs: Path) -> None:
         (b"[" * 100_000, "is not a whole summary"),
         (b'{"schema": 99, "run": "r", "validity": {"verdict": "valid"}, "results": []}', "has schema 99"),
         (b'{"schema": 1, "run": "r", "validity": {"verdict": "good"}, "results": []}', "has a verdict"),
+        (
+            (
+                b'{"schema": 1, "run": "r", "validity": {"verdict": "valid"}, "results": [],'
+                b' "started_utc": "9999-12-31T00:00:00Z"}'
+            ),
+            "says that its run began in the year 9999",
+        ),
     ],
 )
 def test_a_file_that_is_no_summary_is_skipped_with_its_reason(runs: Path, content: bytes, reason: str) -> None:
@@ -158,6 +165,16 @@ def test_a_file_that_is_no_summary_is_skipped_with_its_reason(runs: Path, conten
         assert skipped.path == str(path.relative_to(runs))
         assert skipped.reason.startswith(reason)
         assert found.runs == RUNS - 1
+
+
+def test_figures_that_no_run_can_have_are_not_measured(runs: Path) -> None:
+    path = summaries(runs)[7]
+    document = json.loads(path.read_text())
+    document["results"][0]["ttft_s"]["p50"] = 1e300
+    document["results"][0]["tpot_s"]["p50"] = -1.0
+    path.write_text(json.dumps(document))
+    found = trend(runs)
+    assert (series_of(found)[0].runs, series_of(found, "tpot_s.p50")[0].runs) == (RUNS - 1, RUNS)
 
 
 def test_a_run_without_a_summary_or_a_time_is_told_and_other_folders_are_not(runs: Path) -> None:
