@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
@@ -10,12 +11,13 @@ from analysis.charts import COLOURS, label, styled
 from analysis.history_record import Series
 from analysis.wording_history import change, name_of
 
+MOST_RUNS = 800
 _MS_BELOW = 1.0
 
 
 def history_figure(series: Sequence[Series]) -> go.Figure:
-    """One metric of the targets of one load over time: a line for each, with the intervals of its runs, a dotted line
-    where its level changed, a cross for each invalid run, and the forecast as a band."""
+    """One metric of the targets of one load over time: a line for each, with the intervals of its runs (of more than 800
+    evenly chosen ones), a dotted line where its level changed, a cross for each invalid run, the forecast as a band."""
     figure = go.Figure()
     factor, unit = _unit(series)
     for number, each in enumerate(series):
@@ -45,7 +47,8 @@ def _unit(series: Sequence[Series]) -> tuple[float, str]:
 
 def _runs(figure: go.Figure, series: Series, colour: str, factor: float) -> None:
     points = series.points
-    rows = [at for at, good in enumerate(points.valid) if good]
+    every = [at for at, good in enumerate(points.valid) if good]
+    rows = every[:: -max(1, math.ceil(len(every) / MOST_RUNS))][::-1]  # the latest is among them
     times = [points.utc[at] for at in rows]
     known = [at for at in rows if points.low[at] is not None and points.high[at] is not None]
     if known:

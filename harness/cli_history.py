@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 import msgspec
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="These alone, as ttft_s.p95 or ttft.")
 @click.option("--target", "targets", multiple=True, help="These targets alone.")
 @click.option("--plan", "plans", multiple=True, help="These plans alone.")
-@click.option("--last", type=click.IntRange(0), default=500, show_default=True, help="Values of each series to give.")
+@click.option("--last", type=click.IntRange(0), default=500, show_default=True, help="Values of each series in JSON.")
 @click.option("--html", "page", type=click.Path(path_type=Path), help="Write a page with charts here.")
 def trend(
     runs_root: Path,
@@ -43,21 +43,15 @@ def trend(
     """
     from analysis.trends import trend as look  # noqa: PLC0415
 
+    chosen: dict[str, Any] = {"metrics": _paths(metrics), "targets": targets, "plans": plans}
     with _Bar() as progress:
-        found = look(
-            runs_root,
-            metrics=_paths(metrics),
-            targets=targets,
-            plans=plans,
-            last=last if as_json or page is not None else 0,
-            progress=progress.update,
-        )
+        found = look(runs_root, **chosen, last=last if as_json else 0, progress=progress.update)
     _known("--target", targets, [each.target for each in found.series])
     _known("--plan", plans, [each.plan for each in found.series])
     if page is not None:
         from analysis.history_page import write_page  # noqa: PLC0415
 
-        write_page(found, page, every=bool(metrics))
+        write_page(look(runs_root, **chosen, last=found.runs), page, every=bool(metrics))
     if as_json:
         sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
     elif page is not None:
