@@ -16,8 +16,8 @@ _MS_BELOW = 1.0
 
 
 def history_figure(series: Sequence[Series]) -> go.Figure:
-    """One metric of the targets of one load over time: a line for each, with the intervals of its runs (of more than 800
-    evenly chosen ones), a dotted line where its level changed, a cross for each invalid run, the forecast as a band."""
+    """One metric of the targets of one load over time: a line for each with the intervals of its runs (at most 800,
+    evenly chosen), a dotted line where its level changed, a cross for each invalid run, the forecast as a band."""
     figure = go.Figure()
     factor, unit = _unit(series)
     for number, each in enumerate(series):

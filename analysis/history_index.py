@@ -23,7 +23,7 @@ from analysis.history_record import Findings
 from harness.rundir import write_whole
 
 NAME = ".history-index"
-_FORMAT = 1  # raised whenever what is read, or how it is analysed, changes
+_FORMAT = 2  # raised whenever what is read, or how it is analysed, changes
 _MAGIC = b"tokenswarm history\n"
 Places = npt.NDArray[np.int32]
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy.special import chdtrc, log_ndtr, ndtri, stdtr, stdtrit
 
 from analysis.change_points import average_ranks
-from analysis.series_noise import Floats, running_median
+from analysis.series_noise import Floats, Noise, running_median
 
 DAY_S = 86_400.0
 WEEK_S = 7 * DAY_S
@@ -164,21 +164,28 @@ class Against:
     n: int
 
 
-def against_baseline(values: Floats) -> Against | None:
-    """The last value against the 20 before it, by a prediction interval about their median, with the spread of their
-    middle: robust, so that one bad run among them does not hide the next. None: fewer than 8 before it."""
+def against_baseline(values: Floats, memory: float = 0.0) -> Against | None:
+    """The last value against the 20 before it, by Student's prediction interval about their mean. Single wild runs among
+    them are drawn in to 3.5 robust standard deviations, so that one does not hide the next. Runs near in time are alike
+    (`memory`: how much of a deviation the next has): they spread less than runs do on the whole, which is made good,
+    and count for three quarters of their number. None: fewer than 8 before it."""
     before = values[-1 - BASELINE : -1]
     n = len(before)
     if n < FEWEST_FOR_BASELINE:
         return None
     middle = float(np.median(before))
-    spread = 1.4826 * float(np.median(np.abs(before - middle))) * n / (n - 0.8)
-    spread = max(spread, float(np.std(before, ddof=1)) if spread == 0 else 0.0, 1e-9 * max(1.0, abs(middle)))
-    error = spread * math.sqrt(1 + math.pi / (2 * n))
-    df = max(3.0, _ROBUST * (n - 1))
-    t = (float(values[-1]) - middle) / error
+    scale = 1.4826 * float(np.median(np.abs(before - middle))) * n / (n - 0.8)
+    drawn_in = np.clip(before, middle - _WILD * scale, middle + _WILD * scale) if scale > 0 else before
+    mean, spread = float(drawn_in.mean()), float(drawn_in.std(ddof=1))
+    alike = float(Noise(1.0, memory).inflation(n))  # n times the variance of their mean; that of one run is 1
+    spread /= math.sqrt(1 - (alike - 1) / (n - 1))
+    error = max(spread, _LEAST * max(1.0, abs(middle))) * math.sqrt(1 + 1 / n)
+    df = _COUNTED * (n - 1)
     half = float(stdtrit(df, 0.975)) * error
-    return Against(middle, middle - half, middle + half, 2 * float(stdtr(df, -abs(t))), n)
+    p_value = 2 * float(stdtr(df, -abs(float(values[-1]) - mean) / error))
+    return Against(mean, mean - half, mean + half, p_value, n)
 
 
-_ROBUST = 0.37  # the efficiency of the median absolute deviation: so many degrees of freedom of each run it uses
+_WILD = 3.5
+_COUNTED = 0.75
+_LEAST = 1e-9

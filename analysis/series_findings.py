@@ -33,7 +33,7 @@ def findings_of(times_s: Floats, values: Floats, *, share: bool) -> Findings:
     jumps = tuple(
         Jump(each.at, each.p_value, each.before, each.after, each.size, each.low, each.high) for each in levels.changes
     )
-    against = against_baseline(series - season)
+    against = against_baseline(series - season, levels.noise.phi)
     shift = float(season[-1])
     found = Findings(
         logs=logs,

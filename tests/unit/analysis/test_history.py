@@ -223,7 +223,7 @@ def test_whatever_became_of_the_index_the_answer_is_the_same(runs: Path, data: s
 
 def test_an_index_of_another_version_is_made_anew(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     truth = trend(runs)
-    monkeypatch.setattr("analysis.history_index._FORMAT", 2)
+    monkeypatch.setattr("analysis.history_index._FORMAT", 0)
     before = (runs / NAME).read_bytes()
     assert trend(runs) == truth
     assert (runs / NAME).read_bytes() != before
