@@ -17,7 +17,7 @@ import numpy as np
 
 from analysis.history_index import Table, load_index, save_index
 from analysis.history_metrics import METRICS
-from analysis.history_reading import Read, RunEntry, SeriesKey, Values, read_runs
+from analysis.history_reading import Read, RunEntry, SeriesKey, Values, read_runs, t_quantile
 from analysis.history_record import Findings, Skipped
 from analysis.parallel import over_parts
 from harness.errors import UsageFault
@@ -125,6 +125,8 @@ def _add(folder: str, path: str, found: dict[str, tuple[int, int]]) -> bool:
 def _read(root: Path, paths: Sequence[str], progress: Progress) -> Iterator[Read]:
     parts = [paths[at : at + _AT_ONCE] for at in range(0, len(paths), _AT_ONCE)]
     done = 0
+    if len(paths) >= _HERE:
+        t_quantile(1)  # loads what each of the processes would load by itself
     for made in over_parts(partial(read_runs, root), parts, here=len(paths) < _HERE):
         yield from made
         done += len(made)

@@ -285,12 +285,13 @@ def _over_repeats(values: list[float | None]) -> tuple[float, float]:
         return _NO_ENDS
     mean = math.fsum(known) / len(known)
     spread = math.sqrt(math.fsum((value - mean) ** 2 for value in known) / (len(known) - 1))
-    half = _t_quantile(len(known) - 1) * spread / math.sqrt(len(known))
+    half = t_quantile(len(known) - 1) * spread / math.sqrt(len(known))
     return mean - half, mean + half
 
 
 @functools.cache
-def _t_quantile(df: int) -> float:
+def t_quantile(df: int) -> float:
+    """Student's t that 97.5 % do not pass."""
     from scipy.special import stdtrit  # noqa: PLC0415  (slow to load; an index makes it needless)
 
     return float(stdtrit(df, 0.975))

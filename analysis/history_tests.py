@@ -165,10 +165,12 @@ class Against:
 
 
 def against_baseline(values: Floats, memory: float = 0.0) -> Against | None:
-    """The last value against the 20 before it, by Student's prediction interval about their mean. Single wild runs among
-    them are drawn in to 3.5 robust standard deviations, so that one does not hide the next. Runs near in time are alike
-    (`memory`: how much of a deviation the next has): they spread less than runs do on the whole, which is made good,
-    and count for three quarters of their number. None: fewer than 8 before it."""
+    """The last value against the 20 before it, by Student's prediction interval about their mean.
+
+    Single wild runs among them are drawn in to 3.5 robust standard deviations, so that one does not hide the next. Runs
+    near in time are alike (`memory`: how much of a deviation the next has): they spread less than runs do on the whole,
+    which is made good, and count for three quarters of their number. None: fewer than 8 before it.
+    """
     before = values[-1 - BASELINE : -1]
     n = len(before)
     if n < FEWEST_FOR_BASELINE:
