@@ -96,7 +96,7 @@ def _placed(place: str, made: _Figures, figures: dict[str, str]) -> list[dict[st
     for number, (title, note, figure) in enumerate(made):
         if figure is not None:
             name = f"{place}-{number}"
-            figures[name] = _embeddable(figure)
+            figures[name] = embeddable(figure)
             found.append({"name": name, "title": title, "note": note})
     return found
 
@@ -127,7 +127,7 @@ def _stamps(summary: Summary) -> str:
     return ", ".join(f"{counts[kind]:,} requests {name}" for kind, name in names.items() if counts[kind])
 
 
-def _embeddable(figure: go.Figure) -> str:
+def embeddable(figure: go.Figure) -> str:
     """A figure's JSON that cannot end a script element nor begin a comment."""
     text: str = figure.to_json()
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,22 +1,18 @@
 """The `tokenswarm` command. Results go to stdout; progress, logs and findings to stderr.
 
 Exit codes: 0 done and valid; 1 failed; 2 bad usage, plan or input; 3 finished but invalid; 130 interrupted.
-The analysis packages are imported by the verbs that use them: they take a second that `simulate` must not wait for.
+Only the verb that is asked for is imported: together they take seconds, which none must wait for.
 """
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import NoReturn
 
 import click
 
 from harness import __version__
-from harness.cli_capacity import capacity
-from harness.cli_grade import grade
-from harness.cli_limits import limits
-from harness.cli_load import calibrate, check, collect, init, run, simulate
-from harness.cli_numbers import analyze, compare, predict, report
 from harness.cli_shown import complain
 from harness.errors import UsageFault
 
@@ -41,15 +37,34 @@ def main() -> NoReturn:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+_VERBS = {
+    **dict.fromkeys(("init", "check", "run", "simulate", "calibrate", "collect"), "cli_load"),
+    "limits": "cli_limits",
+    "capacity": "cli_capacity",
+    "grade": "cli_grade",
+    **dict.fromkeys(("analyze", "report", "compare", "predict"), "cli_numbers"),
+    "trend": "cli_history",
+}  # each verb with the module that defines it
+
+
+class _Verbs(click.Group):
+    """The verbs, each imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _VERBS:
+            return None
+        found = getattr(import_module(f"harness.{_VERBS[cmd_name]}"), cmd_name)
+        assert isinstance(found, click.Command)
+        return found
+
+
+@click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="tokenswarm")
 def tokenswarm() -> None:
     """Load-test and compare LLM providers.
 
     Example: tokenswarm run suite:demo
     """
-
-
-_LOAD = (init, check, run, simulate, calibrate, limits, capacity, collect, grade)
-for command in (*_LOAD, analyze, report, compare, predict):
-    tokenswarm.add_command(command)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from harness import launch
 from harness.errors import UsageFault
 from harness.plan import Target, Workload
 from harness.rundir import RunDir
+
+if TYPE_CHECKING:
+    from harness import launch  # slow to load
 
 Named = TypeVar("Named", Target, Workload)
 

@@ -104,10 +104,15 @@ class RunDir:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file, whole or not at all: who reads it meanwhile sees what was there before. Raises OSError."""
-    part = path.with_suffix(".tmp")
-    part.write_bytes(content)
-    part.replace(path)
+    """Write a file, whole or not at all: who reads it meanwhile sees what was there before, and of two processes that
+    write at once the last wins. Raises OSError."""
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 LOCUST_CSV_PARTS = ("stats", "stats_history", "failures", "exceptions")

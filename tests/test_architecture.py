@@ -63,7 +63,18 @@ LAYERS = {
         4,
     ),
     **dict.fromkeys(
-        ("cli", "cli_load", "cli_limits", "cli_capacity", "cli_grade", "cli_numbers", "cli_shown", "__main__"), 5
+        (
+            "cli",
+            "cli_load",
+            "cli_limits",
+            "cli_capacity",
+            "cli_grade",
+            "cli_numbers",
+            "cli_history",
+            "cli_shown",
+            "__main__",
+        ),
+        5,
     ),
 }
 MAY_IMPORT_LOCUST = {
@@ -76,6 +87,7 @@ ANALYSIS_MAY_IMPORT = {
 }
 HARNESS_MAY_IMPORT_ANALYSIS = {
     *("harness.cli_load", "harness.cli_capacity", "harness.cli_numbers", "harness.cli_shown"),
+    "harness.cli_history",
     "harness.live_picture",
 }
 FORBIDDEN_NAMES = {"utils", "util", "base", "common", "helpers", "manager", "misc"}
