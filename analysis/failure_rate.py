@@ -39,8 +39,10 @@ def compare_failure_rates(a: Result, b: Result) -> Comparison | None:
             value=scale * failures_a / failures_b if failures_b else None,
             ci95=(_odds(float(ends.low), scale), _odds(float(ends.high), scale)),
         ),
+        difference=Estimate(value=3600 * (failures_a / of_a.up_s - failures_b / of_b.up_s)),
         p_value=float(test.pvalue),
         verdict="not comparable",
+        method="exact test of two Poisson rates",
     )
 
 

@@ -13,10 +13,11 @@ import click
 
 from harness import __version__
 from harness.cli_capacity import capacity
+from harness.cli_compare import compare
 from harness.cli_grade import grade
 from harness.cli_limits import limits
 from harness.cli_load import calibrate, check, collect, init, run, simulate
-from harness.cli_numbers import analyze, compare, predict, report
+from harness.cli_numbers import analyze, predict, report
 from harness.cli_shown import complain
 from harness.errors import UsageFault
 
