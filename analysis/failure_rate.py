@@ -8,6 +8,8 @@ Outages that strike both providers at once are not independent, as this takes th
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from scipy import stats
 
 from analysis.comparison_record import Comparison
@@ -49,3 +51,22 @@ def compare_failure_rates(a: Result, b: Result) -> Comparison | None:
 def _odds(share: float, scale: float) -> float | None:
     """The ratio of rates at a share of A in all failures; None: without bound."""
     return scale * share / (1 - share) if share < 1 else None
+
+
+@dataclass(frozen=True)
+class RateTest:
+    """What rates of failures say of a difference of availabilities (`mean`): whether there is one, not how large it is.
+    `p` is two-sided."""
+
+    mean: float
+    p: float
+
+    def one_sided(self, at: float, *, above: bool) -> float:
+        """The p of the difference not being above (below) zero; of any other place nothing is known."""
+        return self.p / 2 if at == 0 and self.mean != 0 and (self.mean > 0) == above else 1.0
+
+
+def availability_test(a: Result, b: Result, difference: float) -> RateTest | None:
+    """Where a side was never down, its availability has no interval; the failures of both sides still tell."""
+    found = compare_failure_rates(a, b)
+    return None if found is None or found.p_value is None else RateTest(difference, found.p_value)

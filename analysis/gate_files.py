@@ -58,8 +58,8 @@ def junit_xml(told: Told) -> bytes:
         "skipped": len(skipped),
     }
     texts = {name: str(count) for name, count in counts.items()}
-    suites = ET.Element("testsuites", name="tokenswarm", **texts)
-    suite = ET.SubElement(suites, "testsuite", name="gates", **texts)
+    suites = ET.Element("testsuites", {"name": "tokenswarm"} | texts)
+    suite = ET.SubElement(suites, "testsuite", {"name": "gates"} | texts)
     for run in told.invalid:
         case = ET.SubElement(suite, "testcase", classname="validity", name=_xml(run))
         ET.SubElement(case, "error", message="the measurement is invalid: see the findings of the run")

@@ -19,6 +19,7 @@ import numpy as np
 from analysis import interval_tests
 from analysis.comparison_record import Gate, GateVerdict
 from analysis.comparisons import unlike
+from analysis.failure_rate import RateTest, availability_test
 from analysis.gate_rules import Rule
 from analysis.goals import estimate_at, value_at
 from analysis.interval_tests import IntervalTest
@@ -48,8 +49,8 @@ class _Asked:
 
     gate: Gate
     rule: Rule
-    worse: RepeatTest | IntervalTest | None = None
-    within: RepeatTest | IntervalTest | None = None
+    worse: RepeatTest | IntervalTest | RateTest | None = None
+    within: RepeatTest | IntervalTest | RateTest | None = None
     logs: bool = False
 
     def p_value(self) -> float | None:
@@ -166,11 +167,31 @@ def _against(rule: Rule, a: Result, b: Result, *, paired: bool, sequential: bool
     of_a, of_b = estimate_at(a, rule.path), estimate_at(b, rule.path)
     worse = None if of_a is None or of_b is None or sequential else interval_tests.difference(of_a, of_b)
     if worse is None or of_a is None or of_b is None:
-        return _Asked(msgspec.structs.replace(gate, reason=_NO_INTERVAL), rule)
+        return _without_interval(gate, rule, a, b, sequential=sequential)
     if rule.kind == "points":
         gate = msgspec.structs.replace(gate, saw=Estimate(value=worse.mean, ci95=worse.ci95()))
         return _Asked(gate, rule, worse, worse.shifted(rule.limit))
     return _Asked(gate, rule, worse, interval_tests.difference(of_a, of_b, rule.limit))
+
+
+def _without_interval(gate: Gate, rule: Rule, a: Result, b: Result, *, sequential: bool) -> _Asked:
+    """An availability without an interval belongs to who was never down: that cannot be worse, and makes the other
+    worse where the failures of both tell so."""
+    mine, theirs = gate.a_value, gate.b_value
+    if rule.path == "availability" and mine is not None and theirs is not None and not rule.above:
+        if mine == 1:
+            return _Asked(msgspec.structs.replace(gate, verdict="met", met=True, reason=_never_down(a)), rule)
+        worse = None if sequential else availability_test(a, b, mine - theirs)
+        limit = rule.limit if rule.kind == "points" else (rule.limit - 1) * theirs
+        if worse is not None:
+            return _Asked(gate, rule, worse, replace(worse, mean=worse.mean - limit))
+    return _Asked(msgspec.structs.replace(gate, reason=_NO_INTERVAL), rule)
+
+
+def _never_down(a: Result) -> str:
+    """What became no worse, since it cannot be better."""
+    watched_s = None if a.reliability is None else a.reliability.watched_s
+    return "it was never seen down" + ("" if watched_s is None else f" in {watched_s:.0f} s")
 
 
 def _with_values(gate: Gate, rule: Rule, a: float, b: float) -> Gate:
@@ -211,7 +232,7 @@ def _with_verdict(asked: _Asked, step: Step, alpha: float) -> Gate:
     if gate.a_value is None:
         return gate
     if worse is None or within is None:
-        return msgspec.structs.replace(gate, verdict="cannot tell")
+        return gate if gate.verdict == "met" else msgspec.structs.replace(gate, verdict="cannot tell")
     saw = None if gate.saw is None else gate.saw.value
     beyond = (within.mean > 0) == asked.rule.above if saw is None else not asked.rule.holds(saw)
     p_value = asked.p_value()
@@ -220,7 +241,7 @@ def _with_verdict(asked: _Asked, step: Step, alpha: float) -> Gate:
     if beyond:
         verdict = "failed" if shown else "cannot tell"
         reason = _FAILED if shown else f"beyond the limit, but not shown beyond noise at {alpha:g}"
-    elif _alike(worse) or within.one_sided(0.0, above=not asked.rule.above) < _MET:
+    elif _alike(worse) or _is_within(within, asked.rule):
         verdict, reason = "met", "shown to be within the limit"
     else:
         reason = "within the limit as measured, but noise could hide that it is not"
@@ -239,7 +260,12 @@ def _with_verdict(asked: _Asked, step: Step, alpha: float) -> Gate:
 _FAILED = "beyond the limit, and shown beyond noise"
 
 
-def _alike(worse: RepeatTest | IntervalTest) -> bool:
+def _is_within(within: RepeatTest | IntervalTest | RateTest, rule: Rule) -> bool:
+    """Whether the limit is shown to be kept; that failures are more frequent says nothing of how much that matters."""
+    return not isinstance(within, RateTest) and within.one_sided(0.0, above=not rule.above) < _MET
+
+
+def _alike(worse: RepeatTest | IntervalTest | RateTest) -> bool:
     """Whether all repeats are exactly those of the baseline."""
     return isinstance(worse, RepeatTest) and not worse.spreads and not worse.differs
 

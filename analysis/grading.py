@@ -73,7 +73,7 @@ def answers_of(samples: Samples | None) -> dict[tuple[str, str | None, int | Non
     graded = samples.table[samples.table[CORRECT].notna().to_numpy()]
     groups = graded.groupby(["target", "workload", "stage"], observed=True)
     return {
-        (str(target), str(workload), int(stage)): (
+        (str(target), str(workload), int(str(stage))): (
             rows[CORRECT].to_numpy(dtype=np.float64),
             [str(each) for each in rows["prompt_id"]],
         )

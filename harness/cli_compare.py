@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,9 +130,8 @@ def _show(told: Told, changes: list[ModelDrift]) -> None:
 
     for change in changes:
         click.echo(drift_line(change))
-    measured = [each for each in told.comparisons if each.a_value is not None]
-    if measured:
-        console(stderr=False).print(_table(measured))
+    for rows in _by_pair(told.comparisons):
+        console(stderr=False).print(_table(rows))
     for each in told.comparisons:
         if each.verdict != "no difference" or each.headline:
             click.echo(f"{each.workload}, stage {each.stage}: {sentence(each)}")
@@ -140,18 +140,27 @@ def _show(told: Told, changes: list[ModelDrift]) -> None:
     click.echo(f"method: {told.method}")
 
 
-def _table(comparisons: list[Comparison]) -> Table:
+def _by_pair(comparisons: Sequence[Comparison]) -> list[list[Comparison]]:
+    """Those that were measured, of the same load and targets together."""
+    found: dict[tuple[object, ...], list[Comparison]] = {}
+    for each in comparisons:
+        if each.a_value is not None:
+            found.setdefault((each.workload, each.stage, each.a, each.a_run, each.b, each.b_run), []).append(each)
+    return list(found.values())
+
+
+def _table(rows: list[Comparison]) -> Table:
     from rich.text import Text  # noqa: PLC0415
 
     from analysis import wording  # noqa: PLC0415
 
-    table = Table("load", "metric", "A", "B", "A / B [95 %]", "A - B [95 %]", "g", "p", "detectable", "A is")
-    for each in comparisons:
+    one = rows[0]
+    a, b = wording.named(one.a, one.a_run), wording.named(one.b, one.b_run)
+    title = Text(f"{one.workload}, stage {one.stage}: A = {a}, B = {b}")
+    table = Table("metric", "A / B [95 %]", "A - B [95 %]", "g", "p", "detectable", "A is", title=title)
+    for each in rows:
         cells = (
-            f"{each.workload}, stage {each.stage}",
             wording.metric_name(each.metric),
-            wording.named(each.a, each.a_run),
-            wording.named(each.b, each.b_run),
             wording.ratio_between(each),
             wording.change_between(each.metric, each.difference),
             wording.NOTHING if each.effect_size is None else f"{each.effect_size:.2f}",

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.comparisons import compare, compare_runs
+from analysis.comparisons import Answers, compare, compare_runs
 from analysis.multiplicity import holm
 from analysis.quality_record import Quality
 from analysis.record import Estimate
@@ -214,7 +214,10 @@ def test_accuracies_are_paired_by_question_where_the_answers_are_known() -> None
     names = [f"q{k}" for k in range(100)]
     right_a = np.array([0.0] * 20 + [1.0] * 80)
     right_b = np.array([0.0] * 25 + [1.0] * 75)
-    answers = {("a", "w", 0): (np.tile(right_a, 4), names * 4), ("b", "w", 0): (np.tile(right_b, 4), names * 4)}
+    answers: Answers = {
+        ("a", "w", 0): (np.tile(right_a, 4), names * 4),
+        ("b", "w", 0): (np.tile(right_b, 4), names * 4),
+    }
     (by_interval,) = compare([a, b])
     (by_question,) = compare([a, b], answers)
     assert by_interval.p_value is not None and by_question.p_value is not None

@@ -117,6 +117,37 @@ def test_shares_are_told_by_their_intervals(text: str, now: tuple[float, float, 
     assert gate.verdict == verdict, gate
 
 
+def _watched(target: str, failures: int, down_s: float) -> Result:
+    """An hour's watch; without a failure the availability is 1 and has no interval."""
+    none = Estimate(value=None)
+    up_s = 3600 - down_s
+    ends = (1 - 3 * down_s / 3600, 1 - down_s / 3 / 3600) if failures else None
+    found = Reliability(
+        rule="k = 3", resolution_s=0.1, success_ratio=none, mtbf_s=none, mttr_s=none, provider_failures=failures,
+        failures_per_1k=0.0, availability=Estimate(value=up_s / 3600, ci95=ends), watched_s=3600.0, up_s=up_s,
+        down_s=down_s, failures=failures, repairs=failures,
+    )  # fmt: skip
+    return Result(target=target, workload="w", stage=0, attempted=1, reliability=found)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "verdict"),
+    [
+        ((0, 0.0), (0, 0.0), "met"),
+        ((5, 300.0), (0, 0.0), "met"),
+        ((0, 0.0), (1, 60.0), "cannot tell"),
+        ((0, 0.0), (20, 600.0), "failed"),
+        ((0, 0.0), (20, 1.0), "cannot tell"),
+    ],
+)
+def test_who_was_never_down_has_no_interval_and_is_compared_all_the_same(
+    before: tuple[int, float], now: tuple[int, float], verdict: str
+) -> None:
+    first, other = _summary("a", _watched("t", *before)), _summary("b", _watched("t", *now))
+    (gate,) = against_first([read_gate("availability:-0.1pp")], first, [other])
+    assert gate.verdict == verdict, gate
+
+
 def test_nothing_is_told_of_another_load_nor_of_one_that_is_missing() -> None:
     rule = read_gate("ttft.p95:+10%")
     busier = Result(target="t", workload="w", stage=0, attempted=1, load={"concurrency": 9})
