@@ -20,8 +20,9 @@ class Comparison(Part, frozen=True, kw_only=True):
 
     `verdict` speaks of a; `decided` whether it was shown: that one is better, or that the whole interval lies within
     what does not matter. "no difference" without that means that none is shown; then `repeats_needed` says how many
-    further repeats would show one of the size seen. `detectable` is the smallest ratio above 1, `detectable_difference`
-    the smallest difference, that these repeats show nine times in ten. "not comparable" gives the reason.
+    further repeats would show one of the size seen, or that none matters. `detectable` is the smallest ratio above 1,
+    `detectable_difference` the smallest difference, that these repeats show nine times in ten. "not comparable" gives
+    the reason.
     """
 
     workload: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from analysis.compared_metrics import is_share
 from analysis.comparison_record import Comparison
@@ -58,7 +59,8 @@ def metric_value(path: str, value: float | None) -> str:
         return seconds(value)
     if is_share(path):
         return percent(value)
-    return usd(value) if path.startswith("cost.") else digits(value) if value else "0"
+    text = digits(value) if value else "0"
+    return f"${text}" if path.startswith("cost.") else text
 
 
 def metric_change(path: str, value: float | None) -> str:
@@ -156,6 +158,15 @@ def sequential_sentence(found: Comparison) -> str:
     return f"Cannot tell {what} apart after {found.repeats} repeats: {more_of_them}."
 
 
+def principal_first(comparisons: Sequence[Comparison]) -> tuple[list[Comparison], list[Comparison]]:
+    """The comparisons of headline metrics, and all that could not be made; then the others."""
+    principal = [each.headline or each.verdict == "not comparable" for each in comparisons]
+    return (
+        [each for each, first in zip(comparisons, principal, strict=True) if first],
+        [each for each, first in zip(comparisons, principal, strict=True) if not first],
+    )
+
+
 def named(target: str, run: str | None) -> str:
     """A target, with its run where that must be told."""
     return target if run is None else f"{target} ({run})"
@@ -176,7 +187,7 @@ def detectable(found: Comparison) -> str:
 def more(found: Comparison) -> str:
     """How many further repeats would decide, as the end of a sentence; "" where that is not known."""
     n = found.repeats_needed
-    return f"; {n} more {'repeat' if n == 1 else 'repeats'} would show one of this size" if n else ""
+    return f"; about {n} more {'repeat' if n == 1 else 'repeats'} would decide" if n else ""
 
 
 def estimate(found: Estimate) -> str:
