@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from analysis import sequential_test
 
@@ -58,7 +58,7 @@ class RepeatTest:
         if self.sequential:
             return self._anytime(at) if beyond > 0 else 1.0
         if self.spreads:
-            return float(stats.t.sf(beyond / self.error, self.df))
+            return float(special.stdtr(self.df, -beyond / self.error))
         return exact_p(self.n, self.groups) / 2 if beyond > _NO_SPREAD else 1.0
 
     def shifted(self, by: float) -> RepeatTest:
@@ -74,7 +74,7 @@ class RepeatTest:
 
     def critical_at(self, n: int, df: float, level: float) -> float:
         """The same of n repeats."""
-        return sequential_test.critical(n, level) if self.sequential else float(stats.t.ppf(1 - level / 2, df))
+        return sequential_test.critical(n, level) if self.sequential else float(special.stdtrit(df, 1 - level / 2))
 
     def interval(self, level: float) -> tuple[float, float] | None:
         """Interval of the mean difference; None where there is no spread to tell an error from, unless nothing differs,
@@ -135,7 +135,7 @@ def power(effect: float, df: float, critical: float) -> float:
     errors."""
     if effect > critical + 10:
         return 1.0
-    return float(stats.nct.sf(critical, df, effect)) if math.isfinite(critical) else 0.0
+    return 1 - float(special.nctdtr(df, effect, critical)) if math.isfinite(critical) else 0.0
 
 
 def repeats_needed(test: RepeatTest, distance: float, level: float) -> int | None:
@@ -173,4 +173,4 @@ def detectable(test: RepeatTest, level: float) -> float | None:
     for _ in range(30):
         middle = (low + high) / 2
         low, high = (low, middle) if power(middle, test.df, critical) >= POWER else (middle, high)
-    return high * test.error * math.sqrt(test.df / float(stats.chi2.ppf(1 - SURE_OF_SPREAD, test.df)))
+    return high * test.error * math.sqrt(test.df / float(special.chdtri(test.df, SURE_OF_SPREAD)))

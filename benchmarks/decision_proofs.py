@@ -111,9 +111,15 @@ def first(result: Result, repeats: int) -> Result:
     return msgspec.structs.replace(result, repeat_values=result.repeat_values[:repeats], repeats=repeats)
 
 
-def sequence(seed: int, factor: float, most: int = _MOST) -> Looked:
-    """Look at a run of two targets again and again, by the sequential test and (wrongly) by the usual one."""
-    results = played(seed, {"a": 1.0, "b": factor}, most, span_s=3.0).results
+def sequence(seed: int, factor: float, most: int = _MOST) -> tuple[Looked, Looked]:
+    """Look again and again at a run of targets: at two equal ones, and at one of them and one whose time to first
+    token is `factor` as long."""
+    a, same, other = played(seed, {"a": 1.0, "same": 1.0, "other": factor}, most, span_s=3.0).results
+    return looked([a, same], most), looked([a, other], most)
+
+
+def looked(results: Sequence[Result], most: int = _MOST) -> Looked:
+    """Look at two targets after each repeat, by the sequential test and (wrongly) by the usual one."""
     ever = ever_fixed = False
     ttft, stopped = "undecided", None
     for repeats in range(2, most + 1):
@@ -198,8 +204,8 @@ def _different(jobs: Callable[..., list[Any]], seeds: Sequence[int], repeats: in
 
 
 def _sequential(jobs: Callable[..., list[Any]], seeds: Sequence[int], _: int) -> list[Row]:
-    same: list[Looked] = jobs(sequence, seeds, 1.0)
-    other: list[Looked] = jobs(sequence, seeds, 1.05)
+    found: list[tuple[Looked, Looked]] = jobs(sequence, seeds, 1.05)
+    same, other = [each for each, _ in found], [each for _, each in found]
     ever = sum(each.ever for each in same)
     fixed = sum(each.ever_fixed for each in same)
     taken = [each.repeats for each in other if each.repeats is not None]
