@@ -12,7 +12,7 @@ from rich.table import Table
 
 from harness import launch
 from harness.budget import check_limits
-from harness.cli_load import check_keys, checked_plan, plan_options, warn_of_load
+from harness.cli_load import check_keys, checked_plan, grade_after, plan_options, warn_of_load
 from harness.cli_shown import ERR, ProgressShown, as_text, console, finish
 from harness.errors import UsageFault
 from harness.plan_file import read_plan
@@ -190,6 +190,8 @@ def _sequentially(sources: tuple[str, ...], options: dict[str, Any]) -> int:
         ending = pursue(plan, run_dir, swarm, record, watch, lambda repeat: _standing(run_dir, repeat))
     for missing in ending.missing:
         ERR.print(f"missing: {missing}", markup=False, highlight=False)
+    if plan.wants_grading and ending.ended != "interrupted":
+        grade_after(run_dir)
     code = finish(run_dir)
     _answer(run_dir, as_json=options["as_json"])
     return {"interrupted": 130, "failed": 1}.get(ending.ended, code)

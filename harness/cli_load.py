@@ -215,12 +215,12 @@ def _run_andfinish(plan: Plan, run_dir: RunDir, swarm: Swarm) -> int:
         )
         return {"interrupted": 130, "failed": 1}.get(ending.ended, 0)
     if plan.wants_grading and ending.ended != "interrupted":
-        _grade(run_dir)
+        grade_after(run_dir)
     code = finish(run_dir)
     return {"interrupted": 130, "failed": 1}.get(ending.ended, code)
 
 
-def _grade(run_dir: RunDir) -> None:
+def grade_after(run_dir: RunDir) -> None:
     """After the load. What cannot be asked now can be asked later: the run is finished all the same."""
     try:
         grade_run(run_dir)

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis import interval_tests
 from analysis.comparisons import Answers, compare, compare_runs
 from analysis.multiplicity import holm
 from analysis.quality_record import Quality
 from analysis.record import Estimate
+from analysis.reliability import wilson
 from analysis.repeat_tests import RepeatTest, hedges, paired, power, unpaired
 from analysis.summary import Repeat, Result, Summary, Validity
 
@@ -258,3 +260,22 @@ def test_an_interval_and_its_p_tell_the_same() -> None:
     level = found.p_value()
     low, high = found.interval(level) or (1.0, 1.0)
     assert min(abs(low), abs(high)) == pytest.approx(0, abs=1e-9)
+
+
+def test_mover_of_a_published_example() -> None:
+    """56 of 70 against 48 of 80: 0.0524 to 0.3339 (Newcombe, Statistics in Medicine 17, 1998, table II, method 10)."""
+    found = interval_tests.difference(wilson(56, 70), wilson(48, 80))
+    assert found is not None
+    assert found.ci95() == pytest.approx((0.0524, 0.3339), abs=5e-5)
+    assert found.p_value() < 0.05
+    shifted = found.shifted(0.0524)
+    assert shifted.one_sided(0.0, above=True) == pytest.approx(0.025, abs=1e-3)
+
+
+@given(st.floats(0.01, 0.99), st.floats(0.01, 0.99), st.integers(5, 500), st.integers(5, 500))
+def test_an_interval_that_leaves_zero_out_has_a_p_below_a_twentieth(p: float, q: float, n: int, m: int) -> None:
+    found = interval_tests.difference(wilson(round(p * n), n), wilson(round(q * m), m))
+    assert found is not None
+    low, high = found.ci95()
+    assert low is not None and high is not None
+    assert (low > 0 or high < 0) == (found.p_value() < 0.05)
