@@ -57,9 +57,9 @@ class Gate(Part, frozen=True, kw_only=True):
     """A limit on `metric`: on how much worse a may be than b, or (`b` None) on its own value.
 
     `saw` is what the limit is held against: the `ratio` a / b of a limit in %, the difference of one in percentage
-    points, else the value of a; with its 95 % interval. `limit` is in the same unit. "failed": beyond the limit as
-    measured, and shown beyond noise to be worse than b (than the limit, where b is None): `p_adjusted` < the level.
-    "met": shown to be within the limit. "cannot tell": neither; `reason` says why, and `repeats_needed` how many
+    points, else the value of a; with its 95 % interval. `limit` is in the same unit. "failed": shown beyond noise to be
+    worse than b (than the limit, where b is None), `p_adjusted` being below the level, and not shown to be within the
+    limit. "met": shown to be within the limit. "cannot tell": neither; `reason` says why, and `repeats_needed` how many
     further repeats would tell. `detectable`: the smallest change, in the unit of `saw`, that these repeats show nine
     times in ten. `met` is True, False where it failed, else None.
     """

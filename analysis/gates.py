@@ -1,10 +1,10 @@
 """Gates: has a metric become worse than it may, beyond noise? Each is failed, met, or cannot be told.
 
-Against a baseline a gate fails where a is beyond the limit as measured, and is shown to be worse than the baseline at
-all: one-sided, by the tests of analysis/repeat_tests.py (paired by repeat within a run, Welch's between runs) or, of
-metrics with an interval of their own, by analysis/interval_tests.py. Without a baseline it fails where the limit itself
-is shown to be passed. p is corrected by Holm over all gates asked together. It is met where it did not fail and
-one-sided p of being beyond the limit is below 0.05.
+Against a baseline a gate fails where a is shown to be worse than the baseline, and is not shown to be within the limit:
+once something has become worse, it must be shown that it has not too much. The tests are one-sided: those of
+analysis/repeat_tests.py (paired by repeat within a run, Welch's between runs) or, of metrics with an interval of their
+own, of analysis/interval_tests.py. Without a baseline it fails where the limit itself is shown to be passed. p of being
+worse is corrected by Holm over all gates asked together; being within the limit is shown at 0.01.
 """
 
 from __future__ import annotations
@@ -30,15 +30,16 @@ from analysis.repeat_values import Sides, grain_of, sides_of, told_apart, values
 from analysis.summary import Result, Summary
 
 ALPHA = 0.001
-_MET = 0.05
+_MET = 0.01
 _CI = 0.05
 _LEAST = 1e-300  # of a ratio that has a logarithm
 _MOST_LOG = 10
 _NO_INTERVAL = "no interval of this metric is known, so that noise cannot be told from change"
 METHOD = (
-    "Against a baseline a gate fails where the metric is beyond the limit as measured, and shown one-sided to be worse"
-    " than the baseline (than the limit, where there is no baseline) with p, corrected by Holm over all gates, below"
-    " the level. It is met where it is shown one-sided (5 %) to be within the limit. Else it cannot be told."
+    "A gate fails where the metric is shown, one-sided, to be worse than the baseline (p, corrected by Holm over all"
+    " gates, below the level) and is not shown to be within the limit (p below 0.01), as it then must be; without a"
+    " baseline, where the limit is shown to be passed. It is met where it is shown to be within the limit. Else it"
+    " cannot be told."
 )
 
 
@@ -237,12 +238,14 @@ def _with_verdict(asked: _Asked, step: Step, alpha: float) -> Gate:
     beyond = (within.mean > 0) == asked.rule.above if saw is None else not asked.rule.holds(saw)
     p_value = asked.p_value()
     shown = step.adjusted is not None and step.adjusted < alpha
+    kept = _alike(worse) or _is_within(within, asked.rule)
     verdict: GateVerdict = "cannot tell"
-    if beyond:
-        verdict = "failed" if shown else "cannot tell"
-        reason = _FAILED if shown else f"beyond the limit, but not shown beyond noise at {alpha:g}"
-    elif _alike(worse) or _is_within(within, asked.rule):
+    if shown and not kept and (beyond or not isinstance(worse, RateTest)):
+        verdict, reason = "failed", _FAILED if beyond else _MAY_BE_BEYOND
+    elif kept:
         verdict, reason = "met", "shown to be within the limit"
+    elif beyond:
+        reason = f"beyond the limit, but not shown beyond noise at {alpha:g}"
     else:
         reason = "within the limit as measured, but noise could hide that it is not"
     return msgspec.structs.replace(
@@ -252,12 +255,13 @@ def _with_verdict(asked: _Asked, step: Step, alpha: float) -> Gate:
         verdict=verdict,
         met={"met": True, "failed": False}.get(verdict),
         reason=reason,
-        repeats_needed=_needed(asked, step.level, beyond=beyond) if verdict == "cannot tell" else None,
+        repeats_needed=None if verdict == "met" or reason == _FAILED else _needed(asked, step.level, beyond=beyond),
         detectable=_detectable(asked, step.level),
     )
 
 
 _FAILED = "beyond the limit, and shown beyond noise"
+_MAY_BE_BEYOND = "worse beyond noise, and not shown to be within the limit"
 
 
 def _is_within(within: RepeatTest | IntervalTest | RateTest, rule: Rule) -> bool:

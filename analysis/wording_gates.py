@@ -49,8 +49,9 @@ def in_unit(gate: Gate, value: float | None) -> str:
 
 def more(gate: Gate) -> str:
     """What would tell, as the end of a sentence."""
-    if gate.verdict != "cannot tell":
+    if gate.verdict in ("met", "not measured"):
         return ""
     n, least = gate.repeats_needed, gate.detectable
     needed = f"; about {n} more {'repeat' if n == 1 else 'repeats'} of each would tell" if n else ""
-    return needed + (f"; these show {in_unit(gate, least)} nine times in ten" if least is not None else "")
+    shown = f"; these show {in_unit(gate, least)} nine times in ten" if least is not None else ""
+    return needed + (shown if gate.verdict == "cannot tell" else "")
