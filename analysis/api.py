@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis import gates
+from analysis.comparison_record import Comparison
 from analysis.comparisons import compare_runs
 from analysis.frames import findings_frame, records_frame, repeats_frame, requests_frame, results_frame
-from analysis.gates import against_first, read_gate, within_run
+from analysis.gate_rules import read_gate
+from analysis.grading import answers_of
 from analysis.prediction import predict_of_run
 from analysis.samples import Samples
 from analysis.summarise import read_source, windows_of
@@ -72,7 +75,7 @@ def compare(run: Run, *others: Run, metrics: Sequence[str] = (), targets: Sequen
     `ratio` is a / b with its 95 % interval in `ratio.low` and `ratio.high`; `verdict` speaks of a. p is corrected over
     all that were compared, whatever is chosen to be shown by `metrics` and `targets` (of which a row has at least one).
     """
-    found = compare_runs(run.summary, [other.summary for other in others]) if others else run.summary.comparisons
+    found = _against(run, others) if others else run.summary.comparisons
     frame = records_frame(found, ("workload", "stage", "metric", "a", "b", "ratio", "verdict"))
     chosen = frame["metric"].isin(metrics) if metrics else pd.Series(data=True, index=frame.index)
     if targets:
@@ -80,13 +83,23 @@ def compare(run: Run, *others: Run, metrics: Sequence[str] = (), targets: Sequen
     return frame[chosen].reset_index(drop=True)
 
 
-def gate(rules: Sequence[str], run: Run, *others: Run) -> pd.DataFrame:
-    """Gates such as `ttft.p95:+10%`: each rule on every other target of a run against its first, or on other runs
-    against the first. Raises UsageFault where a rule cannot be read."""
+def _against(run: Run, others: Sequence[Run]) -> Sequence[Comparison]:
+    answers = [answers_of(other.samples) for other in others]
+    return compare_runs(run.summary, [other.summary for other in others], answers_of(run.samples), answers)
+
+
+def gate(rules: Sequence[str], run: Run, *others: Run, alpha: float = gates.ALPHA) -> pd.DataFrame:
+    """Gates such as `ttft.p95:+10%` or `availability>=0.999`: each rule on every other target of a run against its
+    first, or on other runs against the first. `verdict`: met, failed, cannot tell, not measured. Raises UsageFault
+    where a rule cannot be read."""
     read = [read_gate(rule) for rule in rules]
     summaries = [other.summary for other in others]
-    found = against_first(read, run.summary, summaries) if others else within_run(read, run.summary.results)
-    return records_frame(found, ("text", "workload", "stage", "a", "b", "ratio"))
+    found = (
+        gates.against_first(read, run.summary, summaries, alpha=alpha)
+        if others
+        else gates.within_run(read, run.summary.results, alpha=alpha, sequential=run.summary.sequential is not None)
+    )
+    return records_frame(found, ("text", "workload", "stage", "a", "b", "verdict"))
 
 
 def predict(

@@ -63,6 +63,16 @@ def change(before: tuple[Floats, Sequence[str]], after: tuple[Floats, Sequence[s
     return _with_interval(means[1] - means[0], _sums(influence, groups, int(groups.max()) + 1))
 
 
+def p_value(found: Estimate, count: int) -> float:
+    """The p of no difference, two-sided, of a change over so many clusters: from its interval. 1 without one."""
+    if found.value is None or found.ci95 is None or found.ci95[1] is None or count < 2:
+        return 1.0
+    error = (found.ci95[1] - found.value) / float(stats.t.ppf(0.975, count - 1))
+    if error <= 0:
+        return 1.0 if found.value == 0 else 0.0
+    return 2 * float(stats.t.sf(abs(found.value) / error, count - 1))
+
+
 def _with_interval(value: float, sums: Floats) -> Estimate:
     if len(sums) < 2:
         return Estimate(value=value)

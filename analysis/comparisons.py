@@ -1,85 +1,148 @@
 """Is A really better than B? Targets of one run on each metric, paired by repeat; or runs against the first.
 
-Targets of a run take turns within a repeat, so log(a / b) is taken in each repeat and tested by Student's t. Repeats of
-two runs have nothing in common: there the logarithms are tested by Welch's t. What counts whole requests has at least
-the spread that counting makes. Where repeats do not spread all the same, t knows no error; then an exact permutation
-test is used (of signs, or of groups), which no small number of repeats can pass. p is corrected by Holm over all
-comparisons made together, those of failure rates (analysis/failure_rate.py) included. `better` and `worse` want
-corrected p < 0.05 and an interval that is not wholly within 2 %; all else is `no difference`, with its reason.
+Targets of a run take turns within a repeat, so a and b are paired by repeat and tested by Student's t; runs have
+nothing in common and are tested by Welch's t (analysis/repeat_tests.py). Times, rates and costs are told apart by the
+logarithm of their ratio, shares of one by their difference, and so is whatever was zero in some repeat. Failures,
+availability and the quality of replies have tests of their own. p is corrected by Holm, with weights, over all
+comparisons made together. `better` and `worse` want corrected p < 0.05 and an interval that is not wholly within what
+does not matter.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 import numpy as np
-from scipy import stats
 
+from analysis import clusters, interval_tests
+from analysis.compared_metrics import ACCURACY, FAILURES, OF_ESTIMATES, OF_REPEATS, Metric, metric_of, weight_of
 from analysis.comparison_record import Comparison
 from analysis.failure_rate import compare_failure_rates
-from analysis.summary import Estimate, Result, Summary
+from analysis.goals import estimate_at
+from analysis.multiplicity import Step, holm
+from analysis.record import Estimate
+from analysis.repeat_tests import POWER, RepeatTest, detectable, repeats_needed
+from analysis.repeat_values import grain_of, sides_of, told_apart, values_of
+from analysis.summary import Result, Summary
 
-LOWER_IS_BETTER = ("ttft_s.p50", "ttft_s.p95", "itl_s.p50", "tpot_s.p50", "e2e_s.p50", "e2e_s.p95")
-HIGHER_IS_BETTER = ("completed_rps", "goodput_rps", "output_tokens_per_s", "success_ratio")
-METRICS = (*LOWER_IS_BETTER, *HIGHER_IS_BETTER)
-SAME = math.log(1.02)
 ALPHA = 0.05
-POWER = 0.8
-_MOST_REPEATS = 1000
-_NO_SPREAD = 1e-9  # of logarithms: what rounding makes of equal values
+_BY_SLO = ("goodput_rps", "cost.usd_per_1k_good")
+Cell = tuple[str, str | None, int | None]
+Answers = Mapping[Cell, tuple[clusters.Floats, Sequence[str]]]
+METHOD = (
+    "Repeats are the unit. Targets of one run are paired by repeat (Student's t), runs are not (Welch's t): of the"
+    " logarithm of the ratio; for shares, and where a value is zero, of the difference. Shares that have intervals of"
+    " their own are told apart by these (MOVER), accuracy by question, failures by the exact test of two Poisson rates."
+    " p is corrected by Holm over all comparisons made together, with ten times the weight for headline metrics; alpha"
+    f" {ALPHA}. Detectable: with power {POWER}, the spread taken at its upper 90 % bound. Effect size: Hedges' g."
+)
+METHOD_SEQUENTIAL = (
+    "Repeats were added until the comparisons were decided, so these are told apart by a test that holds whenever one"
+    " stops: the Bayes factor of Student's t as an e-process (Lai 1976; Perez-Ortiz et al. 2024)."
+)
 
 
-def compare(results: Sequence[Result]) -> tuple[Comparison, ...]:
-    """Every pair of targets that ran the same workload and stage, on every metric both have."""
+@dataclass(frozen=True)
+class _Found:
+    """A comparison that awaits its verdict. `test` is that of the repeats, where these were tested; on the scale of
+    `metric`, but of the difference where `by_difference`."""
+
+    comparison: Comparison
+    metric: Metric
+    test: RepeatTest | None = None
+    by_difference: bool = False
+
+
+def compare(
+    results: Sequence[Result], answers: Answers | None = None, *, asked: tuple[str, ...] | None = None
+) -> tuple[Comparison, ...]:
+    """Every pair of targets that ran the same workload and stage, on every metric both have.
+
+    `answers`: whether each answer was right, and to which question, of each (target, workload, stage) with graded ones.
+    `asked`: the metrics that decided how many repeats there are; None where the plan did.
+    """
     found = [
         each
         for a, b in itertools.combinations(results, 2)
         if (a.workload, a.stage) == (b.workload, b.stage) and a.target != b.target
-        for each in _every_metric(a, b, METRICS, paired=True)
+        for each in _every_metric(
+            a, b, answers or {}, answers or {}, paired_by_repeat=True, sequential=asked is not None
+        )
     ]
-    return _judged(found)
+    return _judged(found, asked)
 
 
-def compare_runs(first: Summary, others: Sequence[Summary]) -> tuple[Comparison, ...]:
+def compare_runs(
+    first: Summary,
+    others: Sequence[Summary],
+    first_answers: Answers | None = None,
+    answers: Sequence[Answers] = (),
+) -> tuple[Comparison, ...]:
     """Every result of the other runs against the result of the first run that has its target, workload and stage.
 
     Where load or request differ, or one side has none, they are not comparable, and the reason names what differs.
-    Goodput is left out where the SLO differ.
+    What counts good requests is left out where the SLO differ. `answers`: as in `compare`, of each of the other runs.
     """
-    found: list[tuple[Comparison, _Test | None]] = []
-    for other in others:
+    found: list[_Found] = []
+    for place, other in enumerate(others):
+        of_a = answers[place] if place < len(answers) else {}
         theirs = {_key(result): result for result in other.results}
         ours = {_key(result): result for result in first.results}
         for key in dict.fromkeys([*ours, *theirs]):
             a, b = theirs.get(key), ours.get(key)
-            differs = _differs(a, b, other.run, first.run)
+            differs = unlike(a, b, other.run, first.run)
             if differs or a is None or b is None:
-                made: list[tuple[Comparison, _Test | None]] = [_apart(a or b, differs)]
+                made = [_apart(a or b, differs)]
             else:
-                metrics = [metric for metric in METRICS if metric != "goodput_rps" or other.slo == first.slo]
-                made = _every_metric(a, b, metrics, paired=False)
-            found += [(msgspec.structs.replace(each, a_run=other.run, b_run=first.run), test) for each, test in made]
-    return _judged(found)
+                made = _every_metric(a, b, of_a, first_answers or {}, paired_by_repeat=False, sequential=False)
+                made = [each for each in made if each.metric.path not in _BY_SLO or other.slo == first.slo]
+            found += [_of_runs(each, other.run, first.run) for each in made]
+    return _judged(found, None)
+
+
+def _of_runs(found: _Found, a_run: str, b_run: str) -> _Found:
+    comparison = msgspec.structs.replace(found.comparison, a_run=a_run, b_run=b_run)
+    return _Found(comparison, found.metric, found.test, found.by_difference)
 
 
 def _every_metric(
-    a: Result, b: Result, metrics: Sequence[str], *, paired: bool
-) -> list[tuple[Comparison, _Test | None]]:
-    found = [_compare(a, b, metric, paired=paired) for metric in metrics if _values(a, metric) and _values(b, metric)]
-    failures = compare_failure_rates(a, b)
-    return found if failures is None else [*found, (failures, None)]
+    a: Result, b: Result, of_a: Answers, of_b: Answers, *, paired_by_repeat: bool, sequential: bool
+) -> list[_Found]:
+    metrics = [path for path in OF_REPEATS if values_of(a, path) and values_of(b, path)]
+    found = [
+        _of_repeats(a, b, metric_of(path), paired_by_repeat=paired_by_repeat, sequential=sequential)
+        for path in metrics
+        if not path.startswith("response_s") or is_open(a)
+    ]
+    others = [
+        compare_failure_rates(a, b),
+        *(_of_estimates(a, b, path) for path in OF_ESTIMATES),
+        _of_answers(a, b, of_a.get(_key(a)), of_b.get(_key(b))),
+    ]
+    told = [_untested(each) if sequential else each for each in others if each is not None]
+    return [*found, *(_Found(each, metric_of(each.metric)) for each in told)]
 
 
-def _key(result: Result) -> tuple[str, str | None, int | None]:
+def _untested(found: Comparison) -> Comparison:
+    reason = "its test does not hold where the number of repeats was chosen by looking at them"
+    return msgspec.structs.replace(found, p_value=None, verdict="not comparable", reason=reason)
+
+
+def is_open(result: Result) -> bool:
+    """Whether arrivals came by a schedule; in a closed stage response time is E2E."""
+    return result.load.get("concurrency") is None
+
+
+def _key(result: Result) -> Cell:
     return result.target, result.workload, result.stage
 
 
-def _differs(a: Result | None, b: Result | None, a_run: str, b_run: str) -> str:
+def unlike(a: Result | None, b: Result | None, a_run: str, b_run: str) -> str:
     """What makes two results not comparable; "" when nothing does."""
     if a is None or b is None:
         return f"only in {b_run if a is None else a_run}"
@@ -99,224 +162,182 @@ def _shown(value: object) -> str:
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _apart(result: Result | None, reason: str) -> tuple[Comparison, None]:
+def _apart(result: Result | None, reason: str) -> _Found:
     assert result is not None
-    made = Comparison(
-        workload=result.workload or "",
-        stage=result.stage or 0,
-        metric="all",
-        a=result.target,
-        b=result.target,
-        a_value=None,
-        b_value=None,
-        ratio=Estimate(value=None),
-        verdict="not comparable",
-        reason=reason,
-    )
-    return made, None
+    blank = _blank(result, result, "all", None, None)
+    return _Found(msgspec.structs.replace(blank, reason=reason), metric_of("all"))
 
 
-def _values(result: Result, metric: str) -> dict[int, float]:
-    values = {each.repeat: each.values.get(metric) for each in result.repeat_values}
-    return {repeat: value for repeat, value in values.items() if value is not None and value > 0}
-
-
-@dataclass(frozen=True)
-class _Test:
-    """What the logarithms of the repeats' values say. `error` is the standard error of their mean difference at `n`
-    repeats (of each side, where `groups` is 2), and `df` its degrees of freedom."""
-
-    n: int
-    groups: Literal[1, 2]
-    mean: float
-    error: float
-    df: float
-    p_value: float
-
-    @property
-    def spreads(self) -> bool:
-        """Whether the repeats differ among themselves at all."""
-        return self.error > _NO_SPREAD
-
-    def error_at(self, n: int) -> float:
-        """The standard error that n repeats would have, at the spread seen."""
-        return self.error * math.sqrt(self.n / n)
-
-    def df_at(self, n: int) -> float:
-        """The degrees of freedom of n repeats."""
-        return self.groups * (n - 1)
-
-
-def _grain(result: Result, metric: str) -> float:
-    """The variance of the logarithm of one repeat's value that counting whole requests makes alone (mean of repeats):
-    of a rate, rounding to whole requests; of a ratio of successes, chance too. Else zero."""
-    values = _values(result, metric)
-    if metric not in _COUNTED or not values:
-        return 0.0
-    found = []
-    for each in result.repeat_values:
-        value = values.get(each.repeat)
-        count = each.attempted if metric == "success_ratio" else (value or 0) * (each.window_s or 0)
-        if value is not None and count > 0:
-            chance = (1 - value) / (value * count) if metric == "success_ratio" else 0.0
-            found.append(1 / (12 * count**2) + chance)
-    return float(np.mean(found)) if found else 0.0
-
-
-_COUNTED = ("completed_rps", "goodput_rps", "success_ratio")
-
-
-def _paired(a: dict[int, float], b: dict[int, float], grain: float) -> _Test | None:
-    """`grain`: the variance that the difference of two repeats has at least."""
-    logs = [math.log(a[repeat] / b[repeat]) for repeat in sorted(a.keys() & b.keys())]
-    n = len(logs)
-    if n < 2:
-        return None
-    error = math.sqrt(max(float(np.var(logs, ddof=1)), grain) / n)
-    return _tested(n, 1, float(np.mean(logs)), error, n - 1)
-
-
-def _unpaired(a: dict[int, float], b: dict[int, float], grains: tuple[float, float]) -> _Test | None:
-    """`grains`: the variance that a repeat of each side has at least."""
-    left, right = ([math.log(value) for value in side.values()] for side in (a, b))
-    if min(len(left), len(right)) < 2:
-        return None
-    sides = zip((left, right), grains, strict=True)
-    parts = [max(float(np.var(side, ddof=1)), grain) / len(side) for side, grain in sides]
-    error = math.sqrt(sum(parts))
-    mean = float(np.mean(left) - np.mean(right))
-    n = min(len(left), len(right))
-    freedom = [part**2 / (len(side) - 1) for part, side in zip(parts, (left, right), strict=True)]
-    return _tested(n, 2, mean, error, sum(parts) ** 2 / sum(freedom) if error > _NO_SPREAD else 2 * (n - 1))
-
-
-def _tested(n: int, groups: Literal[1, 2], mean: float, error: float, df: float) -> _Test:
-    if error > _NO_SPREAD:
-        p_value = 2 * float(stats.t.sf(abs(mean) / error, df))
-    else:
-        p_value = _exact_p(n, groups) if abs(mean) > _NO_SPREAD else 1.0
-    return _Test(n, groups, mean, error, df, p_value)
-
-
-def _exact_p(n: int, groups: int) -> float:
-    """The least p of a permutation test: all signs alike, or both groups apart."""
-    return 2.0 ** (1 - n) if groups == 1 else 2 / math.comb(2 * n, n)
-
-
-def _compare(a: Result, b: Result, metric: str, *, paired: bool) -> tuple[Comparison, _Test | None]:
-    """The ratio with its interval; the verdict comes when all p-values are known."""
-    of_a, of_b = _values(a, metric), _values(b, metric)
-    grains = _grain(a, metric), _grain(b, metric)
-    test = _paired(of_a, of_b, sum(grains)) if paired else _unpaired(of_a, of_b, grains)
-    both = of_a.keys() & of_b.keys() if paired else set()
-    mine = [of_a[repeat] for repeat in both] or list(of_a.values())
-    theirs = [of_b[repeat] for repeat in both] or list(of_b.values())
-    mean = float(np.mean(np.log(mine)) - np.mean(np.log(theirs)))
-    found = Comparison(
+def _blank(a: Result, b: Result, metric: str, a_value: float | None, b_value: float | None) -> Comparison:
+    return Comparison(
         workload=a.workload or "",
         stage=a.stage or 0,
         metric=metric,
         a=a.target,
         b=b.target,
-        a_value=float(np.mean(mine)),
-        b_value=float(np.mean(theirs)),
-        ratio=Estimate(value=math.exp(mean), ci95=None if test is None else _interval(test)),
-        p_value=None if test is None else test.p_value,
+        a_value=a_value,
+        b_value=b_value,
+        ratio=Estimate(value=a_value / b_value if a_value is not None and b_value else None),
+        difference=None if a_value is None or b_value is None else Estimate(value=a_value - b_value),
         verdict="not comparable",
-        reason="a comparison wants at least 2 repeats of both" if test is None else "",
-    )
-    return found, test
-
-
-def _interval(test: _Test) -> tuple[float, float] | None:
-    """95 % interval of the ratio; None where there is no spread to tell an error from, unless nothing differs."""
-    if not test.spreads:
-        return (1.0, 1.0) if abs(test.mean) <= _NO_SPREAD else None
-    half = float(stats.t.ppf(1 - ALPHA / 2, test.df)) * test.error
-    return math.exp(test.mean - half), math.exp(test.mean + half)
-
-
-def _judged(found: Sequence[tuple[Comparison, _Test | None]]) -> tuple[Comparison, ...]:
-    holm = _holm([each.p_value for each, _ in found])
-    return tuple(
-        _with_verdict(each, test, p, level) if test else each if each.p_value is None else _of_rates(each, p)
-        for (each, test), (p, level) in zip(found, holm, strict=True)
     )
 
 
-def _holm(p_values: Sequence[float | None]) -> list[tuple[float, float]]:
-    """Holm's step-down correction (Scand. J. Statist. 6, 1979): each adjusted p, and the level at its step."""
-    known = sorted((p, index) for index, p in enumerate(p_values) if p is not None)
-    adjusted = [(1.0, ALPHA)] * len(p_values)
-    highest = 0.0
-    for rank, (p, index) in enumerate(known):
-        left = len(known) - rank
-        highest = max(highest, min(1.0, p * left))
-        adjusted[index] = (highest, ALPHA / left)
-    return adjusted
-
-
-def _with_verdict(found: Comparison, test: _Test, p_adjusted: float, level: float) -> Comparison:
-    verdict: Literal["better", "worse", "no difference"] = "no difference"
-    reason, needed = "", None
-    ends = found.ratio.ci95
-    if ends is not None and all(end is not None and abs(math.log(end)) < SAME for end in ends):
-        reason = "the whole interval lies within 2 %"
-    elif p_adjusted < ALPHA:
-        verdict = "better" if (test.mean < 0) == (found.metric in LOWER_IS_BETTER) else "worse"
-    else:
-        reason = "not told apart" if test.spreads else "the repeats do not spread, and are too few for an exact test"
-        needed = _repeats_needed(test, level)
-    return msgspec.structs.replace(
+def _of_repeats(a: Result, b: Result, metric: Metric, *, paired_by_repeat: bool, sequential: bool) -> _Found:
+    """Ratio and difference with their intervals; the verdict comes when all p-values are known."""
+    sides = sides_of(a, b, metric.path, paired_by_repeat=paired_by_repeat)
+    logs = metric.scale == "ratio" and sides.positive
+    grains = {
+        kind: (grain_of(a, metric.path, logs=kind), grain_of(b, metric.path, logs=kind)) for kind in (True, False)
+    }
+    plain = told_apart(sides, grains[False], logs=False, sequential=sequential)
+    in_logs = told_apart(sides, grains[True], logs=True, sequential=sequential) if logs else None
+    test = in_logs if logs else plain
+    found = _blank(a, b, metric.path, float(np.mean(sides.a)), float(np.mean(sides.b)))
+    if test is None or plain is None:
+        ratio = math.exp(float(np.mean(np.log(sides.a)) - np.mean(np.log(sides.b)))) if logs else found.ratio.value
+        reason = "a comparison wants at least 2 repeats of both"
+        return _Found(msgspec.structs.replace(found, ratio=Estimate(value=ratio), reason=reason), metric)
+    ends = in_logs.interval(ALPHA) if in_logs is not None else None
+    made = msgspec.structs.replace(
         found,
-        p_adjusted=p_adjusted,
+        ratio=found.ratio
+        if in_logs is None
+        else Estimate(value=math.exp(in_logs.mean), ci95=ends and (math.exp(ends[0]), math.exp(ends[1]))),
+        difference=Estimate(value=plain.mean, ci95=plain.interval(ALPHA)),
+        effect_size=test.effect,
+        p_value=test.p_value(),
+        repeats=test.n,
+        method=_method(test, logs=logs),
+    )
+    return _Found(made, metric, test, by_difference=not logs)
+
+
+def _method(test: RepeatTest, *, logs: bool) -> str:
+    of = "log ratios" if logs else "differences"
+    if not test.spreads and test.differs:
+        return f"exact permutation test of {of}"
+    kind = "sequential paired t" if test.sequential else "paired t" if test.groups == 1 else "Welch's t"
+    return f"{kind} of {of}"
+
+
+def _of_estimates(a: Result, b: Result, metric: str) -> Comparison | None:
+    """Of shares that come with an interval of their own; None where either is not known, or neither is to be told."""
+    of_a, of_b = estimate_at(a, metric), estimate_at(b, metric)
+    if of_a is None or of_b is None or of_a.value == of_b.value:
+        return None
+    test = interval_tests.difference(of_a, of_b)
+    if test is None:
+        return None
+    return msgspec.structs.replace(
+        _blank(a, b, metric, of_a.value, of_b.value),
+        difference=Estimate(value=test.mean, ci95=test.ci95()),
+        p_value=test.p_value(),
+        method="MOVER of the two intervals",
+    )
+
+
+def _of_answers(
+    a: Result,
+    b: Result,
+    of_a: tuple[clusters.Floats, Sequence[str]] | None,
+    of_b: tuple[clusters.Floats, Sequence[str]] | None,
+) -> Comparison | None:
+    """The accuracies, paired by the questions that both were asked; without the answers, by their intervals."""
+    mine, theirs = estimate_at(a, ACCURACY), estimate_at(b, ACCURACY)
+    if mine is None or theirs is None:
+        return None
+    change = clusters.change(of_b, of_a) if of_a is not None and of_b is not None else None
+    if change is None or change.ci95 is None or of_a is None or of_b is None:
+        return _of_estimates(a, b, ACCURACY)
+    return msgspec.structs.replace(
+        _blank(a, b, ACCURACY, mine.value, theirs.value),
+        difference=change,
+        p_value=clusters.p_value(change, len({*of_a[1], *of_b[1]})),
+        method="paired by question, Student's t over the questions",
+    )
+
+
+def _judged(found: Sequence[_Found], asked: tuple[str, ...] | None) -> tuple[Comparison, ...]:
+    weights = [weight_of(each.metric.path, asked) for each in found]
+    steps = holm([each.comparison.p_value for each in found], weights, ALPHA)
+    return tuple(
+        each.comparison if step.adjusted is None else _with_verdict(each, step, headline=weight > 1)
+        for each, step, weight in zip(found, steps, weights, strict=True)
+    )
+
+
+def _with_verdict(found: _Found, step: Step, *, headline: bool) -> Comparison:
+    comparison, test = found.comparison, found.test
+    shown = step.adjusted is not None and step.adjusted < ALPHA
+    verdict: Literal["better", "worse", "no difference"] = "no difference"
+    reason, needed, same = "", None, _same(found)
+    if same:
+        reason = f"the whole interval lies within {_tolerance(found)}"
+    elif shown:
+        verdict = "better" if _less(comparison) == found.metric.less_is_better else "worse"
+    elif test is not None and not test.spreads and test.differs:
+        reason = "the repeats do not spread, and are too few for an exact test"
+        needed = repeats_needed(test, test.mean, step.level)
+    else:
+        reason = "not told apart"
+        needed = None if test is None else _needed(test, found, step.level)
+    least = None if test is None else detectable(test, step.level)
+    return msgspec.structs.replace(
+        comparison,
+        headline=headline,
+        p_adjusted=step.adjusted,
         verdict=verdict,
+        decided=same or shown,
         reason=reason,
         repeats_needed=needed,
-        detectable=_detectable(test, level) if test.spreads else None,
+        **_detectable(found, least),
     )
 
 
-def _of_rates(found: Comparison, p_adjusted: float) -> Comparison:
-    """The verdict on rates of failures: the fewer, the better."""
-    if p_adjusted >= ALPHA:
-        return msgspec.structs.replace(found, p_adjusted=p_adjusted, verdict="no difference", reason="not told apart")
-    fewer = (found.a_value or 0.0) < (found.b_value or 0.0)
-    return msgspec.structs.replace(found, p_adjusted=p_adjusted, verdict="better" if fewer else "worse")
+def _less(found: Comparison) -> bool:
+    """Whether a has less than b."""
+    if found.metric == FAILURES or found.difference is None or found.difference.value is None:
+        return (found.a_value or 0.0) < (found.b_value or 0.0)
+    of_ratio = None if found.ratio.ci95 is None else found.ratio.value
+    return of_ratio < 1 if of_ratio is not None else found.difference.value < 0
 
 
-def _repeats_needed(test: _Test, level: float) -> int | None:
-    """Further repeats until a difference of the size seen would be shown with the power wanted, at the Holm level of
-    this comparison; None where a thousand would not do."""
-    if not test.spreads:
-        return _first(lambda n: _exact_p(n, test.groups) < level, test.n)
-    return _first(lambda n: _power(abs(test.mean) / test.error_at(n), test.df_at(n), level) >= POWER, test.n)
+def _needed(test: RepeatTest, found: _Found, level: float) -> int | None:
+    """Further repeats that decide: that show a difference of the size seen, or where that is within what does not
+    matter, that it is."""
+    apart = repeats_needed(test, test.mean, level)
+    room = found.metric.same - abs(test.mean)
+    if found.by_difference and found.metric.scale == "ratio":
+        return apart
+    alike = repeats_needed(test, room, ALPHA) if room > 0 else None
+    return min((each for each in (apart, alike) if each is not None), default=None)
 
 
-def _first(enough: Callable[[int], bool], n: int) -> int | None:
-    """How many more than n are enough, `enough` staying true once it is; at least 1."""
-    low, high = n, _MOST_REPEATS
-    if not enough(high):
-        return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high - n
+def _same(found: _Found) -> bool:
+    """Whether the whole interval lies within what does not matter."""
+    if found.metric.scale == "ratio":
+        ends = found.comparison.ratio.ci95
+        return ends is not None and all(
+            end is not None and end > 0 and abs(math.log(end)) < found.metric.same for end in ends
+        )
+    ends = None if found.comparison.difference is None else found.comparison.difference.ci95
+    return ends is not None and all(end is not None and abs(end) < found.metric.same for end in ends)
 
 
-def _power(effect: float, df: float, level: float) -> float:
-    """The power of Student's t test, two-sided, where the true difference is `effect` standard errors."""
-    critical = float(stats.t.ppf(1 - level / 2, df))
-    if effect > critical + 10:
-        return 1.0
-    return float(stats.nct.sf(critical, df, effect))
+def _tolerance(found: _Found) -> str:
+    same = found.metric.same
+    return f"{100 * math.expm1(same):.0f} %" if found.metric.scale == "ratio" else f"{100 * same:g} percentage points"
 
 
-def _detectable(test: _Test, level: float) -> float | None:
-    """The smallest ratio above 1 that these repeats show with the power wanted, by bisection on the power."""
-    low, high = 0.0, float(stats.t.ppf(1 - level / 2, test.df)) + 10
-    for _ in range(30):
-        middle = (low + high) / 2
-        low, high = (low, middle) if _power(middle, test.df, level) >= POWER else (middle, high)
-    found = high * test.error
-    return math.exp(found) if found < 10 else None
+def _detectable(found: _Found, least: float | None) -> dict[str, float | None]:
+    """The smallest ratio, and the smallest difference, that is shown."""
+    of_b = found.comparison.b_value
+    if least is None:
+        return {}
+    if found.metric.scale == "difference":
+        return {"detectable_difference": least}
+    if found.by_difference:
+        return {"detectable_difference": least, "detectable": 1 + least / of_b if of_b else None}
+    ratio = math.exp(least) if least < 10 else None
+    return {"detectable": ratio, "detectable_difference": None if ratio is None or of_b is None else of_b * (ratio - 1)}

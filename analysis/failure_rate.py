@@ -8,6 +8,8 @@ Outages that strike both providers at once are not independent, as this takes th
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from scipy import stats
 
 from analysis.comparison_record import Comparison
@@ -39,11 +41,32 @@ def compare_failure_rates(a: Result, b: Result) -> Comparison | None:
             value=scale * failures_a / failures_b if failures_b else None,
             ci95=(_odds(float(ends.low), scale), _odds(float(ends.high), scale)),
         ),
+        difference=Estimate(value=3600 * (failures_a / of_a.up_s - failures_b / of_b.up_s)),
         p_value=float(test.pvalue),
         verdict="not comparable",
+        method="exact test of two Poisson rates",
     )
 
 
 def _odds(share: float, scale: float) -> float | None:
     """The ratio of rates at a share of A in all failures; None: without bound."""
     return scale * share / (1 - share) if share < 1 else None
+
+
+@dataclass(frozen=True)
+class RateTest:
+    """What rates of failures say of a difference of availabilities (`mean`): whether there is one, not how large it is.
+    `p` is two-sided."""
+
+    mean: float
+    p: float
+
+    def one_sided(self, at: float, *, above: bool) -> float:
+        """The p of the difference not being above (below) zero; of any other place nothing is known."""
+        return self.p / 2 if at == 0 and self.mean != 0 and (self.mean > 0) == above else 1.0
+
+
+def availability_test(a: Result, b: Result, difference: float) -> RateTest | None:
+    """Where a side was never down, its availability has no interval; the failures of both sides still tell."""
+    found = compare_failure_rates(a, b)
+    return None if found is None or found.p_value is None else RateTest(difference, found.p_value)

@@ -27,6 +27,9 @@ _RATIOS: dict[str, Callable[[Result], Estimate | None]] = {
 }
 _OF_SCALING = ("scaling.slo_attainment", "scaling.output_tokens_per_s_per_user")
 _WORST_S = "recovery.worst_s"
+_COST = tuple(
+    f"cost.{name}" for name in ("usd_per_request", "usd_per_1k_good", "usd_per_1m_output_tokens", "usd_per_1m_tokens")
+)
 _QUALITY = (
     *(f"quality.{name}" for name in ("accuracy", "accuracy_of_all", "macro_f1", "f1", "bleu", "refused", "cut")),
     *(f"quality.consistency.{name}" for name in ("exact", "answer", "similarity")),
@@ -39,6 +42,7 @@ PATHS = (
     _WORST_S,
     *_QUALITY,
     *_OF_SCALING,
+    *_COST,
     *(f"batch.{name}" for name in Batch.__struct_fields__ if name != "size"),
 )
 
@@ -61,14 +65,24 @@ def judge(text: str, result: Result) -> Goal:
 
 def value_at(result: Result, path: str) -> float | None:
     """The number at a path of `PATHS`; None when it was not measured."""
+    value = _at(result, path)
+    value = value.value if isinstance(value, Estimate) else value
+    return value if isinstance(value, float) else None
+
+
+def estimate_at(result: Result, path: str) -> Estimate | None:
+    """The estimate at a path of `PATHS`, with its interval; None where there is none."""
+    found = _at(result, path)
+    return found if isinstance(found, Estimate) and found.value is not None else None
+
+
+def _at(result: Result, path: str) -> object:
     if path in _RATIOS:
-        found = _RATIOS[path](result)
-        return None if found is None else found.value
+        return _RATIOS[path](result)
     value: object = result
     for part in path.split("."):
         value = None if value is None else getattr(value, part)
-    value = value.value if isinstance(value, Estimate) else value
-    return value if isinstance(value, float) else None
+    return value
 
 
 def _integrity(result: Result) -> Estimate | None:
@@ -80,7 +94,7 @@ def _integrity(result: Result) -> Estimate | None:
 def _parse(text: str) -> tuple[str, str, float]:
     match = _GOAL.match(text)
     if match is None or match[1] not in PATHS:
-        names = ", ".join((*_NUMBERS, *_RATIOS, _WORST_S, *_OF_SCALING, "batch.versus_sequential", *_QUALITY))
+        names = ", ".join((*_NUMBERS, *_RATIOS, _WORST_S, *_OF_SCALING, *_COST, "batch.versus_sequential", *_QUALITY))
         known = f"{', '.join(_DISTS)} with .p50 .p95 ...; {names}"
         raise UsageFault(f"goals: {text[:60]!r}: must be PATH < NUMBER with a known path", f"paths: {known}")
     return match[1], match[2], float(match[3])

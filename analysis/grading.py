@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.answers import Grade, graded
+from analysis.quantiles import Floats
 from analysis.samples import Samples
 from harness.plan import Plan
 from harness.question import Question, read_questions
@@ -62,3 +63,19 @@ def with_grades(samples: Samples, asked: Asked) -> Samples:
     wider = table.copy(deep=False)
     wider[ANSWER], wider[CORRECT], wider[OVERLAP] = pd.Categorical(answers), correct, overlap
     return replace(samples, table=wider)
+
+
+def answers_of(samples: Samples | None) -> dict[tuple[str, str | None, int | None], tuple[Floats, list[str]]]:
+    """Whether each answer was right, and to which question, of every (target, workload, stage) of a run, its warm-up
+    included; empty where nothing was graded."""
+    if samples is None or CORRECT not in samples.table:
+        return {}
+    graded = samples.table[samples.table[CORRECT].notna().to_numpy()]
+    groups = graded.groupby(["target", "workload", "stage"], observed=True)
+    return {
+        (str(target), str(workload), int(str(stage))): (
+            rows[CORRECT].to_numpy(dtype=np.float64),
+            [str(each) for each in rows["prompt_id"]],
+        )
+        for (target, workload, stage), rows in groups
+    }

@@ -7,7 +7,7 @@ event arrived inside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -331,20 +331,25 @@ def _shares_inside(window: Window, rows: Whole, *, heads: bool) -> Floats:
 
 
 _COMPARED = ("ttft_s", "itl_s", "tpot_s", "e2e_s", "response_s")
+_ALSO = ("ttfo_s", "lag_s")
 _RATES_COMPARED = (
     *("offered_rps", "achieved_rps", "completed_rps", "goodput_rps"),
     *("output_tokens_per_s", "in_flight_mean", "throughput_rps"),
 )
 
 
-def repeat_record(window: Window, rates: Rates, own: dict[str, Figures]) -> Repeat:
-    """The figures of one repeat that intervals and comparisons rest on."""
-    values: dict[str, float | None] = {}
-    for name in _COMPARED:
-        for statistic in ("mean", "p50", "p95"):
-            values[f"{name}.{statistic}"] = own[name].values[statistic]
+def repeat_record(window: Window, rates: Rates, own: dict[str, Figures], more: Mapping[str, float | None]) -> Repeat:
+    """The figures of one repeat that intervals, comparisons and gates rest on. `more` are further ones; those that were
+    not measured are left out but for the usual ones, which are null."""
+    values: dict[str, float | None] = {
+        f"{name}.{statistic}": own[name].values[statistic] for name in _COMPARED for statistic in ("mean", "p50", "p95")
+    }
+    for name in (*_COMPARED, *_ALSO):
+        found = {f"{name}.{statistic}": own[name].values[statistic] for statistic in STATISTICS}
+        values |= {path: value for path, value in found.items() if value is not None}
     for name in _RATES_COMPARED:
         values[name] = getattr(rates, name)
+    values |= {path: value for path, value in more.items() if value is not None}
     given_up = window.is_(window.inside, "outcome", "cancelled", "dropped")
     counted = len(window.inside) - int(given_up.sum())
     values["success_ratio"] = len(window.good) / counted if counted else None

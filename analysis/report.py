@@ -19,7 +19,7 @@ import plotly.offline
 from analysis import charts, outage_charts, wording, wording_capacity, wording_cost, wording_quality
 from analysis.charts_capacity import capacity_figures
 from analysis.charts_quality import quality_figures
-from analysis.comparisons import ALPHA, POWER, compare_runs
+from analysis.comparisons import METHOD, compare_runs
 from analysis.samples import Samples
 from analysis.summary import Result, Summary
 from harness.rundir import write_whole
@@ -49,8 +49,7 @@ def render(runs: Sequence[tuple[Summary, Samples | None]]) -> str:
         said=wording_capacity,
         good=wording_quality,
         costs=wording_cost,
-        alpha=ALPHA,
-        power=POWER,
+        method=METHOD,
     )
 
 

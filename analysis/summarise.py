@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.capacity import capacity_of
-from analysis.comparisons import compare
+from analysis.comparisons import Answers, compare
 from analysis.cost import COUNTED, cost_of, with_accuracy
 from analysis.gaps import Whole
 from analysis.goals import judge
@@ -22,7 +22,7 @@ from analysis.locust_csv import summarise_csv
 from analysis.metrics import Rates, Window, injected, latencies, meets_slo, rates_of, repeat_record, window_of
 from analysis.opinions import read_opinions
 from analysis.outages import Watch
-from analysis.quality import quality_of, under_load
+from analysis.quality import quality_of, replies_of, under_load
 from analysis.quality_record import Quality, QualityUnderLoad
 from analysis.reconcile import reconcile
 from analysis.recovery import integrity_of, recovery_of
@@ -40,6 +40,7 @@ from harness.plan import Cell, OutageRule, Plan, cells, stages_of
 from harness.plan_file import read_plan, with_outage
 from harness.prices import priced
 from harness.rundir import RunDir, write_whole
+from harness.sequential_record import read_sequential
 
 
 def read_source(source: Path, outage: Iterable[str] = ()) -> tuple[Summary, Samples | None]:
@@ -63,7 +64,7 @@ def summarise(run_dir: RunDir, outage: Iterable[str] = (), prices: Path | None =
     plan = plan if prices is None else priced(plan, prices, shipped=False)
     asked, opinions = questions_of(plan, run_dir), read_opinions(run_dir.grades)
     samples = with_grades(samples, asked)
-    run = _run_json(run_dir)
+    run, sequential = _run_json(run_dir), read_sequential(run_dir)
     cells_seen = windows_of(plan, samples)
     origin_ns = _origin_ns(samples) if cells_seen else 0.0
     watched = [_watched(cell, own, plan, origin_ns) for cell, own in cells_seen]
@@ -91,10 +92,11 @@ def summarise(run_dir: RunDir, outage: Iterable[str] = (), prices: Path | None =
         validity=validity,
         results=tuple(_with_goals(result, plan) for result in capacity.results),
         providers=_providers(watched, plan),
-        comparisons=compare(results),
+        comparisons=compare(results, _answers(measured), asked=None if sequential is None else sequential.metrics),
         diagnoses=capacity.diagnoses,
         sweeps=capacity.sweeps,
         search=read_search(run_dir),
+        sequential=sequential,
         relations=capacity.relations,
         quality_under_load=_under_load(measured),
         trends=capacity.trends,
@@ -109,6 +111,15 @@ def _with_quality(result: Result, quality: Quality | None) -> Result:
     """A result with its quality, and what that is worth."""
     accuracy = quality.accuracy.value if quality is not None and quality.accuracy is not None else None
     return with_accuracy(msgspec.structs.replace(result, quality=quality), accuracy)
+
+
+def _answers(measured: Sequence[Measured]) -> Answers:
+    """Whether each answer was right, and to which question, of every cell with graded ones."""
+    graded = [each for each in measured if each.result.quality is not None and each.result.quality.graded]
+    return {
+        (each.result.target, each.result.workload, each.result.stage): replies_of(each.windows).graded()
+        for each in graded
+    }
 
 
 def _under_load(measured: Sequence[Measured]) -> tuple[QualityUnderLoad, ...]:
@@ -243,9 +254,19 @@ def _result(watched: _Watched, plan: Plan, samples: Samples, health: Mapping[str
         tokens=tokens,
         resource_utilization=resources_of(windows, health),
         repeat_values=tuple(
-            repeat_record(window, rate, each) for window, rate, each in zip(windows, rates, own, strict=True)
+            repeat_record(window, rate, each, _more(window, rate, cell, plan))
+            for window, rate, each in zip(windows, rates, own, strict=True)
         ),
     )
+
+
+def _more(window: Window, rates: Rates, cell: Cell, plan: Plan) -> dict[str, float | None]:
+    """What only some cells have in each repeat: cost and batches."""
+    rows = window.samples.table[_COUNTED].iloc[window.inside]
+    cost = None if cell.target.price is None else cost_of(rows, cell.target, meets_slo(window, plan.slo))
+    names = ("usd_per_request", "usd_per_1k_good", "usd_per_1m_output_tokens", "usd_per_1m_tokens")
+    found: dict[str, float | None] = {} if cost is None else {f"cost.{name}": getattr(cost, name) for name in names}
+    return found if cell.workload.kind == "chat" else found | {"batch.items_per_s": rates.items_per_s}
 
 
 _COUNTED = [

@@ -15,6 +15,7 @@ from analysis.quality_record import Quality, QualityUnderLoad
 from analysis.record import Estimate, Interval
 from harness.plan import Price
 from harness.prices import Spend
+from harness.sequential_record import SequentialRecord
 
 __all__ = ["Estimate", "Interval"]  # besides what is defined here
 
@@ -389,6 +390,7 @@ class Summary(Part, frozen=True, kw_only=True):
     diagnoses: tuple[Diagnosis, ...] = ()
     sweeps: tuple[Sweep, ...] = ()
     search: CapacitySearch | None = None
+    sequential: SequentialRecord | None = None
     relations: tuple[Relation, ...] = ()
     quality_under_load: tuple[QualityUnderLoad, ...] = ()
     trends: tuple[Trend, ...] = ()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from analysis.comparison_record import Comparison, Gate
+from analysis.compared_metrics import is_share
+from analysis.comparison_record import Comparison
 from analysis.summary import (
     Dist,
     Estimate,
@@ -31,7 +33,51 @@ NAMES = {
     "success_ratio": "success ratio",
     "failures_per_h": "failures an hour",
 }
+_DISTS = {"ttft_s": "TTFT", "ttfo_s": "TTFO", "itl_s": "ITL", "tpot_s": "TPOT", "e2e_s": "E2E", "lag_s": "lag"}
+_OTHERS = {
+    "batch.items_per_s": "items/s",
+    "quality.accuracy": "accuracy",
+    "quality.refused": "refusals",
+    "quality.cut": "cut replies",
+    "cost.usd_per_1k_good": "USD per 1k good",
+}
 HEADLINES = ("ttft_s.p50", "e2e_s.p50", "failures_per_h")
+
+
+def metric_name(path: str) -> str:
+    """A metric as people call it."""
+    head, _, statistic = path.partition(".")
+    own = {**_DISTS, "response_s": "response"}.get(head)
+    return NAMES.get(path) or _OTHERS.get(path) or (f"{own} {statistic}" if own and statistic else path)
+
+
+def metric_value(path: str, value: float | None) -> str:
+    """A value of a metric in the unit people read."""
+    if value is None:
+        return NOTHING
+    if path.partition(".")[0] in (*_DISTS, "response_s", "recovery"):
+        return seconds(value)
+    if is_share(path):
+        return percent(value)
+    text = digits(value) if value else "0"
+    return f"${text}" if path.startswith("cost.") else text
+
+
+def metric_change(path: str, value: float | None) -> str:
+    """A change of a metric, with its sign."""
+    if value is None:
+        return NOTHING
+    sign = "+" if value > 0 else "\u2212" if value < 0 else ""
+    return sign + (f"{100 * abs(value):.3g} pp" if is_share(path) else metric_value(path, abs(value)))
+
+
+def change_between(path: str, found: Estimate | None) -> str:
+    """A change with its interval."""
+    if found is None:
+        return NOTHING
+    low, high = found.ci95 or (None, None)
+    inside = "" if low is None and high is None else f" [{metric_change(path, low)}, {metric_change(path, high)}]"
+    return metric_change(path, found.value) + inside
 
 
 def seconds(value: float | None) -> str:
@@ -89,16 +135,36 @@ def place(result: Result) -> str:
 def sentence(found: Comparison) -> str:
     """A comparison as a person would say it: the first named is the one that is ahead."""
     a, b = named(found.a, found.a_run), named(found.b, found.b_run)
-    name = NAMES.get(found.metric, found.metric)
+    name = metric_name(found.metric)
     if found.verdict in ("better", "worse"):
         ahead, behind = (a, b) if found.verdict == "better" else (b, a)
-        by = f" by {_lead(found, found.ratio.value)}" if found.ratio.value else ""  # nothing is a percentage of none
+        by = _by(found)
         return f"{ahead} beats {behind} in {name}{by}."
     if found.verdict == "not comparable":
         what = "" if found.metric == "all" else f" in {name}"
         return f"{a} and {b} are not comparable{what}: {found.reason}."
-    seen = f" (ratio {_ratio(found)})" if found.repeats_needed else ""
+    seen = f" (ratio {ratio_between(found)})" if found.repeats_needed else ""
     return f"No difference is shown between {a} and {b} in {name}{seen}: {found.reason}{more(found)}."
+
+
+def sequential_sentence(found: Comparison) -> str:
+    """A comparison of a run that adds repeats until it is decided."""
+    if found.decided or found.verdict == "not comparable":
+        return sentence(found)
+    needs = found.repeats_needed
+    more_of_them = "no number of repeats that is in reach would tell" if needs is None else f"needs about {needs} more"
+    a, b = named(found.a, found.a_run), named(found.b, found.b_run)
+    what = f"{a} and {b} in {metric_name(found.metric)} (ratio {ratio_between(found)})"
+    return f"Cannot tell {what} apart after {found.repeats} repeats: {more_of_them}."
+
+
+def principal_first(comparisons: Sequence[Comparison]) -> tuple[list[Comparison], list[Comparison]]:
+    """The comparisons of headline metrics, and all that could not be made; then the others."""
+    principal = [each.headline or each.verdict == "not comparable" for each in comparisons]
+    return (
+        [each for each, first in zip(comparisons, principal, strict=True) if first],
+        [each for each, first in zip(comparisons, principal, strict=True) if not first],
+    )
 
 
 def named(target: str, run: str | None) -> str:
@@ -111,10 +177,17 @@ def ratio(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.3f}"
 
 
+def detectable(found: Comparison) -> str:
+    """The smallest change that is shown nine times in ten: in percentage points of shares, else as a ratio."""
+    if is_share(found.metric) and found.detectable_difference is not None:
+        return f"{100 * found.detectable_difference:.3g} pp"
+    return ratio(found.detectable)
+
+
 def more(found: Comparison) -> str:
     """How many further repeats would decide, as the end of a sentence; "" where that is not known."""
     n = found.repeats_needed
-    return f"; {n} more {'repeat' if n == 1 else 'repeats'} would show one of this size" if n else ""
+    return f"; about {n} more {'repeat' if n == 1 else 'repeats'} would decide" if n else ""
 
 
 def estimate(found: Estimate) -> str:
@@ -199,17 +272,20 @@ def window(result: Result) -> str:
     return f"{result.window.begin_s:.1f} to {result.window.end_s:.1f} s"
 
 
-def _ratio(found: Comparison) -> str:
+def ratio_between(found: Comparison) -> str:
+    """The ratio with its interval."""
     ends = found.ratio.ci95
     return ratio(found.ratio.value) + (f" [{ratio(ends[0])}, {ratio(ends[1])}]" if ends else "")
 
 
-def gate_sentence(gate: Gate) -> str:
-    """Whether a gate is met, and what was seen."""
-    word = {True: "met", False: "failed", None: "not measured"}[gate.met]
-    saw = "" if gate.ratio is None else f" (saw {100 * (gate.ratio - 1):+.1f} %)"
-    load = ", ".join(part for part in (gate.workload, None if gate.stage is None else f"stage {gate.stage}") if part)
-    return f"gate {word}: {gate.text}: {gate.a} against {gate.b}, {load}{saw}"
+def _by(found: Comparison) -> str:
+    """By how much, as the end of a sentence: shares in percentage points, all else in per cent."""
+    if is_share(found.metric) and found.difference is not None and found.difference.value is not None:
+        values = [found.difference.value, *(end for end in found.difference.ci95 or () if end is not None)]
+        lead, *ends = [100 * value * (1 if found.difference.value > 0 else -1) for value in values]
+        inside = f" [{min(ends):.3g}, {max(ends):.3g}]" if len(ends) == 2 else ""
+        return f" by {lead:.3g} percentage points{inside}"
+    return f" by {_lead(found, found.ratio.value)}" if found.ratio.value else ""  # nothing is a percentage of none
 
 
 def _lead(found: Comparison, ratio: float) -> str:

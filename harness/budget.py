@@ -63,7 +63,7 @@ def _spent(plan: Plan, run_dir: RunDir) -> tuple[int, int]:
     request that failed, counts with the dearest that was."""
     targets = {target.name: target for target in plan.targets}
     requests = unknown = total = most = 0
-    for path in run_dir.journals.glob("*.jsonl"):
+    for path in (*run_dir.journals.glob("*.jsonl"), *run_dir.unfinished.glob("*.jsonl")):
         for sample in _sent(path):
             requests += 1
             cost = paid(targets[sample.target], sample)

@@ -42,7 +42,8 @@ _VERBS = {
     "limits": "cli_limits",
     "capacity": "cli_capacity",
     "grade": "cli_grade",
-    **dict.fromkeys(("analyze", "report", "compare", "predict"), "cli_numbers"),
+    **dict.fromkeys(("analyze", "report", "predict"), "cli_numbers"),
+    "compare": "cli_compare",
     "trend": "cli_history",
 }  # each verb with the module that defines it
 

@@ -25,7 +25,8 @@ from harness.rundir import RunDir, new_run_dir
 from harness.swarm import DEFAULT_PORT, Swarm, check_port
 
 
-def _plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
+def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of whatever reads a plan."""
     setting = click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Lay a value over the plan.")
     targets = click.option("--targets", type=click.Path(path_type=Path), help="YAML list of targets to use instead.")
     prices = click.option("--prices", type=click.Path(path_type=Path), help="YAML table of prices (docs/cost.md).")
@@ -47,7 +48,7 @@ def init(file: Path) -> None:
 
 @click.command()
 @click.argument("plan", required=False)
-@_plan_options
+@plan_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of a plan and nothing else.")
 def check(
@@ -67,7 +68,7 @@ def check(
         return
     if plan is None:
         raise UsageFault("check: no PLAN given", f"a file, or suite:NAME with NAME one of {', '.join(suites())}")
-    checked = _checked(plan, settings, targets, prices)
+    checked = checked_plan(plan, settings, targets, prices)
     figures = estimate(checked) | {"workers": _workers(checked)}
     if as_json:
         click.echo(as_text({"plan": msgspec.to_builtins(checked), "estimate": figures}))
@@ -82,7 +83,7 @@ def check(
 
 @click.command()
 @click.argument("plan", required=False)
-@_plan_options
+@plan_options
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of run directories (runs).")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, help="Processes on this host (1).")
 @click.option("--ui", is_flag=True, help="Also serve Locust's web UI while it runs.")
@@ -117,13 +118,13 @@ def run(
         return _serve_master(plan, out, options)
     if plan is None:
         raise UsageFault("run: no PLAN given", "name a plan file or suite:NAME; only a --worker has none")
-    checked = _checked(plan, settings, targets, prices)
+    checked = checked_plan(plan, settings, targets, prices)
     launch.check_runnable(checked)
     swarm = _swarm(options, master=master, local_redis=limited(checked))
     check_limits(checked, swarm.workers, shared=swarm.redis is not None)
     if not master:
-        _check_keys(checked)  # the workers of other hosts have their own
-    _warn_of_load(checked, swarm.workers)
+        check_keys(checked)  # the workers of other hosts have their own
+    warn_of_load(checked, swarm.workers)
     run_dir = new_run_dir(out, checked.name)
     ERR.print(f"run directory: {run_dir.root}", markup=False, highlight=False)
     if swarm.web:
@@ -190,7 +191,8 @@ def _workers(plan: Plan) -> int | None:
     return None if calibration is None else workers_needed(plan, calibration)
 
 
-def _warn_of_load(plan: Plan, workers: int) -> None:
+def warn_of_load(plan: Plan, workers: int) -> None:
+    """Say so where this machine's calibration wants more workers."""
     needed = _workers(plan)
     if needed is not None and needed > workers:
         streams = most_streams(plan)
@@ -213,12 +215,12 @@ def _run_andfinish(plan: Plan, run_dir: RunDir, swarm: Swarm) -> int:
         )
         return {"interrupted": 130, "failed": 1}.get(ending.ended, 0)
     if plan.wants_grading and ending.ended != "interrupted":
-        _grade(run_dir)
+        grade_after(run_dir)
     code = finish(run_dir)
     return {"interrupted": 130, "failed": 1}.get(ending.ended, code)
 
 
-def _grade(run_dir: RunDir) -> None:
+def grade_after(run_dir: RunDir) -> None:
     """After the load. What cannot be asked now can be asked later: the run is finished all the same."""
     try:
         grade_run(run_dir)
@@ -279,7 +281,8 @@ def collect(folders: tuple[Path, ...], into: Path) -> int:
     return code
 
 
-def _checked(plan: str, settings: tuple[str, ...], targets: Path | None, prices: Path | None) -> Plan:
+def checked_plan(plan: str, settings: tuple[str, ...], targets: Path | None, prices: Path | None) -> Plan:
+    """The plan, resolved and priced, with notes on what it cannot do. Raises UsageFault."""
     from analysis.goals import check_goal  # noqa: PLC0415
 
     checked = priced(read_plan(plan, settings, targets), prices)
@@ -296,7 +299,7 @@ def _checked(plan: str, settings: tuple[str, ...], targets: Path | None, prices:
     return checked
 
 
-def _check_keys(plan: Plan) -> None:
+def check_keys(plan: Plan) -> None:
     """Before anything is sent: every key is there. The value is read again by each worker."""
     for target in plan.targets:
         missing = target.key_env is not None and not os.environ.get(target.key_env)

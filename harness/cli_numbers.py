@@ -1,4 +1,4 @@
-"""The commands that read what was measured: analyze, report, compare, predict."""
+"""The commands that read what was measured: analyze, report, predict."""
 
 from __future__ import annotations
 
@@ -74,47 +74,6 @@ def report(sources: tuple[Path, ...], out: Path | None, outage: tuple[str, ...])
     target = out or beside
     write_report([read_source(source, outage) for source in sources], target)
     click.echo(target)
-
-
-@click.command()
-@click.argument("run_dirs", metavar="RUN_DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--gate", "gates", multiple=True, metavar="EXPR", help="Fail (exit 3) beyond this, as ttft.p95:+10%.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def compare(run_dirs: tuple[Path, ...], gates: tuple[str, ...], as_json: bool) -> int:  # noqa: FBT001
-    """The targets of one run against one another, or runs against the first, metric by metric.
-
-    Example: tokenswarm compare runs/chat/MONDAY runs/chat/TUESDAY --gate ttft.p95:+10% --gate goodput:-5%
-    """
-    from analysis.comparisons import compare_runs  # noqa: PLC0415
-    from analysis.gates import against_first, read_gate, within_run  # noqa: PLC0415
-    from analysis.model_drift import drifts  # noqa: PLC0415
-    from analysis.summarise import read_source  # noqa: PLC0415
-    from analysis.wording import gate_sentence, sentence  # noqa: PLC0415
-    from analysis.wording_quality import drift_line  # noqa: PLC0415
-
-    rules = [read_gate(text) for text in gates]
-    read = [read_source(run_dir) for run_dir in run_dirs]
-    first, *others = (summary for summary, _ in read)
-    changes = [change for other in read[1:] for change in drifts(read[0], other) if change.verdict != "not measured"]
-    found = compare_runs(first, others) if others else first.comparisons
-    judged = against_first(rules, first, others) if others else within_run(rules, first.results)
-    if rules and not judged:
-        raise UsageFault(f"--gate: {gates[0]}: one target alone in {run_dirs[0]}", "name a second RUN_DIR")
-    if as_json:
-        told = {"comparisons": found, "gates": judged, "drift": changes}
-        click.echo(as_text(msgspec.to_builtins(told)))
-    else:
-        for change in changes:
-            click.echo(drift_line(change))
-        for each in found:
-            click.echo(f"{each.workload}, stage {each.stage}: {sentence(each)}")
-        for gate in judged:
-            click.echo(gate_sentence(gate))
-    for summary in (first, *others):
-        if summary.validity.verdict == "invalid":
-            ERR.print(f"invalid: {summary.run}", markup=False, highlight=False)
-    failed = any(not gate.met for gate in judged)
-    return 3 if failed or any(each.validity.verdict == "invalid" for each in (first, *others)) else 0
 
 
 @click.command()

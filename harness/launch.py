@@ -87,10 +87,19 @@ def check_runnable(plan: Plan) -> None:
             expected_arrivals(cell.stage, cell.span_s)
 
 
-def run(plan: Plan, run_dir: RunDir, swarm: Swarm, watch: Callable[[Progress], None]) -> Ending:
+def run(
+    plan: Plan,
+    run_dir: RunDir,
+    swarm: Swarm,
+    watch: Callable[[Progress], None],
+    *,
+    first: int = 1,
+    enough: Callable[[int], bool] | None = None,
+) -> Ending:
     """Run every repeat. Never loses what was measured: whatever happens, run.json says how it ended.
 
-    Ctrl-C is passed on to Locust, which drains; the ending is then `interrupted`.
+    Ctrl-C is passed on to Locust, which drains; the ending is then `interrupted`. `first`: the repeat to begin with,
+    those before it being there already. `enough` is asked after each repeat whether there are enough of them.
     """
     write_questions(plan, run_dir)
     run_dir.plan.write_text(dump_plan(plan), encoding="utf-8")
@@ -98,6 +107,8 @@ def run(plan: Plan, run_dir: RunDir, swarm: Swarm, watch: Callable[[Progress], N
     record = {"schema": 1, "run": run_dir.name, "plan": plan.name, "started_utc": now_utc()}
     record |= {"environment": describe_environment(), "commands": [], "workers_per_repeat": swarm.workers}
     record |= {"hosts": bool(swarm.expected), "redis": None if swarm.redis is None else redacted_url(swarm.redis)}
+    if first > 1:
+        _go_on(run_dir, record, ending)
     _write_run_json(run_dir, record, ended="running", ending=ending)
     follower = _Follower(run_dir, plan)
     try:
@@ -105,11 +116,13 @@ def run(plan: Plan, run_dir: RunDir, swarm: Swarm, watch: Callable[[Progress], N
         with simulator_of(plan, run_dir, host) as url, collector_of(run_dir, swarm, ending.missing):
             record["simulator_url"] = url
             record["network"] = network_floors(with_simulator(plan, url).targets)
-            for repeat in range(1, plan.repeats + 1):
+            for repeat in range(first, plan.repeats + 1):
                 _run_repeat(plan, run_dir, repeat, swarm, url, record, ending, watch, follower)
                 if run_dir.spent(repeat).exists():
                     ending.missing.append(f"the budget was used up in repeat {repeat}: what follows was not sent")
                 if ending.ended in ("interrupted", "failed") or run_dir.spent(repeat).exists():
+                    break
+                if enough is not None and enough(repeat):
                     break
         _collect_csv(run_dir, plan.repeats)
     finally:
@@ -118,6 +131,18 @@ def run(plan: Plan, run_dir: RunDir, swarm: Swarm, watch: Callable[[Progress], N
             ending.ended = "degraded"
         _write_run_json(run_dir, record, ended=ending.ended, ending=ending)
     return ending
+
+
+def _go_on(run_dir: RunDir, record: dict[str, Any], ending: Ending) -> None:
+    """Keep what run.json says of the repeats that were run before."""
+    try:
+        earlier = msgspec.json.decode(run_dir.run_json.read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.MsgspecError):
+        return
+    record["started_utc"] = earlier.get("started_utc", record["started_utc"])
+    record["commands"] = list(earlier.get("commands", []))
+    ending.workers += earlier.get("workers", [])
+    ending.missing += earlier.get("missing", [])
 
 
 def _write_run_json(run_dir: RunDir, record: dict[str, Any], ended: str, ending: Ending) -> None:

@@ -93,6 +93,16 @@ class RunDir:
         return self.root / "capacity.json"
 
     @property
+    def sequential(self) -> Path:
+        """What decided how many repeats there are; only where they were added until comparisons were decided."""
+        return self.root / "sequential.json"
+
+    @property
+    def unfinished(self) -> Path:
+        """The folder of journals of repeats that were cut short and run again: they cost, and are in no figure."""
+        return self.root / "unfinished"
+
+    @property
     def summary(self) -> Path:
         """The run's numbers."""
         return self.root / "summary.json"

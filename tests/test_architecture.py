@@ -49,6 +49,7 @@ LAYERS = {
             "carried_traces",
             "injection",
             "question_sets",
+            "sequential_record",
         ),
         2,
     ),
@@ -58,21 +59,15 @@ LAYERS = {
         (
             *("swarm", "gather", "worker_loop", "launch", "estimate", "calibrate", "calibrate_client", "probe"),
             *("limits_probe", "limits_sender", "reachable", "capacity_run"),
-            *("second_opinion", "grade_run"),
+            *("second_opinion", "grade_run", "sequential_run"),
         ),
         4,
     ),
+    "__main__": 5,
     **dict.fromkeys(
         (
-            "cli",
-            "cli_load",
-            "cli_limits",
-            "cli_capacity",
-            "cli_grade",
-            "cli_numbers",
-            "cli_history",
-            "cli_shown",
-            "__main__",
+            *("cli", "cli_load", "cli_limits", "cli_capacity", "cli_grade", "cli_compare", "cli_decide"),
+            *("cli_numbers", "cli_history", "cli_shown"),
         ),
         5,
     ),
@@ -83,11 +78,11 @@ MAY_IMPORT_LOCUST = {
 }
 ANALYSIS_MAY_IMPORT = {
     *("health_record", "search_record", "plan", "plan_file", "prices", "sample", "errors", "rundir", "loopback"),
-    *("question", "numerals", "grade_record"),
+    *("question", "numerals", "grade_record", "sequential_record"),
 }
 HARNESS_MAY_IMPORT_ANALYSIS = {
     *("harness.cli_load", "harness.cli_capacity", "harness.cli_numbers", "harness.cli_shown"),
-    "harness.cli_history",
+    *("harness.cli_compare", "harness.cli_history", "harness.cli_decide"),
     "harness.live_picture",
 }
 FORBIDDEN_NAMES = {"utils", "util", "base", "common", "helpers", "manager", "misc"}

@@ -8,6 +8,7 @@ streamed chat alone, graded questions among it, and knows no faults.
 from __future__ import annotations
 
 import heapq
+import math
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -40,10 +41,14 @@ _WALL_NS = 1_767_225_600 * 10**9  # 2026-01-01, midnight UTC
 @dataclass(frozen=True)
 class Client:
     """What is not the provider's: `connect_s`, how long a connection takes to stand, and `spread`, the standard
-    deviation of the logarithm of a factor on all of its waits that is drawn anew for every cell of every repeat."""
+    deviation of the logarithm of a factor on all of its waits that is drawn anew for every cell of every repeat.
+    `drift` is that of a factor that all cells of a repeat have in common, and that a repeat has from the one before but
+    for what it forgets: `memory` is their correlation."""
 
     connect_s: float = 0.0
     spread: float = 0.0
+    drift: float = 0.0
+    memory: float = 0.7
 
 
 @dataclass
@@ -142,7 +147,8 @@ class World:
         self._state = self._states[cell.target.base_url.removeprefix(SIMULATED)]
         self._cell, self._repeat, self._anchor_s = cell, repeat, anchor_s
         self._prompts = random.Random(f"{plan.seed}/{cell.entry}/{cell.stage_index}/{repeat}")
-        self._pace = _factor(self._client.spread, f"{self._seed}/spread/{cell.entry}/{cell.stage_index}/{repeat}")
+        own = _factor(self._client.spread, f"{self._seed}/spread/{cell.entry}/{cell.stage_index}/{repeat}")
+        self._pace = own * _drift(self._client, f"{self._seed}/drift", repeat)
         self._asked, self._plan_seed = count(), plan.seed
         self.samples: list[Sample] = []
         self._end_s = self.now_s + cell.span_s
@@ -309,3 +315,16 @@ class World:
 
 def _factor(spread: float, seed: str) -> float:
     return 1.0 if spread == 0 else random.Random(seed).lognormvariate(0.0, spread)
+
+
+def _drift(client: Client, seed: str, repeat: int) -> float:
+    """The factor of a repeat, counted from 1: an autoregressive process of the first order that is in its steady
+    state."""
+    if client.drift == 0:
+        return 1.0
+    draws = random.Random(seed)
+    level = draws.gauss(0.0, client.drift)
+    fresh = client.drift * math.sqrt(1 - client.memory**2)
+    for _ in range(repeat - 1):
+        level = client.memory * level + draws.gauss(0.0, fresh)
+    return math.exp(level)
