@@ -13,6 +13,7 @@ import click
 
 from harness import __version__
 from harness.cli_capacity import capacity
+from harness.cli_decide import rank, recommend
 from harness.cli_grade import grade
 from harness.cli_limits import limits
 from harness.cli_load import calibrate, check, collect, init, run, simulate
@@ -51,5 +52,5 @@ def tokenswarm() -> None:
 
 
 _LOAD = (init, check, run, simulate, calibrate, limits, capacity, collect, grade)
-for command in (*_LOAD, analyze, report, compare, predict):
+for command in (*_LOAD, analyze, report, compare, predict, rank, recommend):
     tokenswarm.add_command(command)

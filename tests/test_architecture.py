@@ -63,6 +63,7 @@ LAYERS = {
     **dict.fromkeys(
         ("cli", "cli_load", "cli_limits", "cli_capacity", "cli_grade", "cli_numbers", "cli_shown", "__main__"), 5
     ),
+    "cli_decide": 5,
 }
 MAY_IMPORT_LOCUST = {
     *("harness.user", "harness.stopping", "harness.cell_users", "harness.shape", "harness.carry"),
@@ -74,7 +75,7 @@ ANALYSIS_MAY_IMPORT = {
 }
 HARNESS_MAY_IMPORT_ANALYSIS = {
     *("harness.cli_load", "harness.cli_capacity", "harness.cli_numbers", "harness.cli_shown"),
-    "harness.live_picture",
+    *("harness.live_picture", "harness.cli_decide"),
 }
 FORBIDDEN_NAMES = {"utils", "util", "base", "common", "helpers", "manager", "misc"}
 

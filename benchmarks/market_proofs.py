@@ -1,0 +1,115 @@
+"""`python -m benchmarks.market_proofs`: what is promised of recommendations, in markets whose truth is known.
+
+Each market is drawn, measured in virtual time and read like any run (`benchmarks/markets.py` says how). Then the true
+utilities of its providers, by the formula of the ranking on true numbers, say whether the recommendation was right.
+Several minutes.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from analysis.recommendation import recommend
+from analysis.summarise import summarise
+from benchmarks.markets import draw_market, play_market, true_utilities
+
+KINDS = ("real_time_chat", "batch_processing", "high_quality_analysis", "embedding_generation", "own")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One market: what was answered, how sure it was, and the true loss of the pick (None: there was none)."""
+
+    seed: int
+    kind: str
+    answer: str
+    confidence: float
+    best: bool
+    loss: float | None
+
+
+def trial(seed: int) -> Trial:
+    """Draw, measure and judge a market; use cases take turns."""
+    kind = KINDS[seed % len(KINDS)]
+    market = draw_market(seed, kind)
+    with tempfile.TemporaryDirectory(prefix="tokenswarm-market-") as folder:
+        summary, _ = summarise(play_market(market, Path(folder)))
+    found = recommend([summary], market.use_case, workload="chat")
+    true = true_utilities(market)
+    most = max(true.values())
+    if found.primary is None:
+        return Trial(seed, kind, found.answer, 0.0, best=most == 0, loss=None)
+    own = true[found.primary]
+    return Trial(seed, kind, found.answer, found.confidence or 0.0, own == most > 0, 1 - own / most if most else 1.0)
+
+
+@click.command(help="Try what is promised of recommendations. Example: python -m benchmarks.market_proofs --markets 40")
+@click.option("--markets", type=click.IntRange(1), default=200, show_default=True)
+@click.option("--first", type=int, default=0, show_default=True, help="The first seed.")
+@click.option("--workers", type=click.IntRange(1), default=None, help="Processes (as many as cores).")
+def main(*, markets: int, first: int, workers: int | None) -> None:  # noqa: D103
+    console = Console()
+    with ProcessPoolExecutor(workers) as pool:
+        done = pool.map(trial, range(first, first + markets))
+        trials = list(track(done, "markets", total=markets, console=Console(stderr=True)))
+    console.print(_by_kind(trials))
+    console.print(_missed(trials))
+    table, kept = promises(trials)
+    console.print(table)
+    sys.exit(0 if kept else 1)
+
+
+def promises(trials: Sequence[Trial]) -> tuple[Table, bool]:
+    """The table of promises, and whether all are kept."""
+    table = Table("promise", "seen", "kept", title="What is promised of recommendations")
+    committed = [each for each in trials if each.answer == "recommended"]
+    alike = [each for each in trials if each.answer == "no difference"]
+    right = sum(each.best for each in committed) / max(1, len(committed))
+    share = len(committed) / len(trials)
+    worst = max((each.loss or 0.0 for each in alike), default=0.0)
+    rows = (
+        ("truly best where it commits: >= 90 %", f"{right:.1%} of {len(committed)}", right >= 0.9),
+        ("it commits: >= 70 %", f"{share:.1%} of {len(trials)}", share >= 0.7),
+        ('true loss of its pick where "no difference": < 3 %', f"{worst:.2%} at most of {len(alike)}", worst < 0.03),
+    )
+    for promise, seen, kept in rows:
+        table.add_row(promise, seen, "yes" if kept else "[bold]no[/bold]")
+    return table, all(kept for *_, kept in rows)
+
+
+def _by_kind(trials: Sequence[Trial]) -> Table:
+    heads = ("use case", "markets", "commits", "truly best", "no difference", "cannot tell", "none", "mean loss")
+    table = Table(*heads, title="By kind of use case")
+    for kind in KINDS:
+        own = [each for each in trials if each.kind == kind]
+        counts = [sum(each.answer == answer for each in own) for answer in _ANSWERS]
+        right = sum(each.best for each in own if each.answer == "recommended")
+        losses = [each.loss for each in own if each.loss is not None and each.answer != "cannot tell"]
+        mean = f"{sum(losses) / len(losses):.2%}" if losses else "—"
+        table.add_row(kind, *(str(each) for each in (len(own), counts[0], right, *counts[1:])), mean)
+    return table
+
+
+_ANSWERS = ("recommended", "no difference", "cannot tell", "none qualifies")
+
+
+def _missed(trials: Sequence[Trial]) -> Table:
+    table = Table("seed", "use case", "confidence", "true loss", title="Committed, and another was truly best")
+    for each in trials:
+        if each.answer == "recommended" and not each.best:
+            table.add_row(str(each.seed), each.kind, f"{each.confidence:.1%}", f"{each.loss or 0:.2%}")
+    return table
+
+
+if __name__ == "__main__":
+    main()
