@@ -148,7 +148,8 @@ def _says(table: Table, limits: Judged, decision: Decision, wanted: Needed) -> s
         return f"take {name}: it is the best in {sure} of the draws."
     if decision.answer == "no difference":
         return f"no difference that matters: take {name}; it is hardly {loss:.1f} % below the best, whichever that is."
-    return f"cannot tell yet: {name} is likeliest ({sure} of the draws), {100 * SURE:.0f} % are wanted; {_wanted_text(wanted)}."
+    likeliest = f"{name} is likeliest ({sure} of the draws; {100 * SURE:.0f} % are wanted)"
+    return f"cannot tell yet: {likeliest}; {_wanted_text(wanted)}."
 
 
 def _wanted_text(wanted: Needed) -> str:
@@ -247,5 +248,6 @@ def _against(table: Table, pick: int, rival: int) -> Iterator[Reason]:
             quotes += [*a.quotes, *b.quotes]
         lead = 100 * (float(np.exp(gains[column])) - 1)
         word = f"adds {lead:.1f} %" if lead >= 0.05 else f"takes {-lead:.1f} %" if lead <= -0.05 else "changes nothing"
-        says = f"{category} (weight {100 * field.weights[category]:.0f} %) {word} in the total of {mine} over {theirs}: "
-        yield Reason(says=f"{says}{'; '.join(parts)}.", quotes=tuple(quotes))
+        weighted = f"{category} (weight {100 * field.weights[category]:.0f} %)"
+        says = f"{weighted} {word} in the total of {mine} over {theirs}: {'; '.join(parts)}."
+        yield Reason(says=says, quotes=tuple(quotes))
