@@ -51,7 +51,9 @@ def _ends_group(place: Place, places: Sequence[Place]) -> bool:
 
 def _matrix(places: Sequence[Place]) -> Table:
     """A row for each metric, a column for each target: metrics are many."""
-    table = Table("Metric", *(Text(place.target) for place in places), title="Matrix", title_justify="left")
+    table = Table("Metric", title="Matrix", title_justify="left")
+    for place in places:
+        table.add_column(Text(place.target))
     for path in MATRIX:
         if any(path in place.numbers for place in places):
             row = [quote_text(path, place.numbers[path]) if path in place.numbers else NOTHING for place in places]

@@ -161,23 +161,17 @@ def _with_output_price(result: Result, price: float) -> Result:
     return msgspec.structs.replace(result, cost=cost(usd, result.attempted))
 
 
-@given(st.permutations(["zeta", "a", "Best"]), st.lists(st.floats(0.5, 2), min_size=3, max_size=3))
-@settings(max_examples=20)
+@given(st.permutations(["zeta-1", "alpha-2", "Best-3"]), st.lists(st.floats(0.5, 2), min_size=3, max_size=3))
+@settings(max_examples=10)
 def test_nothing_is_recommended_by_name(names: list[str], speeds: list[float]) -> None:
-    old = ("x", "y", "z")
+    """Other names change the names in the answer, and not a word or a digit besides."""
+    old = ("first-x", "second-y", "third-z")
     market = summary(*(quicker(name, speed, noise=WIDE) for name, speed in zip(old, speeds, strict=True)))
     new = dict(zip(old, names, strict=True))
-    a, b = recommend([market], FAST), recommend([renamed(market, new)], FAST)
-    assert b.primary == new[a.primary or ""]
-    told_a, told_b = (msgspec.json.encode(each).decode() for each in (a, b))
-    for name in (*old, *names):
-        told_a, told_b = (told.replace(f'"{name}"', '"?"') for told in (told_a, told_b))
-    assert _words(told_a, old) == _words(told_b, names)
-
-
-def _words(told: str, names: list[str] | tuple[str, ...]) -> list[str]:
-    """The document with every name taken out of its sentences."""
-    return [word for word in told.replace(":", " ").replace('"', " ").split() if word.strip(".,;") not in names]
+    told = msgspec.json.encode(recommend([renamed(market, new)], FAST)).decode()
+    for before, after in new.items():
+        told = told.replace(after, before)
+    assert told == msgspec.json.encode(recommend([market], FAST)).decode()
 
 
 @pytest.fixture(scope="module")
