@@ -144,12 +144,28 @@ def field_of(
         for place, each in enumerate(own):
             if not set(chosen[category]) <= set(each):
                 lacking.setdefault(place, f"its {category} was not measured ({_NEEDS[category]})")
+    lacking |= _unsure(entrants, chosen, lacking)
     kept = [place for place in range(len(entrants)) if place not in lacking]
     apart = [_apart(entrants[place], why) for place, why in sorted(lacking.items())]
     total = sum(weights[name] for name in chosen)
     scaled = {name: weights[name] / total for name in chosen}
     given = {new: (costs or {})[old] for new, old in enumerate(kept) if old in (costs or {})}
     return Field(tuple(entrants[place] for place in kept), chosen, scaled, left_out, tuple(apart), given)
+
+
+def _unsure(
+    entrants: Sequence[Entrant], chosen: Mapping[str, Sequence[str]], lacking: Mapping[int, str]
+) -> dict[int, str]:
+    """Who has a number that nothing tells how sure it is, where others have none such: it would take all intervals
+    with it."""
+    found: dict[int, str] = {}
+    left = [place for place in range(len(entrants)) if place not in lacking]
+    for place in left:
+        for path in (path for category, paths in chosen.items() if category != "cost" for path in paths):
+            measure = measured(entrants[place], path)
+            if measure is None or measure.spread is None:
+                found.setdefault(place, f"its {path} has no interval: fewer than two repeats tell it")
+    return found if len(found) < len(left) else {}
 
 
 def _apart(entrant: Entrant, reason: str) -> Apart:
@@ -217,9 +233,9 @@ def table_of(field: Field, seed: int = SEED, *, repeats: float = 1.0, replies: f
     measures = tuple(_measures(field, place) for place in range(len(field.entrants)))
     points = np.array([_points(field, each) for each in measures]).reshape(len(measures), len(field.metrics))
     weights = np.array([field.weights[name] for name in field.metrics])
-    order = np.lexsort([*points.T[::-1], points @ weights]) if len(points) else []
-    places = np.empty(len(measures), dtype=np.int64)
-    places[order] = np.arange(len(measures))
+    places = np.zeros(len(measures), dtype=np.int64)
+    if measures:
+        places[np.lexsort([*points.T[::-1], points @ weights])] = np.arange(len(measures))
     drawn = Drawn(field.entrants, seed, repeats=repeats, replies=replies)
     found: list[list[Floats]] = []
     unsure = None

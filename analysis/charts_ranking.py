@@ -73,7 +73,7 @@ def matrix(found: Ranking) -> go.Figure:
 
 def _behind(path: str, values: list[float | None]) -> list[float | None]:
     """1 for the best of a row, 0 for what is ten times behind it; shares by what they lack, and one more in 100."""
-    high = any(part in path for part in _HIGH) and not path.endswith("_s.p50")
+    high = any(part in path for part in _HIGH)
     share = path in ("success_ratio", "availability") or path.startswith("quality.")
     burdens = [
         None

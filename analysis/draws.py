@@ -90,15 +90,17 @@ def _spread(entrant: Entrant, path: str, quote: Quote) -> Spread | None:
 
 
 def _of_repeats(result: Result, path: str) -> OfRepeats | None:
+    """Repeats that do not tell the number are passed over; a rate of 0 has no logarithm, and so no spread."""
     values = {each.repeat: each.values.get(path) for each in result.repeat_values}
-    whole = {repeat: value for repeat, value in values.items() if value is not None and value > 0}
-    if len(whole) < 2 or len(whole) < len(values):
+    whole = {repeat: value for repeat, value in values.items() if value is not None}
+    if len(whole) < 2 or min(whole.values()) <= 0:
         return None
     logs = {repeat: math.log(value) for repeat, value in whole.items()}
     mean = sum(logs.values()) / len(logs)
     grain = 0.0
     if path in _COUNTED:
-        counts = [whole[each.repeat] * (each.window_s or 0.0) for each in result.repeat_values]
+        spans = {each.repeat: each.window_s or 0.0 for each in result.repeat_values}
+        counts = [value * spans[repeat] for repeat, value in whole.items()]
         grain = float(np.mean([1 / (12 * max(1.0, count) ** 2) for count in counts]))
     return OfRepeats({repeat: value - mean for repeat, value in logs.items()}, grain)
 

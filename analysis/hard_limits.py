@@ -139,8 +139,9 @@ def _met(hard: Hard, measure: Measure | None, chance: float | None) -> Met:
         return "not measured"
     (quote, *more) = measure.quotes
     ends = None if more else quote.ci95
-    if ends is not None and ends[0] is not None and ends[1] is not None:
-        inside = [hard.meets(end) for end in ends]
+    known = () if ends is None else tuple(end for end in ends if end is not None)
+    if len(known) == 2:
+        inside = [hard.meets(end) for end in known]
         return "met" if all(inside) else "not shown" if any(inside) else "missed"
     if chance is None:  # no interval: one number shows nothing either way
         return "not shown"

@@ -87,7 +87,7 @@ def places_of(table: Table) -> tuple[Place, ...]:
     totals, drawn = table.totals, table.totals_drawn
     first, ranks = (None, None) if drawn is None else (firsts(drawn), _ranks(drawn))
     order = np.lexsort([-(totals if first is None else first), -totals])
-    groups = _groups(order, drawn)
+    groups = _groups([int(place) for place in order], drawn)
     scores, scores_drawn = _scores(table.points), None if table.draws is None else _scores(table.draws)
     found = []
     for number, place in enumerate(order):
@@ -126,12 +126,12 @@ def _rank_ends(ranks: Floats) -> tuple[int, int]:
     return int(low), int(high)
 
 
-def _groups(order: Sequence[int] | Floats, drawn: Floats | None) -> list[int]:
+def _groups(order: Sequence[int], drawn: Floats | None) -> list[int]:
     """The group of each place: who is not told apart from the leader of a group belongs to it."""
     groups: list[int] = []
-    leader = None
+    leader: int | None = None
     for place in order:
-        if leader is None or (drawn is not None and _ahead(drawn, int(leader), int(place)) >= APART):
+        if leader is None or (drawn is not None and _ahead(drawn, leader, place) >= APART):
             leader = place
             groups.append(groups[-1] + 1 if groups else 1)
         else:

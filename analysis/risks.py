@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from analysis.capacity_record import Trend
 from analysis.entrants import Entrant
 from analysis.model_drift import ModelDrift
 from analysis.quotes import Quote, estimate_quoted
 from analysis.recommendation_record import Risk
-from analysis.summary import Outage, Trend
+from analysis.summary import Outage
 from analysis.use_cases import UseCase
 from analysis.wording import number, percent, seconds, share
 from analysis.wording_decision import quote_text

@@ -7,11 +7,12 @@ Several minutes.
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
@@ -57,12 +58,19 @@ def trial(seed: int) -> Trial:
 @click.option("--markets", type=click.IntRange(1), default=200, show_default=True)
 @click.option("--first", type=int, default=0, show_default=True, help="The first seed.")
 @click.option("--workers", type=click.IntRange(1), default=None, help="Processes (as many as cores).")
-def main(*, markets: int, first: int, workers: int | None) -> None:  # noqa: D103
+@click.option("--trials", "file", type=click.Path(path_type=Path), help="Also write each market as a line of JSON.")
+def main(*, markets: int, first: int, workers: int | None, file: Path | None) -> None:  # noqa: D103
     console = Console()
+    trials = []
     with ProcessPoolExecutor(workers) as pool:
         done = pool.map(trial, range(first, first + markets))
-        trials = list(track(done, "markets", total=markets, console=Console(stderr=True)))
-    console.print(_by_kind(trials))
+        for each in track(done, "markets", total=markets, console=Console(stderr=True)):
+            trials.append(each)
+            if file is not None:
+                with file.open("a") as lines:
+                    lines.write(f"{json.dumps(asdict(each))}\n")
+    for line in _by_kind(trials):
+        console.print(line)
     console.print(_missed(trials))
     table, kept = promises(trials)
     console.print(table)
@@ -87,17 +95,16 @@ def promises(trials: Sequence[Trial]) -> tuple[Table, bool]:
     return table, all(kept for *_, kept in rows)
 
 
-def _by_kind(trials: Sequence[Trial]) -> Table:
-    heads = ("use case", "markets", "commits", "truly best", "no difference", "cannot tell", "none", "mean loss")
-    table = Table(*heads, title="By kind of use case")
+def _by_kind(trials: Sequence[Trial]) -> Iterator[str]:
+    """What became of the markets of each use case."""
     for kind in KINDS:
         own = [each for each in trials if each.kind == kind]
-        counts = [sum(each.answer == answer for each in own) for answer in _ANSWERS]
+        counts = {answer: sum(each.answer == answer for each in own) for answer in _ANSWERS}
         right = sum(each.best for each in own if each.answer == "recommended")
         losses = [each.loss for each in own if each.loss is not None and each.answer != "cannot tell"]
-        mean = f"{sum(losses) / len(losses):.2%}" if losses else "—"
-        table.add_row(kind, *(str(each) for each in (len(own), counts[0], right, *counts[1:])), mean)
-    return table
+        mean = f"{sum(losses) / len(losses):.2%}" if losses else "none known"
+        told = ", ".join(f"{answer} {count}" for answer, count in counts.items())
+        yield f"{kind}: {len(own)} markets: {told}; truly best where recommended {right}; mean true loss {mean}"
 
 
 _ANSWERS = ("recommended", "no difference", "cannot tell", "none qualifies")

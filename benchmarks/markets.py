@@ -3,16 +3,18 @@
 How a market is drawn. A level of each property for the whole market, then each provider around it: TTFT and ITL
 log-normal with sigma 0.35 (two providers typically differ by half), accuracy with sigma 0.5 on the logit scale, price
 log-normal with sigma 0.5, failures 0 for half of them and else log-uniform from 0.2 % to 4 %. All of it independent:
-no provider is good at everything on purpose, and none of the differences is forced to be large or small. A run is 3 to
-6 repeats; in every repeat each wait of a provider is multiplied by a factor of its own for that cell, log-normal with
-sigma from 2 % to 8 %. The data are journals of the simulator in virtual time, read by the code that reads every run.
+no provider is good at everything on purpose, and no difference is forced to be large. In a quarter of the markets the
+last provider sells the same model as another one, and differs from it by about 1 %. A run is 3 to 6 repeats; in every
+repeat each wait of a provider is multiplied by a factor of its own for that cell, log-normal with sigma from 2 % to
+8 %; the slowest answers 350 questions in each. The data are journals of the simulator in virtual time, read by the code
+that reads every run.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,8 @@ USERS = 8
 OUTPUT_TOKENS = 32
 INPUT_TOKENS = 256
 QUESTIONS = 600
+_ASKED = 350
+_TWINS = 0.25
 _SIGMA_TTFT, _SIGMA_ITL = 0.3, 0.2
 _DRAWS = 40_000
 
@@ -72,7 +76,10 @@ def draw_market(seed: int, kind: str) -> Market:
         "usd": rng.lognormvariate(math.log(1.5), 0.8),
     }
     count = rng.randint(4, 6)
-    providers = tuple(_provider(rng, f"p{number}", level) for number in range(count))
+    drawn = [_provider(rng, f"p{number}", level) for number in range(count)]
+    if rng.random() < _TWINS:
+        drawn[-1] = _twin(rng, drawn[rng.randrange(count - 1)], drawn[-1].name)
+    providers = tuple(drawn)
     use_case = _own(rng, providers) if kind == "own" else msgspec.structs.replace(shipped()[kind], kinds=())
     return Market(seed, providers, use_case, rng.randint(3, 6), rng.uniform(0.02, 0.08))
 
@@ -85,6 +92,19 @@ def _provider(rng: random.Random, name: str, level: dict[str, float]) -> Provide
         itl_s=level["itl_s"] * rng.lognormvariate(0, 0.35),
         accuracy=1 / (1 + math.exp(-(level["logit"] + rng.gauss(0, 0.5)))),
         failures=0.0 if rng.random() < 0.5 else math.exp(rng.uniform(math.log(0.002), math.log(0.04))),
+        input_usd=usd,
+        output_usd=4 * usd,
+    )
+
+
+def _twin(rng: random.Random, other: Provider, name: str) -> Provider:
+    """The same model on machines that are nearly as quick, at nearly the same price."""
+    usd = other.input_usd * rng.lognormvariate(0, 0.01)
+    return replace(
+        other,
+        name=name,
+        ttft_s=other.ttft_s * rng.lognormvariate(0, 0.01),
+        itl_s=other.itl_s * rng.lognormvariate(0, 0.01),
         input_usd=usd,
         output_usd=4 * usd,
     )
@@ -168,7 +188,7 @@ def _document(market: Market, span_s: float) -> dict[str, Any]:
         for each in market.providers
     }
     slowest_s = max(each.ttft_s for each in market.providers)
-    asked_s = 1.5 * QUESTIONS / market.repeats * slowest_s / USERS
+    asked_s = _ASKED * slowest_s / USERS
     return {
         "name": "market",
         "seed": market.seed,

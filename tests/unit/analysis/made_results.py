@@ -53,32 +53,27 @@ def made(
         Repeat(repeat=k + 1, attempted=n // len(noise), window_s=30.0, values=values) for k, values in enumerate(own)
     )
     outcomes = {"ok": n - failed} | ({"failed": failed} if failed else {})
-    return Result(
-        **(
-            {
-                "target": target,
-                "workload": "w",
-                "kind": "chat",
-                "stage": 0,
-                "stage_label": "8 users",
-                "load": {"concurrency": 8},
-                "request": {"input_tokens": 100},
-                "repeats": len(noise),
-                "attempted": n,
-                "outcomes": outcomes,
-                "completed_rps": rate,
-                "achieved_rps": rate,
-                "output_tokens_per_s": 50 * rate,
-                "in_flight_mean": 8.0,
-                "reliability": reliability(n - failed, n),
-                "quality": None if accuracy is None else quality(accuracy, answers),
-                "cost": None if usd is None else cost(usd, n),
-                "repeat_values": repeats,
-            }
-            | found
-            | changes
-        )
-    )
+    fields: dict[str, Any] = {
+        "target": target,
+        "workload": "w",
+        "kind": "chat",
+        "stage": 0,
+        "stage_label": "8 users",
+        "load": {"concurrency": 8},
+        "request": {"input_tokens": 100},
+        "repeats": len(noise),
+        "attempted": n,
+        "outcomes": outcomes,
+        "completed_rps": rate,
+        "achieved_rps": rate,
+        "output_tokens_per_s": 50 * rate,
+        "in_flight_mean": 8.0,
+        "reliability": reliability(n - failed, n),
+        "quality": None if accuracy is None else quality(accuracy, answers),
+        "cost": None if usd is None else cost(usd, n),
+        "repeat_values": repeats,
+    }
+    return Result(**(fields | found | changes))
 
 
 def reliability(ok: int, n: int, **changes: Any) -> Reliability:

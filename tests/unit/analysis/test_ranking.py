@@ -249,6 +249,12 @@ def test_a_single_repeat_has_no_intervals() -> None:
     assert [(each.rank_ci95, each.first) for each in ranking.places] == [(None, None)] * 2
 
 
+def test_who_has_no_interval_takes_nobody_elses() -> None:
+    ranking = only(rank([summary(made("a"), made("b"), made("c", noise=[0.0]))]))
+    assert ranking.note is None and all(each.rank_ci95 for each in ranking.places)
+    assert [each.target for each in ranking.apart] == ["c"] and "has no interval" in ranking.apart[0].reason
+
+
 def test_a_load_that_was_not_run_is_a_fault() -> None:
     market = summary(made("a"), made("b"))
     with pytest.raises(UsageFault, match="--workload other: not run"):

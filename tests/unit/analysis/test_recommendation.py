@@ -30,7 +30,7 @@ def quicker(target: str, by: float, **changes: Any) -> Result:
 
 
 def quotes_of(found: Recommendation) -> list[Quote]:
-    parts = (*found.reasons, *found.sensitivity, *found.risks, *found.fail_over, *found.strategies)
+    parts: tuple[Any, ...] = (*found.reasons, *found.sensitivity, *found.risks, *found.fail_over, *found.strategies)
     scores = [quote for place in found.places for score in place.scores for quote in score.quotes]
     numbers = [quote for place in found.places for quote in place.numbers.values()]
     return [quote for part in parts for quote in part.quotes] + scores + numbers
