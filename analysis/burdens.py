@@ -237,22 +237,25 @@ def table_of(field: Field, seed: int = SEED, *, repeats: float = 1.0, replies: f
     if measures:
         places[np.lexsort([*points.T[::-1], points @ weights])] = np.arange(len(measures))
     drawn = Drawn(field.entrants, seed, repeats=repeats, replies=replies)
-    found: list[list[Floats]] = []
-    unsure = None
-    for entrant, own, place in zip(field.entrants, measures, places, strict=True):
-        row = []
-        for category, paths in field.metrics.items():
-            logs = []
-            for path in paths:
-                values = drawn.of(own[path], entrant.summary.run, (int(place), stream_of(path)))
-                if values is None:
-                    unsure = unsure or f"{path} of {entrant.name} has no interval"
-                else:
-                    logs.append(np.log(burdens_drawn(category, values)))
-            row.append(np.mean(logs, axis=0) if logs else np.zeros(0))
-        found.append(row)
-    draws = None if unsure or not found else np.stack([np.stack(row, axis=-1) for row in found], axis=1)
+    rows = [_drawn_row(field, number, own, int(places[number]), drawn) for number, own in enumerate(measures)]
+    unsure = next((row for row in rows if isinstance(row, str)), None)
+    known = [row for row in rows if not isinstance(row, str)]
+    draws = np.stack(known, axis=1) if known and unsure is None else None
     return Table(field, points, draws, unsure, measures, drawn, tuple(int(each) for each in places))
+
+
+def _drawn_row(field: Field, number: int, own: Mapping[str, Measure], place: int, drawn: Drawn) -> Floats | str:
+    """The logarithms of X of one entrant (draw, category); or which number nothing tells how sure it is."""
+    entrant, columns = field.entrants[number], []
+    for category, paths in field.metrics.items():
+        logs = []
+        for path in paths:
+            values = drawn.of(own[path], entrant.summary.run, (place, stream_of(path)))
+            if values is None:
+                return f"{path} of {entrant.name} has no interval"
+            logs.append(np.log(burdens_drawn(category, values)))
+        columns.append(np.mean(logs, axis=0))
+    return np.stack(columns, axis=-1)
 
 
 def stream_of(path: str) -> int:

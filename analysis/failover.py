@@ -27,7 +27,7 @@ _SHIFTS = 2000
 Spans = list[tuple[float, float]]
 
 
-def fail_overs(summaries: Sequence[Summary], pick: tuple[str, str], several: bool) -> tuple[FailOver, ...]:  # noqa: FBT001
+def fail_overs(summaries: Sequence[Summary], pick: tuple[str, str], *, several: bool) -> tuple[FailOver, ...]:
     """Every other target as the one to fail over to from `pick` (run, target), the best proven first."""
     own = next(
         (

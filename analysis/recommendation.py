@@ -7,13 +7,15 @@ part in the choice.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from analysis.burdens import COST, FORMULA, Field, Table, field_of, normalised, table_of
 from analysis.decision import SURE, Decision, Needed, decide, needed
 from analysis.draws import DRAWS, SEED, Measure
-from analysis.entrants import Contest, contests, stands_apart
+from analysis.entrants import Apart, Contest, Entrant, contests, stands_apart
 from analysis.failover import fail_overs
 from analysis.hard_limits import Hard, Judged, costs_of, hard_limits, judged
 from analysis.model_drift import ModelDrift
@@ -43,15 +45,38 @@ def recommend(
     stage of the only workload that fits. Raises UsageFault."""
     contest = _one_load(contests(summaries), use_case, workload, stage)
     costs = costs_of(contest.entrants, use_case)
-    field = field_of(contest.entrants, normalised(use_case.weights), use_case.metrics, costs)
-    table = table_of(field, seed)
+    table = table_of(field_of(contest.entrants, normalised(use_case.weights), use_case.metrics, costs), seed)
     hards = hard_limits(use_case)
     limits = judged(table, hards)
     decision = _decided(table, limits)
     wanted = Needed(None, None)
-    if decision.answer == "cannot tell" and len(field.entrants) > 1:
-        wanted = needed(table, hards, min(each.result.repeats for each in field.entrants))
-    return _put_together(summaries, contest, use_case, table, hards, limits, decision, wanted, changes)
+    if decision.answer == "cannot tell" and len(table.field.entrants) > 1:
+        wanted = needed(table, hards, min(each.result.repeats for each in table.field.entrants))
+    case = _Case(contest, use_case, table, hards, limits, decision, wanted)
+    return _put_together(case, summaries, changes)
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What a recommendation is made of."""
+
+    contest: Contest
+    use_case: UseCase
+    table: Table
+    hards: list[Hard]
+    limits: Judged
+    decision: Decision
+    wanted: Needed
+
+    @property
+    def entrants(self) -> tuple[Entrant, ...]:
+        """Who can be chosen."""
+        return self.table.field.entrants
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is nothing to choose from."""
+        return len(self.entrants) < 2
 
 
 def _decided(table: Table, limits: Judged) -> Decision:
@@ -78,71 +103,73 @@ def _one_load(found: Sequence[Contest], use_case: UseCase, workload: str | None,
     return [each for each in fitting if each.workload == names[0]][-1]
 
 
-def _put_together(
-    summaries: Sequence[Summary],
-    contest: Contest,
-    use_case: UseCase,
-    table: Table,
-    hards: Sequence[Hard],
-    limits: Judged,
-    decision: Decision,
-    wanted: Needed,
-    changes: Sequence[ModelDrift],
-) -> Recommendation:
-    field, pick = table.field, decision.pick
-    alone = len(field.entrants) < 2
-    entrant = None if pick is None else field.entrants[pick]
-    others = [each for each in field.entrants if each is not entrant]
-    apart = [*contest.apart, *field.apart]
-    if alone:
-        why = "nobody else is comparable under this load"
-        apart += [stands_apart(each.name, each.summary.run, each.result, why) for each in field.entrants]
-    settled = decision.answer in ("recommended", "no difference")
+def _put_together(case: _Case, summaries: Sequence[Summary], changes: Sequence[ModelDrift]) -> Recommendation:
+    field, decision, table = case.table.field, case.decision, case.table
+    pick = decision.pick
     return Recommendation(
-        use_case=use_case,
-        workload=contest.workload,
-        stage=contest.stage,
-        stage_label=contest.label,
+        use_case=case.use_case,
+        workload=case.contest.workload,
+        stage=case.contest.stage,
+        stage_label=case.contest.label,
         answer=decision.answer,
-        says=_says(table, limits, decision, wanted),
-        primary=None if entrant is None else entrant.name,
+        says=_says(case),
+        primary=None if pick is None else field.entrants[pick].name,
         confidence=None if pick is None or decision.best is None else float(decision.best[pick]),
         loss_bound=None if pick is None or decision.loss_bound is None else float(decision.loss_bound[pick]),
-        repeats_needed=wanted.repeats,
-        replies_factor=wanted.replies,
+        repeats_needed=case.wanted.repeats,
+        replies_factor=case.wanted.replies,
         weights=field.weights,
         left_out=field.left_out,
         formula=FORMULA,
-        choices=() if alone else _choices(table, limits, decision, use_case),
-        places=() if alone else places_of(table),
-        reasons=tuple(_reasons(table, limits, decision)),
-        sensitivity=() if pick is None or not settled else turns_of(table, hards, limits, pick, use_case.input_tokens),
-        risks=() if entrant is None else risks_of(entrant, use_case, changes),
-        fail_over=()
-        if entrant is None
-        else fail_overs(summaries, (entrant.summary.run, entrant.target), len(summaries) > 1),
-        strategies=() if entrant is None else strategies_of(entrant, others, use_case),
-        apart=tuple(apart),
+        choices=() if case.alone else _choices(case),
+        places=() if case.alone else places_of(table),
+        reasons=tuple(_reasons(case)),
+        apart=_stand_apart(case),
         draws=DRAWS,
         seed=table.drawn.seed,
+        **_of_pick(case, summaries, changes),
     )
 
 
-def _says(table: Table, limits: Judged, decision: Decision, wanted: Needed) -> str:
+def _of_pick(case: _Case, summaries: Sequence[Summary], changes: Sequence[ModelDrift]) -> dict[str, Any]:
+    """What is said of the pick alone; nothing where there is none."""
+    pick, use_case = case.decision.pick, case.use_case
+    if pick is None:
+        return {"sensitivity": (), "risks": (), "fail_over": (), "strategies": ()}
+    entrant = case.entrants[pick]
+    others = [each for each in case.entrants if each is not entrant]
+    settled = case.decision.answer in ("recommended", "no difference")
+    turns = turns_of(case.table, case.hards, case.limits, pick, use_case.input_tokens) if settled else ()
+    return {
+        "sensitivity": turns,
+        "risks": risks_of(entrant, use_case, changes),
+        "fail_over": fail_overs(summaries, (entrant.summary.run, entrant.target), several=len(summaries) > 1),
+        "strategies": strategies_of(entrant, others, use_case),
+    }
+
+
+def _stand_apart(case: _Case) -> tuple[Apart, ...]:
+    why = "nobody else is comparable under this load"
+    alone = [stands_apart(each.name, each.summary.run, each.result, why) for each in case.entrants]
+    return (*case.contest.apart, *case.table.field.apart, *(alone if case.alone else ()))
+
+
+def _says(case: _Case) -> str:
     """The answer in a sentence or two."""
-    names = [each.name for each in table.field.entrants]
+    decision, wanted = case.decision, case.wanted
+    names = [each.name for each in case.entrants]
     if len(names) < 2:
         return f"cannot tell: {names[0] if names else 'no target'} is the only one to choose from."
     if decision.pick is None:
         missed = dict.fromkeys(
-            f"{each.target} ({each.text})" for own in limits.limits for each in own if each.met != "met"
+            f"{each.target} ({each.text})" for own in case.limits.limits for each in own if each.met != "met"
         )
         return f"none qualifies: {', '.join(missed)}."
     name = names[decision.pick]
     if decision.best is None or decision.loss_bound is None:
         repeats = wanted.repeats or 1
         what = f"needs {repeats} more {'repeat' if repeats == 1 else 'repeats'}"
-        return f"cannot tell: {table.unsure}; {what}. By the numbers alone {name} is ahead."
+        return f"cannot tell: {case.table.unsure}; {what}. By the numbers alone {name} is ahead."
     sure, loss = share_text(float(decision.best[decision.pick])), 100 * float(decision.loss_bound[decision.pick])
     if decision.answer == "recommended":
         return f"take {name}: it is the best in {sure} of the draws."
@@ -161,18 +188,19 @@ def _wanted_text(wanted: Needed) -> str:
     return f"it needs {' and '.join(parts)}" if parts else "more of the same would not tell"
 
 
-def _choices(table: Table, limits: Judged, decision: Decision, use_case: UseCase) -> tuple[Choice, ...]:
+def _choices(case: _Case) -> tuple[Choice, ...]:
     """The pick first, then the others by how often they are best; who does not qualify last."""
-    number = len(table.field.entrants)
+    table, limits, decision = case.table, case.limits, case.decision
+    number = len(case.entrants)
     best = decision.best if decision.best is not None else np.zeros(number)
     order = sorted(
         range(number), key=lambda k: (k != decision.pick, not limits.possible[k], -best[k], -table.totals[k])
     )
-    return tuple(_choice(table, limits, decision, use_case, place) for place in order)
+    return tuple(_choice(case, place) for place in order)
 
 
-def _choice(table: Table, limits: Judged, decision: Decision, use_case: UseCase, place: int) -> Choice:
-    entrant = table.field.entrants[place]
+def _choice(case: _Case, place: int) -> Choice:
+    entrant, decision = case.entrants[place], case.decision
     loss = Estimate(value=None)
     if decision.loss is not None and decision.loss_bound is not None:
         loss = Estimate(value=float(decision.loss[place]), ci95=(0.0, float(decision.loss_bound[place])))
@@ -181,8 +209,8 @@ def _choice(table: Table, limits: Judged, decision: Decision, use_case: UseCase,
         run=entrant.summary.run,
         best=None if decision.best is None else float(decision.best[place]),
         loss=loss,
-        limits=limits.limits[place],
-        usd_per_month=_monthly(table, place, use_case),
+        limits=case.limits.limits[place],
+        usd_per_month=_monthly(case.table, place, case.use_case),
     )
 
 
@@ -197,9 +225,10 @@ def _monthly(table: Table, place: int, use_case: UseCase) -> Estimate | None:
     return Estimate(value=measure.value * use_case.requests_per_month)
 
 
-def _reasons(table: Table, limits: Judged, decision: Decision) -> Iterator[Reason]:
+def _reasons(case: _Case) -> Iterator[Reason]:
     """The pick against the next best, category by category, what weighs most first; its limits; who is out, and why."""
-    if len(table.field.entrants) < 2:
+    table, limits, decision = case.table, case.limits, case.decision
+    if case.alone:
         return
     if decision.pick is not None:
         rival = _runner_up(table, limits, decision)

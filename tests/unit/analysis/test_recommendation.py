@@ -95,6 +95,8 @@ def test_a_limit_keeps_out_who_misses_it() -> None:
     assert any("hasty" in each.says and "missed" in each.says for each in found.reasons)
     (turn,) = [each for each in found.sensitivity if each.winner == "hasty"]
     assert turn.kind == "limit" and turn.threshold < 0.9
+    assert recommend([market], limited(f"success_ratio > {turn.threshold + 0.001:.6f}")).primary == "good"
+    assert recommend([market], limited(f"success_ratio > {turn.threshold - 0.001:.6f}")).primary == "hasty"
 
 
 def test_a_straddled_limit_is_not_shown_to_be_met() -> None:
