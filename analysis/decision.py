@@ -20,7 +20,7 @@ from analysis.recommendation_record import Answer
 
 SURE = 0.9
 SMALL_LOSS = 0.03
-_BOUND = 0.975
+_BOUND = 0.95
 _MOST_REPEATS = 1000
 _MOST_TIMES = 64
 
@@ -28,7 +28,7 @@ _MOST_TIMES = 64
 @dataclass(frozen=True)
 class Decision:
     """`pick`: the place of the entrant (None: none qualifies). `best`: how often each qualifies and has the highest
-    total; `loss` and `loss_bound`: the mean share of the best total that each would lose, and its 97.5 % quantile."""
+    total; `loss` and `loss_bound`: the mean share of the best total that each would lose, and its 95 % bound."""
 
     answer: Answer
     pick: int | None

@@ -34,7 +34,7 @@ class Reason(Part, frozen=True, kw_only=True):
 
 class Choice(Part, frozen=True, kw_only=True):
     """A target as a choice. `best`: how often it qualifies and has the highest total under resampling. `loss`: by which
-    share its total is below the best that qualifies, with what it is not above in 97.5 % of the draws."""
+    share its total is below the best that qualifies, with what it is not above in 95 % of the draws."""
 
     target: str
     run: str

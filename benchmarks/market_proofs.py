@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import click
@@ -22,7 +23,8 @@ from rich.table import Table
 
 from analysis.recommendation import recommend
 from analysis.summarise import summarise
-from benchmarks.markets import draw_market, play_market, true_utilities
+from analysis.summary import Summary
+from benchmarks.markets import Market, draw_market, play_market, true_utilities
 
 KINDS = ("real_time_chat", "batch_processing", "high_quality_analysis", "embedding_generation", "own")
 
@@ -39,49 +41,62 @@ class Trial:
     loss: float | None
 
 
-def trial(seed: int) -> Trial:
+def trial(seed: int, *, alike: bool = False) -> Trial:
     """Draw, measure and judge a market; use cases take turns."""
     kind = KINDS[seed % len(KINDS)]
-    market = draw_market(seed, kind)
+    market = draw_market(seed, kind, alike=alike)
     with tempfile.TemporaryDirectory(prefix="tokenswarm-market-") as folder:
         summary, _ = summarise(play_market(market, Path(folder)))
+    return judge(market, kind, summary)
+
+
+def judge(market: Market, kind: str, summary: Summary) -> Trial:
+    """What is recommended from a measurement, against the true utilities."""
     found = recommend([summary], market.use_case, workload="chat")
     true = true_utilities(market)
     most = max(true.values())
     if found.primary is None:
-        return Trial(seed, kind, found.answer, 0.0, best=most == 0, loss=None)
+        return Trial(market.seed, kind, found.answer, 0.0, best=most == 0, loss=None)
     own = true[found.primary]
-    return Trial(seed, kind, found.answer, found.confidence or 0.0, own == most > 0, 1 - own / most if most else 1.0)
+    loss = 1 - own / most if most else 1.0
+    return Trial(market.seed, kind, found.answer, found.confidence or 0.0, best=own == most > 0, loss=loss)
 
 
 @click.command(help="Try what is promised of recommendations. Example: python -m benchmarks.market_proofs --markets 40")
 @click.option("--markets", type=click.IntRange(1), default=200, show_default=True)
+@click.option("--alike", type=click.IntRange(0), default=40, show_default=True, help="Markets of near equals.")
 @click.option("--first", type=int, default=0, show_default=True, help="The first seed.")
 @click.option("--workers", type=click.IntRange(1), default=None, help="Processes (as many as cores).")
 @click.option("--trials", "file", type=click.Path(path_type=Path), help="Also write each market as a line of JSON.")
-def main(*, markets: int, first: int, workers: int | None, file: Path | None) -> None:  # noqa: D103
+def main(*, markets: int, alike: int, first: int, workers: int | None, file: Path | None) -> None:  # noqa: D103
     console = Console()
-    trials = []
     with ProcessPoolExecutor(workers) as pool:
-        done = pool.map(trial, range(first, first + markets))
-        for each in track(done, "markets", total=markets, console=Console(stderr=True)):
-            trials.append(each)
-            if file is not None:
-                with file.open("a") as lines:
-                    lines.write(f"{json.dumps(asdict(each))}\n")
+        trials = _kept(pool.map(trial, range(first, first + markets)), markets, "markets", file)
+        equals = _kept(pool.map(partial(trial, alike=True), range(first, first + alike)), alike, "near equals", file)
     for line in _by_kind(trials):
         console.print(line)
     console.print(_missed(trials))
-    table, kept = promises(trials)
+    table, kept = promises(trials, equals)
     console.print(table)
     sys.exit(0 if kept else 1)
 
 
-def promises(trials: Sequence[Trial]) -> tuple[Table, bool]:
-    """The table of promises, and whether all are kept."""
+def _kept(done: Iterable[Trial], total: int, what: str, file: Path | None) -> list[Trial]:
+    """The trials as they come, each written down where that is wanted."""
+    trials = []
+    for each in track(done, what, total=total, console=Console(stderr=True)):
+        trials.append(each)
+        if file is not None:
+            with file.open("a") as lines:
+                lines.write(f"{json.dumps(asdict(each))}\n")
+    return trials
+
+
+def promises(trials: Sequence[Trial], equals: Sequence[Trial]) -> tuple[Table, bool]:
+    """The table of promises, and whether all are kept. `equals`: the markets of near equals."""
     table = Table("promise", "seen", "kept", title="What is promised of recommendations")
     committed = [each for each in trials if each.answer == "recommended"]
-    alike = [each for each in trials if each.answer == "no difference"]
+    alike = [each for each in (*trials, *equals) if each.answer == "no difference"]
     right = sum(each.best for each in committed) / max(1, len(committed))
     share = len(committed) / len(trials)
     worst = max((each.loss or 0.0 for each in alike), default=0.0)

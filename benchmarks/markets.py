@@ -3,11 +3,14 @@
 How a market is drawn. A level of each property for the whole market, then each provider around it: TTFT and ITL
 log-normal with sigma 0.35 (two providers typically differ by half), accuracy with sigma 0.5 on the logit scale, price
 log-normal with sigma 0.5, failures 0 for half of them and else log-uniform from 0.2 % to 4 %. All of it independent:
-no provider is good at everything on purpose, and no difference is forced to be large. In a quarter of the markets the
-last provider sells the same model as another one, and differs from it by about 1 %. A run is 3 to 6 repeats; in every
-repeat each wait of a provider is multiplied by a factor of its own for that cell, log-normal with sigma from 2 % to
-8 %; the slowest answers 350 questions in each. The data are journals of the simulator in virtual time, read by the code
-that reads every run.
+no provider is good at everything on purpose, and no difference is forced to be large or small. A run is 3 to 6
+repeats; in every repeat each wait of a provider is multiplied by a factor of its own for that cell, log-normal with
+sigma from 2 % to 8 %; the slowest answers 350 questions in each, or 800 where the use case gives half of its weight or
+more to quality. The data are journals of the simulator in virtual time, read by the code that reads every run.
+
+In a market of near equals the truly best provider has a twin in place of one of the others: the same model, 1 % quicker
+or slower, 1 % dearer or cheaper; and repeats differ by 0.2 % to 1 % only, since otherwise nobody could say that it does
+not matter.
 """
 
 from __future__ import annotations
@@ -34,9 +37,8 @@ from harness.simulator.offline import Client, play_offline
 USERS = 8
 OUTPUT_TOKENS = 32
 INPUT_TOKENS = 256
-QUESTIONS = 600
-_ASKED = 350
-_TWINS = 0.25
+_ASKED, _OF = 350, 600  # so many questions, of a set of so many
+_ASKED_OF_QUALITY, _OF_QUALITY = 800, 1000
 _SIGMA_TTFT, _SIGMA_ITL = 0.3, 0.2
 _DRAWS = 40_000
 
@@ -65,9 +67,9 @@ class Market:
     spread: float
 
 
-def draw_market(seed: int, kind: str) -> Market:
+def draw_market(seed: int, kind: str, *, alike: bool = False) -> Market:
     """A market for a shipped use case, or for one `own` that is drawn too: weights, a limit on TTFT p95 that some
-    providers miss, and a budget."""
+    providers miss, and a budget. `alike`: one of near equals."""
     rng = random.Random(f"market/{seed}")  # noqa: S311  (seeded randomness is wanted, not secrets)
     level = {
         "ttft_s": rng.lognormvariate(math.log(0.3), 0.5),
@@ -76,12 +78,21 @@ def draw_market(seed: int, kind: str) -> Market:
         "usd": rng.lognormvariate(math.log(1.5), 0.8),
     }
     count = rng.randint(4, 6)
-    drawn = [_provider(rng, f"p{number}", level) for number in range(count)]
-    if rng.random() < _TWINS:
-        drawn[-1] = _twin(rng, drawn[rng.randrange(count - 1)], drawn[-1].name)
-    providers = tuple(drawn)
+    providers = tuple(_provider(rng, f"p{number}", level) for number in range(count))
+    place = rng.random()  # of the one that gives way to a twin, where there is one
     use_case = _own(rng, providers) if kind == "own" else msgspec.structs.replace(shipped()[kind], kinds=())
-    return Market(seed, providers, use_case, rng.randint(3, 6), rng.uniform(0.02, 0.08))
+    market = Market(seed, providers, use_case, rng.randint(3, 6), rng.uniform(0.02, 0.08))
+    return _with_twin(market, place, rng) if alike else market
+
+
+def _with_twin(market: Market, place: float, rng: random.Random) -> Market:
+    true = true_utilities(market)
+    best = max(market.providers, key=lambda each: true[each.name])
+    others = [each for each in market.providers if each is not best]
+    gone = others[int(place * len(others))]
+    twin = _twin(rng, best, gone.name)
+    providers = tuple(twin if each is gone else each for each in market.providers)
+    return replace(market, providers=providers, spread=rng.uniform(0.002, 0.01))
 
 
 def _provider(rng: random.Random, name: str, level: dict[str, float]) -> Provider:
@@ -98,7 +109,7 @@ def _provider(rng: random.Random, name: str, level: dict[str, float]) -> Provide
 
 
 def _twin(rng: random.Random, other: Provider, name: str) -> Provider:
-    """The same model on machines that are nearly as quick, at nearly the same price."""
+    """The same model on machines that are nearly as quick, at nearly the same price, and with its own failures."""
     usd = other.input_usd * rng.lognormvariate(0, 0.01)
     return replace(
         other,
@@ -177,7 +188,8 @@ def play_market(market: Market, folder: Path, span_s: float = 20.0) -> RunDir:
 
 
 def _document(market: Market, span_s: float) -> dict[str, Any]:
-    source = f"own:{QUESTIONS}"
+    careful = normalised(market.use_case.weights).get("quality", 0.0) >= 0.5
+    asked, source = (_ASKED_OF_QUALITY, f"own:{_OF_QUALITY}") if careful else (_ASKED, f"own:{_OF}")
     providers = {
         each.name: {
             "dialects": ["openai-chat"],
@@ -188,7 +200,7 @@ def _document(market: Market, span_s: float) -> dict[str, Any]:
         for each in market.providers
     }
     slowest_s = max(each.ttft_s for each in market.providers)
-    asked_s = _ASKED * slowest_s / USERS
+    asked_s = asked * slowest_s / USERS
     return {
         "name": "market",
         "seed": market.seed,
