@@ -52,6 +52,11 @@ def check_goal(text: str) -> None:
     _parse(text)
 
 
+def read_goal(text: str) -> tuple[str, str, float]:
+    """The path, the comparison (`<`, `<=`, `>` or `>=`) and the number of a goal. Raises UsageFault."""
+    return _parse(text)
+
+
 def judge(text: str, result: Result) -> Goal:
     """Whether a result meets a goal."""
     path, symbol, limit = _parse(text)

@@ -16,10 +16,12 @@ import msgspec
 import plotly.graph_objects as go
 import plotly.offline
 
-from analysis import charts, outage_charts, wording, wording_capacity, wording_cost, wording_quality
+from analysis import charts, outage_charts, wording, wording_capacity, wording_cost, wording_decision, wording_quality
 from analysis.charts_capacity import capacity_figures
 from analysis.charts_quality import quality_figures
+from analysis.charts_ranking import ranking_figures
 from analysis.comparisons import METHOD, compare_runs
+from analysis.ranking import last_rankings
 from analysis.samples import Samples
 from analysis.summary import Result, Summary
 from harness.rundir import write_whole
@@ -49,6 +51,7 @@ def render(runs: Sequence[tuple[Summary, Samples | None]]) -> str:
         said=wording_capacity,
         good=wording_quality,
         costs=wording_cost,
+        decided=wording_decision,
         method=METHOD,
     )
 
@@ -59,6 +62,7 @@ def _page(index: int, summary: Summary, samples: Samples | None, figures: dict[s
         "answers": wording.answers(summary),
         "figures": _placed(f"figure-{index}", _figures(summary, samples), figures),
         "outages": _placed(f"outages-{index}", _figures_of_outages(summary), figures),
+        "rankings": _rankings(index, summary, figures),
         "doubts": [(each.target, text) for each in summary.providers for text in wording.doubts(each.reliability)],
         "goals": [(result, goal) for result in summary.results for goal in result.goals],
         "leaders": _leaders(summary),
@@ -98,6 +102,14 @@ def _placed(place: str, made: _Figures, figures: dict[str, str]) -> list[dict[st
             figures[name] = embeddable(figure)
             found.append({"name": name, "title": title, "note": note})
     return found
+
+
+def _rankings(index: int, summary: Summary, figures: dict[str, str]) -> list[dict[str, Any]]:
+    """The ranking with equal weights at the last stage of each workload that at least two targets ran."""
+    return [
+        {"ranking": each, "figures": _placed(f"ranking-{index}-{number}", ranking_figures(each), figures)}
+        for number, each in enumerate(last_rankings(summary))
+    ]
 
 
 def _figures_of_outages(summary: Summary) -> _Figures:

@@ -44,6 +44,7 @@ _VERBS = {
     "grade": "cli_grade",
     **dict.fromkeys(("analyze", "report", "predict"), "cli_numbers"),
     "compare": "cli_compare",
+    **dict.fromkeys(("rank", "recommend"), "cli_decide"),
     "trend": "cli_history",
 }  # each verb with the module that defines it
 
