@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from analysis.api import Run, compare, gate, load_run, predict
+    from analysis.api import Run, compare, explain, gate, load_history, load_run, predict, rank, recommend, trend
 
-__all__ = ["Run", "compare", "gate", "load_run", "predict"]
+__all__ = ["Run", "compare", "explain", "gate", "load_history", "load_run", "predict", "rank", "recommend", "trend"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
-from analysis import gates
+from analysis import gates, history, ranking, recommendation, trends
+from analysis.burdens import EQUAL, normalised
 from analysis.comparison_record import Comparison
 from analysis.comparisons import compare_runs
 from analysis.frames import findings_frame, records_frame, repeats_frame, requests_frame, results_frame
 from analysis.gate_rules import read_gate
 from analysis.grading import answers_of
+from analysis.model_drift import drifts
 from analysis.prediction import predict_of_run
+from analysis.ranking_record import Place, Ranking
+from analysis.recommendation_record import Recommendation
 from analysis.samples import Samples
 from analysis.summarise import read_source, windows_of
 from analysis.summary import Summary
+from analysis.use_cases import UseCase, read_use_case
+from analysis.wording_decision import recommendation_lines
 from harness.errors import UsageFault
 from harness.plan_file import read_plan
 from harness.rundir import RunDir
@@ -76,11 +82,18 @@ def compare(run: Run, *others: Run, metrics: Sequence[str] = (), targets: Sequen
     all that were compared, whatever is chosen to be shown by `metrics` and `targets` (of which a row has at least one).
     """
     found = _against(run, others) if others else run.summary.comparisons
-    frame = records_frame(found, ("workload", "stage", "metric", "a", "b", "ratio", "verdict"))
+    frame = records_frame(found, _OF_COMPARISONS)
     chosen = frame["metric"].isin(metrics) if metrics else pd.Series(data=True, index=frame.index)
     if targets:
         chosen &= frame["a"].isin(targets) | frame["b"].isin(targets)
     return frame[chosen].reset_index(drop=True)
+
+
+_OF_COMPARISONS = (
+    *("workload", "stage", "metric", "a", "b", "a_value", "b_value", "ratio", "ratio.low", "ratio.high"),
+    *("difference", "difference.low", "difference.high", "p_adjusted", "verdict", "repeats_needed"),
+)
+_OF_GATES = ("text", "metric", "workload", "stage", "a", "b", "ratio", "saw", "saw.low", "saw.high", "limit", "verdict")
 
 
 def _against(run: Run, others: Sequence[Run]) -> Sequence[Comparison]:
@@ -99,7 +112,7 @@ def gate(rules: Sequence[str], run: Run, *others: Run, alpha: float = gates.ALPH
         if others
         else gates.within_run(read, run.summary.results, alpha=alpha, sequential=run.summary.sequential is not None)
     )
-    return records_frame(found, ("text", "workload", "stage", "a", "b", "verdict"))
+    return records_frame(found, _OF_GATES)
 
 
 def predict(
@@ -122,3 +135,81 @@ def predict(
         stage=stage,
     )
     return records_frame(found.predictions)
+
+
+def rank(
+    run: Run,
+    *others: Run,
+    weights: Mapping[str, float] = EQUAL,
+    workload: str | None = None,
+    stage: int | None = None,
+) -> pd.DataFrame:
+    """The targets of each load, the best first: `rank` with its 95 % interval, `first` (how often it comes first when
+    the repeats are drawn anew), `total` and `score.<category>` from 0 to 100. What cannot be ranked has no row.
+
+    `weights` by category: latency, throughput, quality, reliability, cost. Raises UsageFault.
+    """
+    summaries = [each.summary for each in (run, *others)]
+    wanted = _weights(weights)
+    found = ranking.rank(summaries, wanted, workload=workload, stage=stage)
+    rows = [_row(each, place) for each in found for place in each.places]
+    columns = ("workload", "stage", "target", "run", "rank", "rank.low", "rank.high", "first", "group", "total")
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=columns)
+
+
+def _weights(weights: Mapping[str, float]) -> dict[str, float]:
+    try:
+        return normalised(weights)
+    except ValueError as error:
+        raise UsageFault(f"weights: {error}", "such as {'latency': 0.4, 'cost': 0.6}") from error
+
+
+def _row(found: Ranking, place: Place) -> dict[str, object]:
+    low, high = place.rank_ci95 or (None, None)
+    row = {"workload": found.workload, "stage": found.stage, "target": place.target, "run": place.run}
+    row |= {"rank": place.rank, "rank.low": low, "rank.high": high, "first": place.first, "group": place.group}
+    row |= {"total": place.total.value}
+    return row | {f"score.{each.category}": each.score.value for each in place.scores}
+
+
+def recommend(
+    run: Run,
+    *others: Run,
+    use_case: str | UseCase,
+    workload: str | None = None,
+    stage: int | None = None,
+) -> Recommendation:
+    """Which target to take for a use case (a name, a YAML file, or a record): `answer`, choices, reasons with the
+    numbers that they quote, what would turn it, risks and what would help; `explain` words it. Raises UsageFault."""
+    wanted = read_use_case(use_case) if isinstance(use_case, str) else use_case
+    read = [(each.summary, each.samples) for each in (run, *others)]
+    changes = [change for other in read[1:] for change in drifts(read[0], other)]
+    summaries = [summary for summary, _ in read]
+    return recommendation.recommend(summaries, wanted, workload=workload, stage=stage, changes=changes)
+
+
+def explain(found: Recommendation) -> str:
+    """A recommendation in words."""
+    return "\n".join(recommendation_lines(found))
+
+
+def trend(
+    root: str | Path, *, metrics: Sequence[str] = (), targets: Sequence[str] = (), plans: Sequence[str] = ()
+) -> pd.DataFrame:
+    """What each series of a folder of runs does: changes, slope, seasons, the latest run, the next week; the rest of a
+    record is spread out by path, such as `slope.verdict`. What is chosen changes nothing of what is claimed."""
+    found = trends.trend(Path(root), metrics=metrics, targets=targets, plans=plans, last=0)
+    frame = records_frame(found.series, _OF_SERIES)
+    return frame.assign(changes=[len(each.changes) for each in found.series])
+
+
+_OF_SERIES = (
+    *("plan", "target", "workload", "stage", "model", "metric", "runs", "slope.verdict", "hour.verdict"),
+    *("weekday.verdict", "latest.verdict", "forecast.refused"),
+)
+
+
+def load_history(root: str | Path) -> pd.DataFrame:
+    """One row for each run, target, workload, stage and metric of a folder of runs, in the order in which they began,
+    with the ends of the 95 % interval. Raises UsageFault."""
+    return history.table_of(history.load_history(root))

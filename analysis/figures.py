@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -40,14 +42,14 @@ def load_curve(run: Run, field: str = "ttft_s") -> go.Figure:
     return _shown(found if several else None, f"{run.path}: no several loads to draw")
 
 
-def metric_bars(run: Run, metric: str) -> go.Figure:
-    """A number of `run.results` for each target, workload and stage, with its 95 % interval where it has one. Raises
-    UsageFault where there is no such number."""
+def metric_bars(run: Run, metric: str, targets: Sequence[str] = ()) -> go.Figure:
+    """A number of `run.results` for each target (or those named), workload and stage, with its 95 % interval where it
+    has one. Raises UsageFault where there is no such number."""
     frame, colours = run.results, colours_of(run.summary)
     if metric not in frame or not pd.api.types.is_numeric_dtype(frame[metric]):
         raise UsageFault(f"metric: {metric!r}: no such number in the results", "a column of run.results")
     figure = go.Figure()
-    for target in dict.fromkeys(frame["target"].astype(str)):
+    for target in targets or dict.fromkeys(frame["target"].astype(str)):
         rows = frame[frame["target"] == target]
         where = [label(f"{each} {stage}") for each, stage in zip(rows["workload"], rows["stage_label"], strict=True)]
         bars = {"name": label(target), "marker": {"color": colours[target]}, "error_y": _ends(rows, metric)}

@@ -38,9 +38,9 @@ def findings_frame(summary: Summary) -> pd.DataFrame:
 
 
 def records_frame(records: Iterable[msgspec.Struct], columns: Iterable[str] = ()) -> pd.DataFrame:
-    """One row for each record; a part of a record is spread out by path. `columns`: what there is without any row."""
-    rows = [dict(_flat(record)) for record in records]
-    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(columns))
+    """One row for each record; a part of a record is spread out by path. `columns` are there in any case."""
+    frame = pd.DataFrame([dict(_flat(record)) for record in records])
+    return frame.reindex(columns=list(dict.fromkeys([*frame.columns, *columns])))
 
 
 def requests_frame(samples: Samples, windows: Iterable[Window]) -> pd.DataFrame:
