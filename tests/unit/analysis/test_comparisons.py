@@ -16,7 +16,7 @@ from analysis.multiplicity import holm
 from analysis.quality_record import Quality
 from analysis.record import Estimate
 from analysis.reliability import wilson
-from analysis.repeat_tests import RepeatTest, hedges, paired, power, unpaired
+from analysis.repeat_tests import RepeatTest, detectable, hedges, paired, power, unpaired
 from analysis.summary import Repeat, Result, Summary, Validity
 
 
@@ -85,6 +85,28 @@ def test_the_power_of_a_paired_test_is_that_of_published_tables() -> None:
     for effect, pairs in ((1.0, 10), (0.5, 34), (0.8, 15)):
         assert _power(effect, pairs) >= 0.8
         assert _power(effect, pairs - 1) < 0.8
+
+
+@pytest.mark.parametrize(
+    ("df", "level", "effect"), [(1, 0.002, 350.0), (2, 0.002, 33.0), (3, 1e-4, 40.0), (2, 1e-4, 130.0)]
+)
+def test_with_few_repeats_power_waits_for_the_estimate_of_the_spread(df: int, level: float, effect: float) -> None:
+    """However large a difference is, the spread may be seen too large: against 200 000 draws of t with that effect."""
+    rng = np.random.default_rng(1)
+    critical = RepeatTest(df + 1, 1, 0.0, 1.0, df).critical(level)
+    drawn = (rng.normal(size=200_000) + effect) / np.sqrt(rng.chisquare(df, 200_000) / df)
+    seen = float((drawn > critical).mean())
+    assert 0.6 < seen < 0.96
+    assert power(effect, df, critical) == pytest.approx(seen, abs=0.006)
+
+
+def test_what_few_repeats_can_detect_has_the_power_that_is_said() -> None:
+    """At the spread taken, which is the seen one over the lower decile of chi."""
+    test = RepeatTest(3, 1, 0.0, 1.0, 2.0)
+    least = detectable(test, 1e-4)
+    assert least is not None
+    assumed = math.sqrt(2.0 / (-2 * math.log(0.9)))  # chi-squared with 2 degrees of freedom: -2 ln(1 - p)
+    assert power(least / assumed, 2.0, test.critical(1e-4)) == pytest.approx(0.9, abs=1e-6)
 
 
 def test_the_repeats_needed_grow_with_the_number_of_comparisons() -> None:
