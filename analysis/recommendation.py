@@ -162,7 +162,10 @@ def _says(case: _Case) -> str:
         return f"cannot tell: {names[0] if names else 'no target'} is the only one to choose from."
     if decision.pick is None:
         missed = dict.fromkeys(
-            f"{each.target} ({each.text})" for own in case.limits.limits for each in own if each.met != "met"
+            f"{each.target} ({each.text}{': not measured' if each.met == 'not measured' else ''})"
+            for own in case.limits.limits
+            for each in own
+            if each.met != "met"
         )
         return f"none qualifies: {', '.join(missed)}."
     name = names[decision.pick]

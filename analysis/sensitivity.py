@@ -19,6 +19,7 @@ from analysis.recommendation_record import Turn
 from analysis.wording_decision import metric_name, value_text
 
 _LEAST_CUT = 0.01
+_MOST_RISE = 100.0  # times; no price rises by more, and with a small weight of cost it need not be a number
 _SAME = 1e-9
 
 
@@ -151,9 +152,11 @@ def _of_prices(table: Table, pick: int, rivals: Sequence[int], input_tokens: flo
         factor = math.exp(-float(totals[pick] - totals[rival]) / weight)  # that the rival's cost must fall to
         yield from _cut(table, rival, factor, input_tokens)
     best = max(rivals, key=lambda place: float(totals[place]), default=None)
-    if best is not None:
-        rise = math.exp(float(totals[pick] - totals[best]) / weight)
-        yield _raised(table, pick, best, rise)
+    if best is None:
+        return
+    log_rise = float(totals[pick] - totals[best]) / weight
+    if log_rise <= math.log(_MOST_RISE):
+        yield _raised(table, pick, best, math.exp(log_rise))
 
 
 def _cut(table: Table, rival: int, factor: float, input_tokens: float | None) -> Iterator[Turn]:
