@@ -181,7 +181,12 @@ def detectable(found: Comparison) -> str:
     """The smallest change that is shown nine times in ten: in percentage points of shares, else as a ratio."""
     if is_share(found.metric) and found.detectable_difference is not None:
         return f"{100 * found.detectable_difference:.3g} pp"
+    if found.detectable is not None and found.detectable > _MOST_SHOWN:
+        return f">{_MOST_SHOWN:g}"
     return ratio(found.detectable)
+
+
+_MOST_SHOWN = 10.0  # times: repeats that show no smaller change show nothing
 
 
 def more(found: Comparison) -> str:
