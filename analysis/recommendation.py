@@ -28,7 +28,8 @@ from analysis.sensitivity import turns_of
 from analysis.strategies import strategies_of
 from analysis.summary import Summary
 from analysis.use_cases import UseCase
-from analysis.wording_decision import LIMITS, metric_name, quote_text, share_text
+from analysis.wording import metric_name
+from analysis.wording_decision import LIMITS, quote_text, share_text
 from harness.errors import UsageFault
 
 
