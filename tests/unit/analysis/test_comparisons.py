@@ -66,6 +66,18 @@ def _counted(target: str, rates: list[float]) -> Result:
     return Result(target=target, workload="w", stage=0, attempted=1, repeat_values=repeats)
 
 
+def test_repeats_that_only_one_side_has_are_no_pairs() -> None:
+    """a failed in the first three repeats, b in the last three: nothing was measured side by side."""
+    a, b = _result("a", [1.0, 1.1, 0.9]), _result("b", [1.2, 1.3, 1.1])
+    later = tuple(msgspec.structs.replace(each, repeat=each.repeat + 3) for each in b.repeat_values)
+    (paired_by_chance,) = compare([a, b])
+    (apart,) = compare([a, msgspec.structs.replace(b, repeat_values=later)])
+    assert paired_by_chance.method.startswith("paired t")
+    assert apart.method.startswith("Welch's t")
+    (untold,) = compare([a, msgspec.structs.replace(b, repeat_values=later)], asked=("e2e_s.p50",))
+    assert untold.verdict == "not comparable"
+
+
 def test_counts_have_the_spread_that_whole_requests_make() -> None:
     """64 against 40 requests in each repeat: apart. 3 against 2: a request more or less, not told apart."""
     (apart,) = compare([_counted("a", [6.4] * 3), _counted("b", [4.0] * 3)])
