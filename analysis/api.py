@@ -11,11 +11,13 @@ import pandas as pd
 
 from analysis import gates, history, ranking, recommendation, trends
 from analysis.burdens import EQUAL, normalised
+from analysis.compared_metrics import FAILURES
 from analysis.comparison_record import Comparison
 from analysis.comparisons import compare_runs
 from analysis.frames import findings_frame, records_frame, repeats_frame, requests_frame, results_frame
-from analysis.gate_rules import read_gate
+from analysis.gate_rules import known_metrics, path_of, read_gate
 from analysis.grading import answers_of
+from analysis.history_metrics import paths_named
 from analysis.model_drift import drifts
 from analysis.prediction import predict_of_run
 from analysis.ranking_record import Place, Ranking
@@ -79,14 +81,28 @@ def compare(run: Run, *others: Run, metrics: Sequence[str] = (), targets: Sequen
     """The targets of a run against one another, or other runs against the first: one row for each pair and metric.
 
     `ratio` is a / b with its 95 % interval in `ratio.low` and `ratio.high`; `verdict` speaks of a. p is corrected over
-    all that were compared, whatever is chosen to be shown by `metrics` and `targets` (of which a row has at least one).
+    all that were compared, whatever is chosen to be shown by `metrics` (`ttft_s.p95`, `ttft.p95`) and `targets` (of
+    which a row has at least one). Raises UsageFault for a metric that is none.
     """
+    paths = [_path(name) for name in _names(metrics)]
     found = _against(run, others) if others else run.summary.comparisons
     frame = records_frame(found, _OF_COMPARISONS)
-    chosen = frame["metric"].isin(metrics) if metrics else pd.Series(data=True, index=frame.index)
+    chosen = frame["metric"].isin(paths) if paths else pd.Series(data=True, index=frame.index)
     if targets:
-        chosen &= frame["a"].isin(targets) | frame["b"].isin(targets)
+        chosen &= frame["a"].isin(_names(targets)) | frame["b"].isin(_names(targets))
     return frame[chosen].reset_index(drop=True)
+
+
+def _names(given: Sequence[str]) -> Sequence[str]:
+    """One name alone is taken for a list of it, not for one of letters."""
+    return (given,) if isinstance(given, str) else given
+
+
+def _path(name: str) -> str:
+    path = name if name == FAILURES else path_of(name)
+    if path is None:
+        raise UsageFault(f"metrics: {name[:60]!r}: no such metric", f"metrics: {known_metrics()}")
+    return path
 
 
 _OF_COMPARISONS = (
@@ -105,7 +121,7 @@ def gate(rules: Sequence[str], run: Run, *others: Run, alpha: float = gates.ALPH
     """Gates such as `ttft.p95:+10%` or `availability>=0.999`: each rule on every other target of a run against its
     first, or on other runs against the first. `verdict`: met, failed, cannot tell, not measured. Raises UsageFault
     where a rule cannot be read."""
-    read = [read_gate(rule) for rule in rules]
+    read = [read_gate(rule) for rule in _names(rules)]
     summaries = [other.summary for other in others]
     found = (
         gates.against_first(read, run.summary, summaries, alpha=alpha)
@@ -197,8 +213,10 @@ def trend(
     root: str | Path, *, metrics: Sequence[str] = (), targets: Sequence[str] = (), plans: Sequence[str] = ()
 ) -> pd.DataFrame:
     """What each series of a folder of runs does: changes, slope, seasons, the latest run, the next week; the rest of a
-    record is spread out by path, such as `slope.verdict`. What is chosen changes nothing of what is claimed."""
-    found = trends.trend(Path(root), metrics=metrics, targets=targets, plans=plans, last=0)
+    record is spread out by path, such as `slope.verdict`. What is chosen changes nothing of what is claimed. Raises
+    UsageFault."""
+    paths = paths_named(_names(metrics), "metrics")
+    found = trends.trend(Path(root), metrics=paths, targets=_names(targets), plans=_names(plans), last=0)
     frame = records_frame(found.series, _OF_SERIES)
     return frame.assign(changes=[len(each.changes) for each in found.series])
 

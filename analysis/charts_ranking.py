@@ -10,7 +10,7 @@ from analysis.charts import COLOURS, label, styled
 from analysis.ranking import MATRIX
 from analysis.ranking_record import Ranking
 from analysis.record import Estimate
-from analysis.wording_decision import metric_name, value_text
+from analysis.wording import metric_name, metric_value
 
 _HIGH = ("_rps", "_per_s", "success_ratio", "availability", "quality.")
 _ROW = 26
@@ -54,7 +54,7 @@ def matrix(found: Ranking) -> go.Figure:
     for path in paths:
         values = [place.numbers[path].value if path in place.numbers else None for place in found.places]
         z.append(_behind(path, values))
-        text.append([value_text(path, value) for value in values])
+        text.append([metric_value(path, value) for value in values])
     heat = go.Heatmap(
         z=z,
         x=[label(place.target) for place in found.places],

@@ -63,14 +63,21 @@ def change(before: tuple[Floats, Sequence[str]], after: tuple[Floats, Sequence[s
     return _with_interval(means[1] - means[0], _sums(influence, groups, int(groups.max()) + 1))
 
 
-def p_value(found: Estimate, count: int) -> float:
-    """The p of no difference, two-sided, of a change over so many clusters: from its interval. 1 without one."""
-    if found.value is None or found.ci95 is None or found.ci95[1] is None or count < 2:
+def p_value(found: Estimate, before: Sequence[str], after: Sequence[str]) -> float:
+    """The p of no difference, two-sided, of a change between values of these clusters: from its interval, but never
+    below that of a permutation test, since few answers that are all alike show no spread. 1 without an interval."""
+    ours, theirs = set(before), set(after)
+    count = len(ours | theirs)
+    if not found.value or found.ci95 is None or found.ci95[1] is None or count < 2:
         return 1.0
     error = (found.ci95[1] - found.value) / float(stats.t.ppf(0.975, count - 1))
-    if error <= 0:
-        return 1.0 if found.value == 0 else 0.0
-    return 2 * float(stats.t.sf(abs(found.value) / error, count - 1))
+    by_t = 2 * float(stats.t.sf(abs(found.value) / error, count - 1)) if error > 0 else 0.0
+    return max(by_t, _least_p(len(ours & theirs), len(ours - theirs), len(theirs - ours)))
+
+
+def _least_p(both: int, ours: int, theirs: int) -> float:
+    """Of exchanging the sides of each cluster that both have, and the others among one another."""
+    return min(1.0, 2 / (2**both * math.comb(ours + theirs, ours)))
 
 
 def _with_interval(value: float, sums: Floats) -> Estimate:

@@ -253,7 +253,7 @@ def _of_answers(
     return msgspec.structs.replace(
         _blank(a, b, ACCURACY, mine.value, theirs.value),
         difference=change,
-        p_value=clusters.p_value(change, len({*of_a[1], *of_b[1]})),
+        p_value=clusters.p_value(change, of_b[1], of_a[1]),
         method="paired by question, Student's t over the questions",
     )
 

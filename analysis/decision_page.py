@@ -8,7 +8,7 @@ import jinja2
 
 from analysis import wording_decision
 from analysis.recommendation_record import Recommendation
-from harness.rundir import write_whole
+from harness.rundir import write_out
 
 _PAGE = jinja2.Environment(
     loader=jinja2.PackageLoader("analysis"), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
@@ -18,7 +18,7 @@ _PAGE.filters |= {"choice": wording_decision.choice_text, "apart": wording_decis
 
 def write_decision(found: Recommendation, out: Path) -> None:
     """Write the page, whole or not at all."""
-    write_whole(out, decision_page(found).encode())
+    write_out(out, decision_page(found).encode())
 
 
 def decision_page(found: Recommendation) -> str:

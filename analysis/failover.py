@@ -54,6 +54,9 @@ def _pair(own: tuple[Summary, int], other: tuple[Summary, int], *, several: bool
     (mine, place), (theirs, place_there) = own, other
     a, b = mine.providers[place], theirs.providers[place_there]
     name = named(b.target, theirs.run if several else None)
+    if mine is not theirs and None in (_origin_s(mine), _origin_s(theirs)):
+        says = f"{name}: unknown: a run does not tell when it began, so nobody knows what was watched at the same time."
+        return _unknown(name, theirs.run, 0.0, 0, 0, says, _quotes(own, other))
     both = _common(_watched(mine, a), _watched(theirs, b))
     watched_s = _length(both)
     down_a, down_b = (_common(_down(*each), both) for each in ((mine, a), (theirs, b)))
@@ -120,23 +123,23 @@ def _quotes(*sides: tuple[Summary, int]) -> tuple[Quote, ...]:
     return tuple(each for each in found if each is not None)
 
 
-def _origin_s(summary: Summary) -> float:
-    """When a run began, in seconds of wall time; 0 where it does not say."""
+def _origin_s(summary: Summary) -> float | None:
+    """When a run began, in seconds of wall time; None where it does not say."""
     try:
         at = datetime.fromisoformat(summary.started_utc or "")
     except ValueError:
-        return 0.0
+        return None
     return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def _watched(summary: Summary, provider: Provider) -> Spans:
-    origin_s = _origin_s(summary)
+    origin_s = _origin_s(summary) or 0.0
     return [(origin_s + begin, origin_s + end) for begin, end in provider.reliability.watched]
 
 
 def _down(summary: Summary, provider: Provider) -> Spans:
     """Outages; one that was not over reaches to the end of the watch in which it began."""
-    origin_s = _origin_s(summary)
+    origin_s = _origin_s(summary) or 0.0
     watched = provider.reliability.watched
     found = []
     for outage in provider.reliability.outages:

@@ -50,6 +50,8 @@ def metric_bars(run: Run, metric: str, targets: Sequence[str] = ()) -> go.Figure
         raise UsageFault(f"metric: {metric!r}: no such number in the results", "a column of run.results")
     figure = go.Figure()
     for target in targets or dict.fromkeys(frame["target"].astype(str)):
+        if target not in colours:
+            raise UsageFault(f"targets: {target!r}: no such target", f"there are: {', '.join(colours)}")
         rows = frame[frame["target"] == target]
         where = [label(f"{each} {stage}") for each, stage in zip(rows["workload"], rows["stage_label"], strict=True)]
         bars = {"name": label(target), "marker": {"color": colours[target]}, "error_y": _ends(rows, metric)}

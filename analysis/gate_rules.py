@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from analysis.compared_metrics import is_share
+from analysis.compared_metrics import is_share, metric_of
 from analysis.goals import PATHS
 from harness.errors import UsageFault
 
@@ -79,6 +79,15 @@ def _relative(text: str, path: str, match: re.Match[str]) -> Rule:
     if not above and size > 1:
         raise UsageFault(f"--gate: {text[:60]!r}: nothing falls by more than 100 %", _EXAMPLES)
     return Rule(text.strip(), path, "ratio", symbol, 1 + size if above else 1 - size)
+
+
+def forbids_better(rule: Rule) -> bool:
+    """Whether a limit on a change has the side on which the metric becomes better, as `ttft.p95:-10%`: seldom what was
+    meant, since nothing that is worse passes it."""
+    neither = rule.path in ("achieved_rps", "in_flight_mean", "scaling.slo_attainment") or rule.path.startswith(
+        "batch."
+    )
+    return rule.kind != "value" and not neither and rule.above != metric_of(rule.path).less_is_better
 
 
 def path_of(name: str) -> str | None:

@@ -127,10 +127,6 @@ def _blank(rule: Rule, a: Result | None, b: Result | None, reason: str = "") -> 
     )
 
 
-_FEW = "a gate wants at least 2 repeats of both"
-_NO_INTERVAL = "this metric has no interval"
-
-
 def _absolute(rule: Rule, a: Result, *, sequential: bool = False) -> _Asked:
     values, blank = list(values_of(a, rule.path).values()), _blank(rule, a, None)
     grain = grain_of(a, rule.path, logs=False)

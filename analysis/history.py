@@ -35,13 +35,15 @@ _FILE = "summary.json"
 class History:
     """What was read of a folder. `runs` are in the order in which they began, with those that are not in the history
     (`reason`) among them; `table` refers to them. `stored`: findings of an earlier look; `fresh`: whether anything is
-    not as it was then."""
+    not as it was then. `whole`: the table with runs that stand twice in the folder, as the index keeps it (None: the
+    same)."""
 
     root: Path
     table: Table
     skipped: tuple[Skipped, ...]
     stored: dict[str, Findings]
     fresh: bool
+    whole: Table | None = None
 
     @property
     def runs(self) -> list[RunEntry]:
@@ -66,14 +68,27 @@ def load_history(root: str | Path, *, progress: Progress = quiet) -> History:
     fresh = bool(news) or len(same) < len(known.entries)
     table = _joined(_without(known, same), list(_read(folder, news, progress))) if fresh else known
     unreadable = tuple(Skipped(path=each.path, reason=each.reason) for each in table.entries if each.reason)
-    return History(folder, table, (*unreadable, *unread), stored, fresh)
+    copies = _copies(table)
+    once = _without(table, {each.path for each in table.entries} - {each.path for each in copies}) if copies else table
+    return History(folder, once, (*unreadable, *copies, *unread), stored, fresh, table)
+
+
+def _copies(table: Table) -> list[Skipped]:
+    """Runs that stand in the folder once more, as a baseline that was put aside does: they would count twice."""
+    first: dict[tuple[str, float], str] = {}
+    found = []
+    for entry in sorted(table.entries, key=lambda each: each.path):
+        path = entry.path if entry.reason else first.setdefault((entry.run, entry.started_s), entry.path)
+        if path != entry.path:
+            found.append(Skipped(path=entry.path, reason=f"is the run of {path} once more"))
+    return found
 
 
 def keep(history: History, findings: dict[str, Findings]) -> str:
     """Write the index, where it is not as it should be; "" or why that was not possible."""
     if not history.fresh and findings.keys() == history.stored.keys():
         return ""
-    return save_index(history.root, history.table, findings)
+    return save_index(history.root, history.table if history.whole is None else history.whole, findings)
 
 
 def _scan(root: Path) -> tuple[dict[str, tuple[int, int]], list[Skipped]]:

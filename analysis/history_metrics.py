@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from harness.errors import UsageFault
 
 Better = Literal["lower", "higher", "neither"]
 
@@ -68,6 +71,19 @@ def metrics_named(name: str) -> tuple[Metric, ...]:
     found = tuple(metric for metric in METRICS if _fits(metric.path, name))
     exact = tuple(metric for metric in found if metric.path == name)
     return exact or found
+
+
+def paths_named(names: Sequence[str], place: str) -> list[str]:
+    """The paths of all metrics that some words mean. Raises UsageFault for a word that means none; `place` is where it
+    stood."""
+    found: list[str] = []
+    for name in names:
+        fitting = [metric.path for metric in metrics_named(name)]
+        if not fitting:
+            known = ", ".join(metric.path for metric in METRICS)
+            raise UsageFault(f"{place}: {name[:60]!r}: no such metric", f"metrics: {known}")
+        found += fitting
+    return list(dict.fromkeys(found))
 
 
 def _fits(path: str, name: str) -> bool:

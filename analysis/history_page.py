@@ -16,7 +16,7 @@ from analysis.charts_history import history_figure
 from analysis.history_metrics import METRICS
 from analysis.history_record import Series, Trends
 from analysis.report import embeddable
-from harness.rundir import write_whole
+from harness.rundir import write_out
 
 MOST_FIGURES = 60
 _HEADLINES = {metric.path for metric in METRICS if metric.headline}
@@ -28,7 +28,7 @@ _PAGE = jinja2.Environment(
 def write_page(found: Trends, out: Path, *, every: bool) -> None:
     """Write the page of a history, whole or not at all. `every`: charts of all series it holds, else of the headline
     metrics that are not past; 60 charts at most. Raises OSError."""
-    write_whole(out, render_history(found, every=every).encode())
+    write_out(out, render_history(found, every=every).encode())
 
 
 def render_history(found: Trends, *, every: bool = False) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -31,5 +32,10 @@ def over_parts(function: Callable[[Part], Made], parts: Sequence[Part], *, here:
 
     forked = sys.platform == "linux" and threading.active_count() == 1
     context = multiprocessing.get_context("fork" if forked else "spawn")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_leave_it_to_the_parent) as pool:
         yield from pool.map(function, parts)
+
+
+def _leave_it_to_the_parent() -> None:
+    """Ctrl-C reaches the whole group of processes; the parent ends these, and they have nothing to say of it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -53,7 +53,7 @@ def chosen(found: Sequence[Contest], workload: str | None, stage: int | None) ->
         raise UsageFault(message, f"there are: {names}" if names else "run a plan; plain CSV tells no loads apart")
     those = [each for each in fitting if stage in (None, each.stage)]
     if not those:
-        stages = ", ".join(f"{each.stage} ({each.label})" for each in fitting)
+        stages = ", ".join(dict.fromkeys(f"{each.stage} ({each.label})" for each in fitting))
         raise UsageFault(f"--stage {stage}: not run", f"there are: {stages}")
     return those
 

@@ -28,7 +28,8 @@ from analysis.sensitivity import turns_of
 from analysis.strategies import strategies_of
 from analysis.summary import Summary
 from analysis.use_cases import UseCase
-from analysis.wording_decision import LIMITS, metric_name, quote_text, share_text
+from analysis.wording import metric_name
+from analysis.wording_decision import LIMITS, quote_text, share_text
 from harness.errors import UsageFault
 
 
@@ -162,7 +163,10 @@ def _says(case: _Case) -> str:
         return f"cannot tell: {names[0] if names else 'no target'} is the only one to choose from."
     if decision.pick is None:
         missed = dict.fromkeys(
-            f"{each.target} ({each.text})" for own in case.limits.limits for each in own if each.met != "met"
+            f"{each.target} ({each.text}{': not measured' if each.met == 'not measured' else ''})"
+            for own in case.limits.limits
+            for each in own
+            if each.met != "met"
         )
         return f"none qualifies: {', '.join(missed)}."
     name = names[decision.pick]

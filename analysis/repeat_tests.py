@@ -21,6 +21,7 @@ from analysis import sequential_test
 POWER = 0.9
 SURE_OF_SPREAD = 0.9
 _MOST_REPEATS = 1000
+_LARGE = 100.0  # standard errors
 _NO_SPREAD = 1e-9  # what rounding makes of equal values
 
 
@@ -132,10 +133,12 @@ def exact_p(n: int, groups: int) -> float:
 
 def power(effect: float, df: float, critical: float) -> float:
     """The power of a t test, two-sided but for the wrong side, where the true difference is `effect` standard
-    errors."""
-    if effect > critical + 10:
-        return 1.0
-    return 1 - float(special.nctdtr(df, effect, critical)) if math.isfinite(critical) else 0.0
+    errors. Beyond _LARGE it is the estimate of the spread alone that chance has a part in."""
+    if not math.isfinite(critical):
+        return 0.0
+    if effect > _LARGE:
+        return float(special.chdtr(df, df * (effect / critical) ** 2))
+    return 1 - float(special.nctdtr(df, effect, critical))
 
 
 def repeats_needed(test: RepeatTest, distance: float, level: float) -> int | None:
@@ -169,8 +172,8 @@ def detectable(test: RepeatTest, level: float) -> float | None:
     critical = test.critical(level)
     if not test.spreads or not math.isfinite(critical):
         return None
-    low, high = 0.0, critical + 10
-    for _ in range(30):
+    low, high = 0.0, 2 * (critical + 10)  # with one degree of freedom it is 1.65 times as much
+    for _ in range(40):
         middle = (low + high) / 2
         low, high = (low, middle) if power(middle, test.df, critical) >= POWER else (middle, high)
     return high * test.error * math.sqrt(test.df / float(special.chdtri(test.df, SURE_OF_SPREAD)))

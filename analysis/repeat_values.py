@@ -51,18 +51,19 @@ class Sides:
 
 
 def sides_of(a: Result, b: Result, metric: str, *, paired_by_repeat: bool) -> Sides:
-    """The values of two results; of the repeats that both have, where they are paired."""
+    """The values of two results; of the repeats that both have, where they are paired. Values of which none was
+    measured in a repeat of the other are no pairs."""
     of_a, of_b = values_of(a, metric), values_of(b, metric)
     both = sorted(of_a.keys() & of_b.keys()) if paired_by_repeat else []
     if both:
         return Sides([of_a[repeat] for repeat in both], [of_b[repeat] for repeat in both], paired=True)
-    return Sides(list(of_a.values()), list(of_b.values()), paired=paired_by_repeat)
+    return Sides(list(of_a.values()), list(of_b.values()), paired=False)
 
 
 def told_apart(sides: Sides, grains: tuple[float, float], *, logs: bool, sequential: bool) -> RepeatTest | None:
-    """Student's or Welch's test of both sides, of logarithms where `logs`; None with fewer than two repeats of both."""
+    """Student's or Welch's test of both sides, of logarithms where `logs`; None with fewer than two repeats of both, or
+    where `sequential` wants pairs."""
     mine, theirs = ([math.log(x) for x in side] if logs else side for side in (sides.a, sides.b))
     if sides.paired:
-        same = len(mine) == len(theirs)
-        return paired(mine, theirs, sum(grains), sequential=sequential) if same else None
-    return unpaired(mine, theirs, grains)
+        return paired(mine, theirs, sum(grains), sequential=sequential)
+    return None if sequential else unpaired(mine, theirs, grains)

@@ -24,7 +24,7 @@ from analysis.comparisons import METHOD, compare_runs
 from analysis.ranking import last_rankings
 from analysis.samples import Samples
 from analysis.summary import Result, Summary
-from harness.rundir import write_whole
+from harness.rundir import write_out
 from harness.sample import Outcome
 
 _PAGE = jinja2.Environment(
@@ -34,7 +34,7 @@ _PAGE = jinja2.Environment(
 
 def write_report(runs: Sequence[tuple[Summary, Samples | None]], out: Path) -> None:
     """Write the page of one or several runs, whole or not at all."""
-    write_whole(out, render(runs).encode())
+    write_out(out, render(runs).encode())
 
 
 def render(runs: Sequence[tuple[Summary, Samples | None]]) -> str:

@@ -16,9 +16,10 @@ from analysis.draws import Measure
 from analysis.hard_limits import Hard, Judged, measure_of
 from analysis.quantiles import Floats
 from analysis.recommendation_record import Turn
-from analysis.wording_decision import metric_name, value_text
+from analysis.wording import metric_name, metric_value
 
 _LEAST_CUT = 0.01
+_MOST_RISE = 100.0  # times; no price rises by more, and with a small weight of cost it need not be a number
 _SAME = 1e-9
 
 
@@ -113,13 +114,9 @@ def _worst_end(table: Table, place: int, hard: Hard) -> float | None:
     return measure.value if end is None else end
 
 
-def _bound_text(hard: Hard, value: float) -> str:
-    return value_text(hard.path, value)
-
-
 def _loosened(table: Table, hard: Hard, place: int, end: float) -> Turn:
     name, more = table.field.entrants[place].name, "exceed" if hard.below else "fall below"
-    now, at = _bound_text(hard, hard.bound), _bound_text(hard, end)
+    now, at = metric_value(hard.path, hard.bound), metric_value(hard.path, end)
     says = f"{name} wins if {metric_name(hard.path)} may {more} {now}: its interval ends at {at}."
     return _limit_turn(table, hard, place, end, name, says)
 
@@ -129,7 +126,7 @@ def _tightened(table: Table, hard: Hard, pick: int, end: float, other: int | Non
     winner = None if other is None else table.field.entrants[other].name
     side = "below" if hard.below else "above"
     then = "nobody is shown to qualify" if winner is None else f"{winner} is next"
-    at = _bound_text(hard, end)
+    at = metric_value(hard.path, end)
     says = f"{own} is no longer shown to qualify if {metric_name(hard.path)} must be {side} {at}; {then}."
     return _limit_turn(table, hard, pick, end, winner, says)
 
@@ -151,9 +148,11 @@ def _of_prices(table: Table, pick: int, rivals: Sequence[int], input_tokens: flo
         factor = math.exp(-float(totals[pick] - totals[rival]) / weight)  # that the rival's cost must fall to
         yield from _cut(table, rival, factor, input_tokens)
     best = max(rivals, key=lambda place: float(totals[place]), default=None)
-    if best is not None:
-        rise = math.exp(float(totals[pick] - totals[best]) / weight)
-        yield _raised(table, pick, best, rise)
+    if best is None:
+        return
+    log_rise = float(totals[pick] - totals[best]) / weight
+    if log_rise <= math.log(_MOST_RISE):
+        yield _raised(table, pick, best, math.exp(log_rise))
 
 
 def _cut(table: Table, rival: int, factor: float, input_tokens: float | None) -> Iterator[Turn]:

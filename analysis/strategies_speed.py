@@ -50,7 +50,8 @@ def _p50(found: Dist | None) -> float | None:
     return None if found is None else found.p50
 
 
-def _quotes(*found: Quote | None) -> tuple[Quote, ...]:
+def known_quotes(*found: Quote | None) -> tuple[Quote, ...]:
+    """Those that were measured."""
     return tuple(each for each in found if each is not None)
 
 
@@ -78,7 +79,7 @@ def shorter_prompts(entrant: Entrant) -> Strategy | None:
         share=share_of(gain, _p50(entrant.result.ttft_s)),
         rule="the diagnosis finds that TTFT is bound by the length of prompts",
         verify="run the plan with `input_tokens` 30 % lower, and `tokenswarm compare` both runs on ttft_s.p50",
-        quotes=_quotes(
+        quotes=known_quotes(
             cause_quote(entrant, path, cause, "s_per_1k_input_tokens"), cause_quote(entrant, path, cause, "t"), tokens
         ),
     )
@@ -110,7 +111,9 @@ def prefix_cache(entrant: Entrant) -> Strategy | None:
         share=share_of(gain, entrant.result.ttft_s.mean if entrant.result.ttft_s else None),
         rule="the diagnosis finds that cached tokens shorten TTFT, and fewer than 90 % of the requests have them",
         verify="run with `prefix_share: 0.9` and `unique_prompts: false`; cached tokens stand in the samples",
-        quotes=_quotes(*(cause_quote(entrant, path, cause, name) for name in ("hit_share", "hit_s", "miss_s", "t"))),
+        quotes=known_quotes(
+            *(cause_quote(entrant, path, cause, name) for name in ("hit_share", "hit_s", "miss_s", "t"))
+        ),
     )
 
 
@@ -135,7 +138,7 @@ def kept_connections(entrant: Entrant) -> Strategy | None:
         share=share_of(gain, cause.numbers["mean_first_content_s"]),
         rule="the diagnosis finds that making connections is a good part of TTFT",
         verify="after the change `connect_s.n` of the result should be near 0",
-        quotes=_quotes(
+        quotes=known_quotes(
             *(cause_quote(entrant, path, cause, n) for n in ("new_connections_share", "cost_s", "mean_first_content_s"))
         ),
     )
@@ -164,7 +167,7 @@ def shorter_replies(entrant: Entrant) -> Strategy | None:
         share=share_of(cut * tpot.value, e2e.value),
         rule="at least half of E2E p50 is the time of output tokens",
         verify="run with `output_tokens` 30 % lower (or ask for short answers), and compare e2e_s.p50",
-        quotes=_quotes(tpot, tokens, e2e),
+        quotes=known_quotes(tpot, tokens, e2e),
     )
 
 
@@ -190,7 +193,7 @@ def fast_replica(entrant: Entrant) -> Strategy | None:
         share=share_of(gain, entrant.result.ttft_s.mean if entrant.result.ttft_s else None),
         rule="the diagnosis finds two groups of TTFT at the same load, all the time",
         verify="ask the provider; after the change ttft_s.p95 should be near ttft_s.p50 again",
-        quotes=_quotes(*(cause_quote(entrant, path, cause, n) for n in ("slow_share", "fast_s", "slow_s"))),
+        quotes=known_quotes(*(cause_quote(entrant, path, cause, n) for n in ("slow_share", "fast_s", "slow_s"))),
     )
 
 
@@ -239,7 +242,7 @@ def lower_load(entrant: Entrant) -> Strategy | None:
             share=share_of(gain, now.value),
             rule="a lower stage keeps 95 % of the requests/s, and its E2E p50 is lower, intervals apart",
             verify=f"limit what is under way to {other.in_flight_mean:.0f} and watch completed_rps and e2e_s.p50",
-            quotes=_quotes(now, there, rate, rate_there),
+            quotes=known_quotes(now, there, rate, rate_there),
         )
     return None
 
@@ -274,7 +277,7 @@ def higher_load(entrant: Entrant) -> Strategy | None:
             share=share_of(gain, rate.value),
             rule="a higher stage ends 10 % more requests/s, intervals apart, and its E2E p50 is at most 10 % longer",
             verify="raise the concurrency step by step; stop where e2e_s.p50 rises",
-            quotes=_quotes(rate, rate_there, now, there),
+            quotes=known_quotes(rate, rate_there, now, there),
         )
     return None
 
@@ -305,7 +308,7 @@ def batches(entrant: Entrant) -> Strategy | None:
         share=share_of(value - now.value, now.value),
         rule="a larger batch at the same load brings at least 10 % more items/s",
         verify=f"run the workload with `batch: {size}` and compare batch.items_per_s",
-        quotes=_quotes(now, there),
+        quotes=known_quotes(now, there),
     )
 
 

@@ -11,7 +11,7 @@ from analysis.entrants import Entrant
 from analysis.quotes import Quote, estimate_quoted
 from analysis.recommendation_record import Strategy
 from analysis.record import Estimate
-from analysis.strategies_speed import SHORTER, Rule, share_of
+from analysis.strategies_speed import SHORTER, Rule, known_quotes, share_of
 from analysis.wording import percent
 from analysis.wording import share as share_words
 
@@ -19,10 +19,6 @@ _CUT = 0.01  # of the replies
 _WORTH = 0.05  # of the cost
 _CHEAPER = 0.9  # times the cost
 _AS_GOOD = 0.05  # by how much the accuracy may be lower at most, at the end of the interval
-
-
-def _quotes(*found: Quote | None) -> tuple[Quote, ...]:
-    return tuple(each for each in found if each is not None)
 
 
 def calmer(entrant: Entrant) -> Strategy | None:
@@ -45,7 +41,7 @@ def calmer(entrant: Entrant) -> Strategy | None:
                 share=None,
                 rule="the accuracy at the highest load is shown to be below that at the lowest",
                 verify=f"run the questions at {each.lowest} alone and compare quality.accuracy",
-                quotes=_quotes(quote),
+                quotes=known_quotes(quote),
             )
     return None
 
@@ -75,7 +71,7 @@ def longer_cap(entrant: Entrant) -> Strategy | None:
         share=None,
         rule="more than 1 % of the replies are shown to end at the cap, and answers are missing",
         verify="run with twice the `output_tokens` and compare quality.cut and quality.accuracy_of_all",
-        quotes=_quotes(cut, accuracy, of_all),
+        quotes=known_quotes(cut, accuracy, of_all),
     )
 
 
@@ -103,7 +99,7 @@ def batch_price(entrant: Entrant) -> Strategy | None:
         share=share_of(gain, request.value),
         rule="the price has a batch_factor below 1, and the target is not a batch endpoint",
         verify="run the prompts as `kind: batch`: items/s and cost.usd_per_request tell whether the wait is worth it",
-        quotes=_quotes(factor, request),
+        quotes=known_quotes(factor, request),
     )
 
 
@@ -130,7 +126,7 @@ def cached_price(entrant: Entrant) -> Strategy | None:
         share=share_of(gain, request.value),
         rule="the price of cached input is lower, and a prefix of 30 % would save at least 5 % of a request",
         verify="run with `prefix_share: 0.3`: cost.spend.input_cached_usd should rise and cost.usd fall",
-        quotes=_quotes(cached, full, fresh, request),
+        quotes=known_quotes(cached, full, fresh, request),
     )
 
 
@@ -143,7 +139,7 @@ def paid_output(entrant: Entrant) -> Strategy | None:
     gain = SHORTER * output
     if output < request.value / 2:
         return None
-    quotes = _quotes(
+    quotes = known_quotes(
         entrant.quote("cost.spend.output_usd"),
         entrant.quote("cost.spend.reasoning_usd"),
         entrant.quote("cost.requests"),
@@ -196,7 +192,7 @@ def cheaper(entrant: Entrant, others: Sequence[Entrant]) -> Strategy | None:
         share=share_of(now.value - usd, now.value),
         rule="another target costs at least 10 % less, and its accuracy is shown to be lower by 5 points at most",
         verify=f"route a tenth of the questions to {other.name} and compare quality.accuracy_of_all on them",
-        quotes=_quotes(now, there, accuracy, right),
+        quotes=known_quotes(now, there, accuracy, right),
     )
 
 

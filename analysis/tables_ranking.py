@@ -10,10 +10,9 @@ from rich.text import Text
 
 from analysis.ranking import MATRIX
 from analysis.ranking_record import Place, Ranking
-from analysis.wording import NOTHING
+from analysis.wording import NOTHING, metric_name
 from analysis.wording_decision import (
     load_text,
-    metric_name,
     quote_text,
     rank_text,
     ranking_lines,

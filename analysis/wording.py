@@ -37,10 +37,15 @@ _DISTS = {"ttft_s": "TTFT", "ttfo_s": "TTFO", "itl_s": "ITL", "tpot_s": "TPOT", 
 _OTHERS = {
     "batch.items_per_s": "items/s",
     "quality.accuracy": "accuracy",
+    "quality.accuracy_of_all": "accuracy of all",
+    "quality.f1": "word F1",
+    "quality.marks.relevance": "relevance",
     "quality.refused": "refusals",
     "quality.cut": "cut replies",
+    "cost.usd_per_request": "USD a request",
     "cost.usd_per_1k_good": "USD per 1k good",
 }
+_MORE_SHARES = ("scaling.efficiency", "scaling.slo_attainment")
 HEADLINES = ("ttft_s.p50", "e2e_s.p50", "failures_per_h")
 
 
@@ -48,7 +53,8 @@ def metric_name(path: str) -> str:
     """A metric as people call it."""
     head, _, statistic = path.partition(".")
     own = {**_DISTS, "response_s": "response"}.get(head)
-    return NAMES.get(path) or _OTHERS.get(path) or (f"{own} {statistic}" if own and statistic else path)
+    known = NAMES.get(path) or _OTHERS.get(path)
+    return known or (f"{own} {statistic}" if own and statistic else path)
 
 
 def metric_value(path: str, value: float | None) -> str:
@@ -57,7 +63,7 @@ def metric_value(path: str, value: float | None) -> str:
         return NOTHING
     if path.partition(".")[0] in (*_DISTS, "response_s", "recovery"):
         return seconds(value)
-    if is_share(path):
+    if is_share(path) or path in _MORE_SHARES:
         return percent(value)
     text = digits(value) if value else "0"
     return f"${text}" if path.startswith("cost.") else text
@@ -181,7 +187,12 @@ def detectable(found: Comparison) -> str:
     """The smallest change that is shown nine times in ten: in percentage points of shares, else as a ratio."""
     if is_share(found.metric) and found.detectable_difference is not None:
         return f"{100 * found.detectable_difference:.3g} pp"
+    if found.detectable is not None and found.detectable > _MOST_SHOWN:
+        return f">{_MOST_SHOWN:g}"
     return ratio(found.detectable)
+
+
+_MOST_SHOWN = 10.0  # times: repeats that show no smaller change show nothing
 
 
 def more(found: Comparison) -> str:

@@ -9,57 +9,15 @@ from analysis.quotes import Quote
 from analysis.ranking_record import Place, Ranking
 from analysis.recommendation_record import Choice, Recommendation
 from analysis.record import Estimate
-from analysis.wording import NAMES, NOTHING, digits, number, percent, seconds
+from analysis.wording import NOTHING, metric_value
 
-_HEADS = {
-    "ttft_s": "TTFT",
-    "ttfo_s": "TTFO",
-    "itl_s": "ITL",
-    "tpot_s": "TPOT",
-    "e2e_s": "E2E",
-    "response_s": "response",
-    "lag_s": "lag",
-}
-_NAMES = {
-    **NAMES,
-    "availability": "availability",
-    "quality.accuracy": "accuracy",
-    "quality.accuracy_of_all": "accuracy of all",
-    "quality.f1": "word F1",
-    "quality.marks.relevance": "relevance",
-    "cost.usd_per_request": "USD a request",
-    "cost.usd_per_1k_good": "USD per 1k good",
-}
 LIMITS = {"met": "met", "missed": "missed", "not shown": "not shown to be met", "not measured": "not measured"}
-_SHARES = ("success_ratio", "availability", "integrity", "quality.", "scaling.efficiency", "scaling.slo_attainment")
-
-
-def metric_name(path: str) -> str:
-    """A metric as people call it."""
-    head, _, statistic = path.partition(".")
-    return _NAMES.get(path) or (f"{_HEADS[head]} {statistic}" if head in _HEADS else path.replace("_", " "))
-
-
-def value_text(path: str, value: float | None) -> str:
-    """A number in the unit of its metric."""
-    if value is None:
-        return NOTHING
-    if path.partition(".")[0] in _HEADS or path == "recovery.worst_s":
-        return seconds(value)
-    if path.startswith(_SHARES) and path != "quality.bleu":
-        return percent(value)
-    return f"${value:.3g}" if path.startswith("cost.") or "usd" in path else number(value)
-
-
-def said(path: str, value: float, ends: tuple[float | None, float | None] | None) -> str:
-    """A number with its interval."""
-    text = value_text(path, value)
-    return text if ends is None else f"{text} [{value_text(path, ends[0])}, {value_text(path, ends[1])}]"
 
 
 def quote_text(path: str, quote: Quote) -> str:
     """A quoted number with its interval, in the unit of the metric at `path`."""
-    return said(path, quote.value, quote.ci95)
+    text, ends = metric_value(path, quote.value), quote.ci95
+    return text if ends is None else f"{text} [{metric_value(path, ends[0])}, {metric_value(path, ends[1])}]"
 
 
 def share_text(value: float | None) -> str:
@@ -67,11 +25,6 @@ def share_text(value: float | None) -> str:
     if value is None:
         return NOTHING
     return ">99 %" if 0.995 <= value < 1 else "<1 %" if 0 < value < 0.005 else f"{100 * value:.0f} %"
-
-
-def times_text(value: float) -> str:
-    """A number of times."""
-    return f"{digits(value)} times"
 
 
 def score_text(found: Estimate) -> str:

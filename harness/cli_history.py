@@ -41,9 +41,10 @@ def trend(
 
     Example: tokenswarm trend runs --metric ttft --html trend.html
     """
+    from analysis.history_metrics import paths_named  # noqa: PLC0415
     from analysis.trends import trend as look  # noqa: PLC0415
 
-    chosen: dict[str, Any] = {"metrics": _paths(metrics), "targets": targets, "plans": plans}
+    chosen: dict[str, Any] = {"metrics": paths_named(metrics, "--metric"), "targets": targets, "plans": plans}
     with _Bar() as progress:
         found = look(runs_root, **chosen, last=last if as_json else 0, progress=progress.update)
     _known("--target", targets, [each.target for each in found.series])
@@ -60,20 +61,6 @@ def trend(
         from analysis.history_tables import print_trends  # noqa: PLC0415
 
         print_trends(found, console(stderr=False), every=bool(metrics))
-
-
-def _paths(names: Sequence[str]) -> list[str]:
-    """The paths that were meant. Raises UsageFault."""
-    from analysis.history_metrics import METRICS, metrics_named  # noqa: PLC0415
-
-    found: list[str] = []
-    for name in names:
-        fitting = [metric.path for metric in metrics_named(name)]
-        if not fitting:
-            known = ", ".join(metric.path for metric in METRICS)
-            raise UsageFault(f"--metric: {name[:60]!r}: no such metric", f"metrics: {known}")
-        found += fitting
-    return list(dict.fromkeys(found))
 
 
 def _known(option: str, asked: Sequence[str], found: Sequence[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from harness import launch
 from harness.allowance import limited
 from harness.budget import check_limits
 from harness.cli_grade import grade_run
-from harness.cli_shown import ERR, ProgressShown, as_text, complain, console, finish
+from harness.cli_shown import ERR, ProgressShown, as_text, complain, console, finish, plan_options
 from harness.errors import UsageFault
 from harness.estimate import estimate, most_streams, workers_needed
 from harness.loopback import is_loopback
@@ -23,14 +22,6 @@ from harness.plan_file import dump_plan, plan_schema, read_plan, read_text, suit
 from harness.prices import price_of, priced
 from harness.rundir import RunDir, new_run_dir
 from harness.swarm import DEFAULT_PORT, Swarm, check_port
-
-
-def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of whatever reads a plan."""
-    setting = click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Lay a value over the plan.")
-    targets = click.option("--targets", type=click.Path(path_type=Path), help="YAML list of targets to use instead.")
-    prices = click.option("--prices", type=click.Path(path_type=Path), help="YAML table of prices (docs/cost.md).")
-    return setting(targets(prices(command)))
 
 
 @click.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -97,3 +98,11 @@ class ProgressShown:
             self._last_s = now.elapsed_s
             left_s = max(0.0, now.expected_s - now.elapsed_s)
             click.echo(f"{title}: {now.elapsed_s:.0f} s, about {left_s:.0f} s left: {counts}", err=True)
+
+
+def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of whatever reads a plan."""
+    setting = click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Lay a value over the plan.")
+    targets = click.option("--targets", type=click.Path(path_type=Path), help="YAML list of targets to use instead.")
+    prices = click.option("--prices", type=click.Path(path_type=Path), help="YAML table of prices (docs/cost.md).")
+    return setting(targets(prices(command)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -115,14 +116,24 @@ class RunDir:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file, whole or not at all: who reads it meanwhile sees what was there before, and of two processes that
-    write at once the last wins. Raises OSError."""
+    write at once the last wins. Raises OSError, which names that file."""
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         part.write_bytes(content)
         part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
+    except OSError as error:
+        with suppress(OSError):
+            part.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def write_out(path: Path, content: bytes) -> None:
+    """Write a file that somebody named: as `write_whole`, but what is no plain file (a link, a pipe, /dev/stdout) is
+    written into, not replaced. Raises OSError."""
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        path.write_bytes(content)
+    else:
+        write_whole(path, content)
 
 
 LOCUST_CSV_PARTS = ("stats", "stats_history", "failures", "exceptions")

@@ -67,7 +67,7 @@ LAYERS = {
     **dict.fromkeys(
         (
             *("cli", "cli_load", "cli_limits", "cli_capacity", "cli_grade", "cli_compare", "cli_decide"),
-            *("cli_numbers", "cli_history", "cli_shown"),
+            *("cli_sequential", "cli_numbers", "cli_history", "cli_shown"),
         ),
         5,
     ),
@@ -82,7 +82,7 @@ ANALYSIS_MAY_IMPORT = {
 }
 HARNESS_MAY_IMPORT_ANALYSIS = {
     *("harness.cli_load", "harness.cli_capacity", "harness.cli_numbers", "harness.cli_shown"),
-    *("harness.cli_compare", "harness.cli_history", "harness.cli_decide"),
+    *("harness.cli_compare", "harness.cli_sequential", "harness.cli_history", "harness.cli_decide"),
     "harness.live_picture",
 }
 FORBIDDEN_NAMES = {"utils", "util", "base", "common", "helpers", "manager", "misc"}

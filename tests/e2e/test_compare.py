@@ -88,10 +88,16 @@ def test_a_gate_decides_the_exit_code(
     assert word in out and "before) beats t (" in out
 
 
-def test_runs_of_unlike_requests_are_not_ranked(runs: Path, tokenswarm: Command) -> None:
-    done = tokenswarm("compare", runs / "before", runs / "longer", "--json")
-    assert done.returncode == 0
-    (found,) = json.loads(done.stdout)["comparisons"]
+def test_a_gate_that_only_forbids_what_is_better_is_told(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _compared(runs / "before", runs / "after", "--gate", "ttft.p95:-1%", "--json") == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["gates"]
+    assert err.startswith("note: --gate ttft.p95:-1%: forbids that it becomes better")
+
+
+def test_runs_of_unlike_requests_are_not_ranked(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _compared(runs / "before", runs / "longer", "--json") == 0
+    (found,) = json.loads(capsys.readouterr().out)["comparisons"]
     assert (found["verdict"], found["reason"]) == ("not comparable", "request differs: output_tokens 5 against 6")
 
 

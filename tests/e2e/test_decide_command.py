@@ -9,6 +9,8 @@ import pytest
 from conftest import Command
 
 from benchmarks.planted import run_offline
+from harness.cli import tokenswarm as command
+from harness.errors import UsageFault
 
 
 @pytest.fixture(scope="module")
@@ -20,14 +22,20 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found.root
 
 
-def test_rank_prints_a_leaderboard_its_formula_and_json(run: Path, tokenswarm: Command) -> None:
-    shown = tokenswarm("rank", run, "--weights", "latency=2,cost=1")
-    assert (shown.returncode, shown.stderr) == (0, "")
-    assert "Leaderboard" in shown.stdout and "Matrix" in shown.stdout
-    assert "weights: latency 66.7 %, cost 33.3 %" in shown.stdout
-    assert "formula: burden x" in shown.stdout
-    told = tokenswarm("rank", run, "--json")
-    rankings = json.loads(told.stdout)["rankings"]
+def _called(*arguments: object) -> int:
+    """The exit code of the command, within this process: another would take seconds to load."""
+    return int(command.main([*map(str, arguments)], standalone_mode=False) or 0)
+
+
+def test_rank_prints_a_leaderboard_its_formula_and_json(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _called("rank", run, "--weights", "latency=2,cost=1") == 0
+    shown, err = capsys.readouterr()
+    assert err == ""
+    assert "Leaderboard" in shown and "Matrix" in shown
+    assert "weights: latency 66.7 %, cost 33.3 %" in shown
+    assert "formula: burden x" in shown
+    assert _called("rank", run, "--json") == 0
+    rankings = json.loads(capsys.readouterr().out)["rankings"]
     assert [each["stage"] for each in rankings] == [0, 1]
     assert [each["target"] for each in rankings[1]["places"]] == ["cheap", "dear"]
     assert rankings[0]["formula"][-1].startswith("total = the product")
@@ -43,9 +51,9 @@ def test_recommend_gives_reasons_and_a_page(run: Path, tokenswarm: Command, tmp_
     assert "<h1>mine</h1>" in page and ".ttft_s.p50</code>" in page
 
 
-def test_recommend_as_json_is_one_document(run: Path, tokenswarm: Command) -> None:
-    done = tokenswarm("recommend", run, "--use-case", "batch_processing", "--json")
-    found = json.loads(done.stdout)
+def test_recommend_as_json_is_one_document(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _called("recommend", run, "--use-case", "batch_processing", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
     assert (found["answer"], found["primary"], found["stage"]) == ("recommended", "cheap", 1)
     assert all(reason["quotes"] for reason in found["reasons"])
 
@@ -55,11 +63,24 @@ def test_wrong_usage_is_two_lines(run: Path, tokenswarm: Command) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     first, second = done.stderr.splitlines()
     assert first.startswith("error: --weights: 'speed': no such category") and second.startswith("hint: ")
-    unknown = tokenswarm("recommend", run, "--use-case", "poetry")
-    assert unknown.returncode == 2 and "--use-case poetry: no such use case" in unknown.stderr
 
 
-def test_one_target_alone_is_said_to_be(tokenswarm: Command, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("recommend", "--use-case", "poetry"), "--use-case poetry: no such use case"),
+        (("recommend", "--use-case", "embedding_generation"), "wants a workload of kind embeddings"),
+        (("rank", "--workload", "nobody"), "--workload nobody: not run"),
+        (("rank", "--stage", "9"), "--stage 9: not run"),
+    ],
+)
+def test_what_is_not_there_is_a_fault_of_usage(run: Path, arguments: tuple[str, ...], said: str) -> None:
+    with pytest.raises(UsageFault) as found:
+        _called(arguments[0], run, *arguments[1:])
+    assert said in found.value.message and found.value.hint
+
+
+def test_one_target_alone_is_said_to_be(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     alone, _ = run_offline(tmp_path, {}, loads=(2,), duration_s=4.0)
-    answer = tokenswarm("recommend", alone.root, "--use-case", "batch_processing")
-    assert answer.returncode == 0 and "cannot tell: sim is the only one to choose from" in answer.stdout
+    assert _called("recommend", alone.root, "--use-case", "batch_processing") == 0
+    assert "cannot tell: sim is the only one to choose from" in capsys.readouterr().out

@@ -100,6 +100,9 @@ def test_compare_gives_what_the_summary_says(run: Run) -> None:
     assert row["ratio"] == pytest.approx(1 / 1.5, rel=0.01)
     assert row["ratio.low"] <= row["ratio"] <= row["ratio.high"]
     assert compare(run, targets=["nobody"]).empty
+    assert compare(run, metrics="ttft.p50", targets="quick").equals(frame)
+    with pytest.raises(UsageFault, match=r"'ttft_s\.p51': no such metric"):
+        compare(run, metrics=["ttft_s.p51"])
 
 
 def test_runs_are_compared_with_the_first(run: Run, tmp_path: Path) -> None:
@@ -112,6 +115,7 @@ def test_runs_are_compared_with_the_first(run: Run, tmp_path: Path) -> None:
 def test_gates_of_a_run_are_rows(run: Run) -> None:
     frame = gate(["ttft.p95:+10%"], run)
     assert list(frame["a"]) == ["slow"]
+    assert gate("ttft.p95:+10%", run).equals(frame)
     with pytest.raises(UsageFault, match="no such metric"):
         gate(["nothing:+1%"], run)
 
@@ -135,6 +139,8 @@ def test_figures_show_what_was_measured(run: Run) -> None:
         figures.latencies(run, "lag_s")
     with pytest.raises(UsageFault, match="no such number"):
         figures.metric_bars(run, "target")
+    with pytest.raises(UsageFault, match="'nobody': no such target"):
+        figures.metric_bars(run, "ttft_s.p95", ["nobody"])
 
 
 def test_what_is_exported_is_there_and_is_loaded_late() -> None:

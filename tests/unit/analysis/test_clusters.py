@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -99,3 +101,21 @@ def test_nothing_has_no_share() -> None:
     assert clusters.share([], []) is None
     assert clusters.mean([], []) is None
     assert clusters.change((np.empty(0), []), (np.ones(3), _names(3))) is None
+
+
+@pytest.mark.parametrize(("questions", "shown"), [(3, False), (5, False), (6, True), (400, True)])
+def test_few_answers_that_are_all_alike_prove_nothing(questions: int, shown: bool) -> None:  # noqa: FBT001
+    """All wrong, then all right: no spread is seen, and yet three coins fall alike one time in four."""
+    names = _names(questions)
+    found = clusters.change((np.zeros(questions), names), (np.ones(questions), names))
+    assert found is not None
+    p_value = clusters.p_value(found, names, names)
+    assert p_value == pytest.approx(2.0 ** (1 - questions))
+    assert (p_value < 0.05) is shown
+    others = [f"other{k}" for k in range(questions)]
+    assert clusters.p_value(found, names, others) == pytest.approx(2 / math.comb(2 * questions, questions))
+
+
+def test_equal_answers_have_a_p_of_one() -> None:
+    found = clusters.change((np.ones(9), _names(9)), (np.ones(9), _names(9)))
+    assert found is not None and clusters.p_value(found, _names(9), _names(9)) == 1.0

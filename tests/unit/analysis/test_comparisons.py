@@ -16,7 +16,7 @@ from analysis.multiplicity import holm
 from analysis.quality_record import Quality
 from analysis.record import Estimate
 from analysis.reliability import wilson
-from analysis.repeat_tests import RepeatTest, hedges, paired, power, unpaired
+from analysis.repeat_tests import RepeatTest, detectable, hedges, paired, power, unpaired
 from analysis.summary import Repeat, Result, Summary, Validity
 
 
@@ -66,6 +66,18 @@ def _counted(target: str, rates: list[float]) -> Result:
     return Result(target=target, workload="w", stage=0, attempted=1, repeat_values=repeats)
 
 
+def test_repeats_that_only_one_side_has_are_no_pairs() -> None:
+    """a failed in the first three repeats, b in the last three: nothing was measured side by side."""
+    a, b = _result("a", [1.0, 1.1, 0.9]), _result("b", [1.2, 1.3, 1.1])
+    later = tuple(msgspec.structs.replace(each, repeat=each.repeat + 3) for each in b.repeat_values)
+    (paired_by_chance,) = compare([a, b])
+    (apart,) = compare([a, msgspec.structs.replace(b, repeat_values=later)])
+    assert paired_by_chance.method.startswith("paired t")
+    assert apart.method.startswith("Welch's t")
+    (untold,) = compare([a, msgspec.structs.replace(b, repeat_values=later)], asked=("e2e_s.p50",))
+    assert untold.verdict == "not comparable"
+
+
 def test_counts_have_the_spread_that_whole_requests_make() -> None:
     """64 against 40 requests in each repeat: apart. 3 against 2: a request more or less, not told apart."""
     (apart,) = compare([_counted("a", [6.4] * 3), _counted("b", [4.0] * 3)])
@@ -85,6 +97,28 @@ def test_the_power_of_a_paired_test_is_that_of_published_tables() -> None:
     for effect, pairs in ((1.0, 10), (0.5, 34), (0.8, 15)):
         assert _power(effect, pairs) >= 0.8
         assert _power(effect, pairs - 1) < 0.8
+
+
+@pytest.mark.parametrize(
+    ("df", "level", "effect"), [(1, 0.002, 350.0), (2, 0.002, 33.0), (3, 1e-4, 40.0), (2, 1e-4, 130.0)]
+)
+def test_with_few_repeats_power_waits_for_the_estimate_of_the_spread(df: int, level: float, effect: float) -> None:
+    """However large a difference is, the spread may be seen too large: against 200 000 draws of t with that effect."""
+    rng = np.random.default_rng(1)
+    critical = RepeatTest(df + 1, 1, 0.0, 1.0, df).critical(level)
+    drawn = (rng.normal(size=200_000) + effect) / np.sqrt(rng.chisquare(df, 200_000) / df)
+    seen = float((drawn > critical).mean())
+    assert 0.6 < seen < 0.96
+    assert power(effect, df, critical) == pytest.approx(seen, abs=0.006)
+
+
+def test_what_few_repeats_can_detect_has_the_power_that_is_said() -> None:
+    """At the spread taken, which is the seen one over the lower decile of chi."""
+    test = RepeatTest(3, 1, 0.0, 1.0, 2.0)
+    least = detectable(test, 1e-4)
+    assert least is not None
+    assumed = math.sqrt(2.0 / (-2 * math.log(0.9)))  # chi-squared with 2 degrees of freedom: -2 ln(1 - p)
+    assert power(least / assumed, 2.0, test.critical(1e-4)) == pytest.approx(0.9, abs=1e-6)
 
 
 def test_the_repeats_needed_grow_with_the_number_of_comparisons() -> None:

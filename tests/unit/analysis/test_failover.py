@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 from made_results import made, reliability, summary
 
@@ -46,6 +47,19 @@ def test_the_axis_is_the_time_of_day() -> None:
     (found,) = fail_overs([watched("a", "x", spans(1)), later], ("a", "x"), several=True)
     assert found.watched_s == 9 * HOUR_S
     assert found.verdict != "correlated"
+
+
+def test_runs_that_do_not_tell_when_they_began_say_nothing() -> None:
+    """Both clocks begin at zero, so the same spans would look like the same moments."""
+    own = spans(1)
+    for began in ((None, None), (None, "2026-01-01T00:00:00Z"), ("yesterday", None)):
+        a, b = (
+            msgspec.structs.replace(watched(run, target, own), started_utc=when)
+            for run, target, when in zip("ab", "xy", began, strict=True)
+        )
+        (found,) = fail_overs([a, b], ("a", "x"), several=True)
+        assert (found.verdict, found.watched_s) == ("unknown", 0.0)
+        assert "does not tell when it began" in found.says
 
 
 def test_few_outages_say_nothing() -> None:

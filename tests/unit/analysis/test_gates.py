@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from analysis.comparison_record import Gate
 from analysis.comparisons import compare
 from analysis.gate_files import Told, junit_xml, markdown
-from analysis.gate_rules import read_gate
+from analysis.gate_rules import forbids_better, read_gate
 from analysis.gates import against_first, within_run
 from analysis.record import Estimate
 from analysis.summary import Dist, Reliability, Repeat, Result, Summary, Validity
@@ -215,6 +215,25 @@ def test_a_tenth_more_fails_a_gate_of_a_twentieth_and_one_of_a_tenth(text: str) 
         (gate,) = against_first([read_gate(text)], first, [other])
         hits += gate.verdict == "failed"
     assert hits >= 95
+
+
+@pytest.mark.parametrize(
+    ("text", "odd"),
+    [
+        ("ttft.p95:+10%", False),
+        ("ttft.p95:-10%", True),
+        ("goodput:-5%", False),
+        ("goodput:+5%", True),
+        ("availability:-0.1pp", False),
+        ("quality.refused:+1pp", False),
+        ("quality.refused:-1pp", True),
+        ("usd_per_1k_good:-3%", True),
+        ("achieved_rps:+3%", False),
+        ("ttft.p95>1", False),
+    ],
+)
+def test_a_limit_on_becoming_better_is_known_for_one(text: str, odd: bool) -> None:  # noqa: FBT001
+    assert forbids_better(read_gate(text)) is odd
 
 
 HOSTILE = "<b>|`x`\n& \x00\x1b]]>"

@@ -247,6 +247,18 @@ def test_runs_that_came_changed_or_went_are_noticed(runs: Path) -> None:
     assert (series.runs, series.latest.run, series.points.value[19]) == (RUNS, "chat/new", 7.0)
 
 
+def test_a_run_that_was_put_aside_as_a_baseline_counts_once(runs: Path) -> None:
+    truth = series_of(trend(runs))
+    shutil.copytree(summaries(runs)[-1].parent, runs / "baseline")
+    first = trend(runs)
+    assert series_of(first) == truth
+    (skipped,) = first.skipped
+    assert skipped.path.startswith("chat/") and skipped.reason == "is the run of baseline/summary.json once more"
+    stamp = (runs / NAME).stat().st_mtime_ns
+    assert trend(runs) == first
+    assert (runs / NAME).stat().st_mtime_ns == stamp  # the index knows the copy, and need not be written again
+
+
 def test_an_index_that_cannot_be_written_is_told_and_harms_nothing(runs: Path) -> None:
     truth = trend(runs)
     (runs / NAME).unlink()

@@ -115,6 +115,12 @@ def test_none_qualifies() -> None:
     assert all(each.quotes for each in found.reasons) and len(found.reasons) == 2
 
 
+def test_a_limit_on_what_was_not_measured_is_said_to_be_that() -> None:
+    found = recommend([summary(made("a"), made("b"))], limited("batch.items_per_s > 3", "ttft_s.p95 < 0.1"))
+    assert found.answer == "none qualifies"
+    assert "a (batch.items_per_s > 3: not measured)" in found.says and "a (ttft_s.p95 < 0.1)" in found.says
+
+
 def test_the_budget_is_a_limit() -> None:
     market = summary(made("dear", usd=0.002), quicker("cheap", 0.8, usd=0.001))
     found = recommend([market], limited(budget_usd=150, requests_per_month=100_000))
@@ -155,6 +161,14 @@ def test_prices_turn_at_their_thresholds() -> None:
     for times, best in ((1.02, "cheap"), (0.98, "quick")):
         results = market.results[0], _with_output_price(market.results[1], turn.threshold * times)
         assert recommend([summary(*results)], case).places[0].target == best
+
+
+def test_no_price_turns_what_cost_hardly_weighs_in() -> None:
+    """The rise that would is exp(1400), and no number at all."""
+    market = summary(made("cheap", usd=0.001), quicker("quick", 2.0, usd=0.0014))
+    found = recommend([market], UseCase(weights={"latency": 1, "cost": 0.0005}))
+    assert found.primary == "quick"
+    assert [each.what for each in found.sensitivity if each.kind == "price"] == []
 
 
 def _with_output_price(result: Result, price: float) -> Result:
