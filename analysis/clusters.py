@@ -77,7 +77,8 @@ def p_value(found: Estimate, before: Sequence[str], after: Sequence[str]) -> flo
 
 def _least_p(both: int, ours: int, theirs: int) -> float:
     """Of exchanging the sides of each cluster that both have, and the others among one another."""
-    return min(1.0, 2 / (2**both * math.comb(ours + theirs, ours)))
+    exchanges: int = 2**both * math.comb(ours + theirs, ours)
+    return min(1.0, 2 / exchanges)
 
 
 def _with_interval(value: float, sums: Floats) -> Estimate:
