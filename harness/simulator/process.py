@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.errors import UsageFault
-from harness.simulator.serve import DEFAULT_HOST
+from harness.simulator.serve import DEFAULT_HOST, END_WITH_STDIN
 
 _STOP_S = 10.0
 
@@ -23,7 +24,14 @@ def running(config: Path | None = None, truth: Path | None = None, port: int = 0
     command = [sys.executable, "-m", "harness.simulator", "--host", DEFAULT_HOST, "--port", str(port)]
     command += ["--truth", str(truth)] if truth else []
     command += ["--", str(config)] if config else []
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
+    with subprocess.Popen(  # noqa: S603
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {END_WITH_STDIN: "1"},  # it ends with this process, however that ends
+    ) as process:
         try:
             yield _url_of(process)
         finally:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from conftest import Command
@@ -117,13 +118,22 @@ def test_kill_9_loses_no_answered_request_and_the_search_can_go_on(tmp_path: Pat
             pass
         process.kill()
     (run_dir,) = (tmp_path / "runs" / "search").iterdir()
-    time.sleep(1.0)  # the simulator notices that its parent is gone
+    eventually_gone(str(run_dir))  # the simulator notices that its parent is gone
     assert len(samples_of(run_dir)) >= 20
     done = tokenswarm("capacity", "--resume", run_dir, "--spend-requests", 60, "--json")
     assert done.returncode in (0, 3), done.stderr
     document = json.loads(done.stdout)
     assert document["answer"]["reason"] == "budget"
     assert document["requests"] == 60
+
+
+def eventually_gone(word: str) -> None:
+    """Wait until no process has this in its command line."""
+    for _ in range(100):
+        if not any(word in " ".join(each.info["cmdline"] or ()) for each in psutil.process_iter(["cmdline"])):
+            return
+        time.sleep(0.1)
+    pytest.fail(f"a process of {word} lives on")
 
 
 def test_what_is_spent_is_bounded(tmp_path: Path, tokenswarm: Command) -> None:

@@ -170,10 +170,11 @@ def test_samples_tell_every_outage_and_its_edges_within_a_gap(done: Done, kind: 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_history_alone_tells_them_within_two_seconds(done: Done, kind: str) -> None:
-    """The times of its rows are whole seconds, cut off: the first was written half a second later, on average."""
+    """The times of its rows are whole seconds, cut off: the first was written half a second later, on average. By so
+    much may the test itself be wrong."""
     history = pd.read_csv(done.run_dir / "locust_stats_history.csv")
     first_s = float(history["Timestamp"].iloc[0]) + 0.5 - done.first_wall_s
     script = [(begin - first_s, end - first_s) for begin, end in done.script[kind]]
     found = _of(summarise_csv(done.run_dir / "locust"), f"{kind} chat")
-    assert _tell(found, _edges(found, script, SEEN_S["csv"]), f"{kind}, CSV") <= 2.0
+    assert _tell(found, _edges(found, script, SEEN_S["csv"]), f"{kind}, CSV") <= 2.0 + 0.5
     _assert_means(found, script)
