@@ -10,7 +10,18 @@ from rich.text import Text
 
 from analysis.history_metrics import METRICS
 from analysis.history_record import Series, Trends
-from analysis.wording_history import break_line, change, claims, expected, forecast, name_of, overview, value, whose
+from analysis.wording_history import (
+    break_line,
+    change,
+    claims,
+    expected,
+    forecast,
+    name_of,
+    overview,
+    unclaimed,
+    value,
+    whose,
+)
 
 _MOST_LINES = 40
 _MOST_ROWS = 60
@@ -28,7 +39,7 @@ def print_trends(found: Trends, console: Console, *, every: bool) -> None:
     for line in _first(claims(found.series), _MOST_LINES, "claims: --json has them all"):
         say(line)
     if not any(True for _ in claims(found.series)):
-        say("No change is shown: no step, no slope, no season, and the latest runs are as those before.")
+        say(unclaimed(found))
     for each in _first([break_line(each) for each in found.breaks], _MOST_LINES, "breaks"):
         say(each)
     shown = [each for each in found.series if every or (each.current and each.metric in _HEADLINES)]

@@ -137,6 +137,14 @@ def claims(series: Sequence[Series]) -> list[str]:
     return found + [line for each in series for line in season_lines(each)]
 
 
+def unclaimed(found: Trends) -> str:
+    """What is said where nothing is claimed: that nothing is shown, or that nothing could be."""
+    judged = ("slope", "hour", "weekday", "latest")
+    if all(getattr(each, name).verdict == "too little data" for each in found.series for name in judged):
+        return "Too few runs to say what changes: a latest run wants 8 before it, a change or a slope 10 runs."
+    return "No change is shown: no step, no slope, no season, and the latest runs are as those before."
+
+
 def overview(found: Trends) -> str:
     """What was looked at."""
     if not found.runs:

@@ -26,6 +26,11 @@ def test_text_says_what_changed_when_by_how_much(tokenswarm: Command, runs: Path
     assert done.stderr == ""
 
 
+def test_a_single_run_is_not_said_to_be_as_those_before(tokenswarm: Command, tmp_path: Path) -> None:
+    list(write_runs(tmp_path, Planned("chat", 1, 1, (4,), 86_400.0, 1.0, 20), 5))
+    assert "Too few runs to say what changes" in tokenswarm("trend", tmp_path).stdout
+
+
 def test_json_is_one_document_with_the_series_asked_for(tokenswarm: Command, runs: Path) -> None:
     done = tokenswarm("trend", runs, "--json", "--metric", "ttft.p50", "--target", "target-0", "--last", 5)
     found = json.loads(done.stdout)
