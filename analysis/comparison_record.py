@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
-
-from analysis.record import Estimate
-
-
-class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A part of what is said of two results."""
+from analysis.record import Estimate, Part
 
 
 class Comparison(Part, frozen=True, kw_only=True):

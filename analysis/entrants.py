@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.comparisons import unlike
-from analysis.quotes import Part, Quote, quoted
+from analysis.quotes import Quote, quoted
+from analysis.record import Part
 from analysis.summary import Result, Summary
 from analysis.wording import named
 

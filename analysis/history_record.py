@@ -10,13 +10,9 @@ from typing import Literal
 
 import msgspec
 
-from analysis.record import Estimate
+from analysis.record import Estimate, Part
 
 Verdict = Literal["better", "worse", "changed", "no difference", "too little data"]
-
-
-class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A part of the history."""
 
 
 class Step(Part, frozen=True, kw_only=True):

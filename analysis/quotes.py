@@ -5,18 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import msgspec
-
 from analysis.quantiles import interval
-from analysis.record import Estimate
+from analysis.record import Estimate, Part
 from analysis.summary import Dist, Result
 
 _STEP = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
 _ELSEWHERE = {"success_ratio": "reliability.success_ratio", "availability": "reliability.availability"}
-
-
-class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A part of what is said of several targets."""
 
 
 class Quote(Part, frozen=True, kw_only=True):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from analysis.entrants import Apart
-from analysis.quotes import Part, Quote
-from analysis.record import Estimate
+from analysis.quotes import Quote
+from analysis.record import Estimate, Part
 
 
 class Score(Part, frozen=True, kw_only=True):

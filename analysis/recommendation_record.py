@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Literal
 
 from analysis.entrants import Apart
-from analysis.quotes import Part, Quote
+from analysis.quotes import Quote
 from analysis.ranking_record import Place
-from analysis.record import Estimate
+from analysis.record import Estimate, Part
 from analysis.use_cases import UseCase
 
 Answer = Literal["recommended", "no difference", "cannot tell", "none qualifies"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from harness.cli_shown import ERR, as_text, console
+from harness.cli_shown import as_text, code_of, console
 
 _RUNS = click.argument("run_dirs", metavar="RUN_DIR...", nargs=-1, required=True, type=click.Path(path_type=Path))
 _WORKLOAD = click.option("--workload", metavar="NAME", help="Only this workload.")
@@ -45,7 +45,7 @@ def rank(
     else:
         for each in found:
             print_ranking(each, console(stderr=False))
-    return _invalid([summary.run for summary in summaries if summary.validity.verdict == "invalid"])
+    return code_of(summaries)
 
 
 @click.command()
@@ -88,10 +88,4 @@ def recommend(
     else:
         for line in recommendation_lines(found):
             click.echo(line)
-    return _invalid([summary.run for summary in summaries if summary.validity.verdict == "invalid"])
-
-
-def _invalid(runs: list[str]) -> int:
-    for run in runs:
-        ERR.print(f"invalid: {run}", markup=False, highlight=False)
-    return 3 if runs else 0
+    return code_of(summaries)

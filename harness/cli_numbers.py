@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from harness.cli_shown import ERR, as_text, console
+from harness.cli_shown import as_text, code_of, console
 from harness.errors import UsageFault
 from harness.plan import OutageRule
 from harness.plan_file import with_outage
@@ -118,6 +118,4 @@ def predict(
     else:
         for line in prediction_lines(found):
             click.echo(line)
-    if summary.validity.verdict == "invalid":
-        ERR.print(f"invalid: {summary.run}", markup=False, highlight=False)
-    return 3 if summary.validity.verdict == "invalid" else 0
+    return code_of([summary])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -16,6 +16,7 @@ from harness.plan import Target, Workload
 from harness.rundir import RunDir
 
 if TYPE_CHECKING:
+    from analysis.summary import Summary
     from harness import launch  # slow to load
 
 Named = TypeVar("Named", Target, Workload)
@@ -106,3 +107,11 @@ def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
     targets = click.option("--targets", type=click.Path(path_type=Path), help="YAML list of targets to use instead.")
     prices = click.option("--prices", type=click.Path(path_type=Path), help="YAML table of prices (docs/cost.md).")
     return setting(targets(prices(command)))
+
+
+def code_of(summaries: Iterable[Summary]) -> int:
+    """Name the runs that are invalid: 3 where there is one, else 0."""
+    invalid = [summary.run for summary in summaries if summary.validity.verdict == "invalid"]
+    for run in invalid:
+        ERR.print(f"invalid: {run}", markup=False, highlight=False)
+    return 3 if invalid else 0
