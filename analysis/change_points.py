@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import log_ndtr, ndtr, stdtrit
 
+from analysis.history_record import Jump
 from analysis.series_noise import Floats, Noise, noise_of, without_outliers
 
 FEWEST = 5  # runs on each side of a change
@@ -33,25 +34,11 @@ Whole = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Change:
-    """The level is another from run `at` on. `size`: of the new level less the old, in the unit of the values, with
-    95 % bounds; `p_value` for the whole series."""
-
-    at: int
-    p_value: float
-    before: float
-    after: float
-    size: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class Levels:
     """Every change that alone would be believed, in order; `p_value`: that nothing ever changed. `drifts`: a straight
     line explains the series better than steps do; changes are then those about the line."""
 
-    changes: tuple[Change, ...]
+    changes: tuple[Jump, ...]
     p_value: float
     drifts: bool
     noise: Noise
@@ -280,7 +267,7 @@ def _line_is_better(values: Floats, places: list[int], about: list[int]) -> bool
 _MEMORIES = np.linspace(0, 0.95, 20)
 
 
-def _described(values: Floats, plain: Floats, noise: Noise, splits: list[_Split]) -> tuple[Change, ...]:
+def _described(values: Floats, plain: Floats, noise: Noise, splits: list[_Split]) -> tuple[Jump, ...]:
     edges = [0, *(each.at for each in splits), len(values)]
     found = []
     for split, begin, end in zip(splits, edges, edges[2:], strict=False):
@@ -292,7 +279,7 @@ def _described(values: Floats, plain: Floats, noise: Noise, splits: list[_Split]
         half = float(np.hypot(noise.error(len(before)), noise.error(len(after))))
         half *= float(stdtrit(max(2, end - begin - 2), 0.975))
         levels = float(plain[begin:place].mean()), float(plain[place:end].mean())
-        found.append(Change(place, split.p_value, *levels, size, size - half, size + half))
+        found.append(Jump(place, split.p_value, *levels, size, size - half, size + half))
     return tuple(found)
 
 

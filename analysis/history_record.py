@@ -161,7 +161,8 @@ class Trends(Part, frozen=True, kw_only=True):
 
 
 class Jump(msgspec.Struct, frozen=True, array_like=True):
-    """A change of a series as it is kept: place, p, levels, and size with bounds, in the unit of the analysis."""
+    """A change of a series, as it is found and kept: the level is another from run `at` on. `size`: of the new level
+    less the old, in the unit of the analysis, with 95 % bounds; `p_value` for the whole series."""
 
     at: int
     p_value: float

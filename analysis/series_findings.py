@@ -15,7 +15,7 @@ import numpy as np
 
 from analysis.change_points import levels_of
 from analysis.forecasts import forecast_of
-from analysis.history_record import Cycle, Findings, Jump
+from analysis.history_record import Cycle, Findings
 from analysis.history_tests import DAY_S, Season, against_baseline, hours_of, slope_of, weekdays_of
 from analysis.series_noise import Floats
 
@@ -30,16 +30,13 @@ def findings_of(times_s: Floats, values: Floats, *, share: bool) -> Findings:
     hour, weekday = hours_of(times_s, series), weekdays_of(times_s, series)
     season = _season_at(times_s, hour, weekday)
     levels = levels_of(series - season)
-    jumps = tuple(
-        Jump(each.at, each.p_value, each.before, each.after, each.size, each.low, each.high) for each in levels.changes
-    )
     against = against_baseline(series - season, levels.noise.phi)
     shift = float(season[-1])
     found = Findings(
         logs=logs,
         first_p=levels.p_value,
         drifts=levels.drifts,
-        jumps=jumps,
+        jumps=levels.changes,
         hour=_cycle(hour),
         weekday=_cycle(weekday),
         latest=None
@@ -50,7 +47,7 @@ def findings_of(times_s: Floats, values: Floats, *, share: bool) -> Findings:
         week=None,
         week_says="",
     )
-    return since(found, times_s, values, jumps[-1].at if jumps else 0)
+    return since(found, times_s, values, levels.changes[-1].at if levels.changes else 0)
 
 
 def findings_of_many(asked: Sequence[tuple[Floats, Floats, bool]]) -> list[Findings]:
