@@ -62,6 +62,7 @@ class Door:
 
     async def _listen(self) -> None:
         assert self._port is not None
+        _share(self._port, yes=True)
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(self._enter, sock=self._port.dup(), backlog=_BACKLOG)
 
@@ -81,6 +82,7 @@ class Door:
         assert self._port is not None
         self._server.close()
         self._port.shutdown(socket.SHUT_RD)  # Linux: listens no longer, and stays bound
+        _share(self._port, yes=False)
         for connection in list(self._open_connections):
             connection.crash("tcp_refuse")
 
@@ -103,6 +105,12 @@ def _bound(host: str, port: int) -> socket.socket:
     bound = socket.create_server((host, port), family=family)
     bound.settimeout(0)
     return bound
+
+
+def _share(port: socket.socket, *, yes: bool) -> None:
+    """Whether others who share ports may bind this one. Linux lets them as long as nobody listens on it, and gives it
+    to them as a free one; yet those whom we served may still stand in it when we come back."""
+    port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(yes))
 
 
 async def sleep_until(begin_ns: int, after_s: float) -> None:

@@ -7,6 +7,7 @@ import gc
 import json
 import re
 import resource
+import socket
 import subprocess
 import sys
 import threading
@@ -268,6 +269,15 @@ def test_replies_that_are_not_swapped_belong_to_their_requests(tmp_path: Path, *
     with simulated(tmp_path, {"providers": {"p": QUICK}}) as simulator:
         samples = asked(f"{simulator.url}/p", stream=stream, at_once=100, echo=True)
     assert Counter((sample.outcome, sample.echo) for sample in samples) == {(Outcome.OK, "own"): REQUESTS}
+
+
+def test_the_port_of_a_crashed_server_stays_its_own(tmp_path: Path) -> None:
+    with simulated(tmp_path, {"providers": {"p": QUICK}, "port_faults": [{"kind": "tcp_refuse"}]}) as simulator:
+        host, port = simulator.url.removeprefix("http://").split(":")
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((host, int(port)))
+        with pytest.raises(OSError, match="in use"):
+            socket.create_server((host, int(port)))
 
 
 def test_a_crash_cuts_replies_off_and_the_server_comes_back(tmp_path: Path) -> None:
