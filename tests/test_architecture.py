@@ -41,6 +41,7 @@ LAYERS = {
             "merge",
             "relay",
             "live",
+            "live_cell",
             "prepare",
             "batch_job",
             "allowance",
