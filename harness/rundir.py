@@ -99,6 +99,16 @@ class RunDir:
         return self.root / "sequential.json"
 
     @property
+    def alert_states(self) -> Path:
+        """How every rule stands, for a restart of the monitor."""
+        return self.root / "alert_states.json"
+
+    @property
+    def sinks(self) -> Path:
+        """How far each sink of alerts has come."""
+        return self.root / "sinks.json"
+
+    @property
     def unfinished(self) -> Path:
         """The folder of journals of repeats that were cut short and run again: they cost, and are in no figure."""
         return self.root / "unfinished"
