@@ -49,6 +49,7 @@ LAYERS = {
             "relay",
             "live",
             "live_cell",
+            "tail",
             "prepare",
             "batch_job",
             "allowance",
@@ -62,12 +63,13 @@ LAYERS = {
         2,
     ),
     **dict.fromkeys(("stopping", "user", "cell_users", "open_load", "worker_side", "master_side", "shape", "carry"), 3),
-    **dict.fromkeys(("live_picture", "webui"), 3),
+    **dict.fromkeys(("live_picture", "webui", "exposition", "run_shown", "scraping"), 3),
+    "metric_table": 0,
     **dict.fromkeys(
         (
             *("swarm", "gather", "worker_loop", "launch", "estimate", "calibrate", "calibrate_client", "probe"),
             *("limits_probe", "limits_sender", "reachable", "capacity_run"),
-            *("second_opinion", "grade_run", "sequential_run"),
+            *("second_opinion", "grade_run", "sequential_run", "run_metrics"),
         ),
         4,
     ),
@@ -96,7 +98,7 @@ ANALYSIS_MAY_IMPORT = {
 HARNESS_MAY_IMPORT_ANALYSIS = {
     *("harness.cli_load", "harness.cli_capacity", "harness.cli_numbers", "harness.cli_shown"),
     *("harness.cli_compare", "harness.cli_sequential", "harness.cli_history", "harness.cli_decide"),
-    "harness.live_picture",
+    *("harness.live_picture", "harness.run_shown"),
 }
 FORBIDDEN_NAMES = {"utils", "util", "base", "common", "helpers", "manager", "misc"}
 
