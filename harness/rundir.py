@@ -119,6 +119,31 @@ class RunDir:
         return self.root / "summary.json"
 
     @property
+    def monitor(self) -> Path:
+        """What a monitor saw last; only where one watches or watched."""
+        return self.root / "monitor.json"
+
+    @property
+    def monitor_state(self) -> Path:
+        """From where a monitor goes on after a restart."""
+        return self.root / "monitor_state.json"
+
+    @property
+    def alerts(self) -> Path:
+        """Every change of an alert, one a line, appended by the monitor."""
+        return self.root / "alerts.jsonl"
+
+    @property
+    def alert_actions(self) -> Path:
+        """What people did about alerts (acknowledge, silence), one a line."""
+        return self.root / "alert_actions.jsonl"
+
+    @property
+    def history(self) -> Path:
+        """Minutes of probing whose samples are no longer kept, one a line and target; only where a monitor probes."""
+        return self.root / "history.jsonl"
+
+    @property
     def report(self) -> Path:
         """The page for people."""
         return self.root / "report.html"

@@ -13,8 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = {
     **dict.fromkeys(("plan", "sample", "errors", "plan_file", "loopback", "health_record", "search_record"), 0),
-    **dict.fromkeys(("question", "numerals", "grade_record", "prices"), 0),
-    "alert_record": 0,
+    **dict.fromkeys(("question", "numerals", "grade_record", "prices", "monitor_record", "alert_record"), 0),
     **dict.fromkeys(("alerts", "alert_file"), 1),
     **dict.fromkeys(("alert_log", "sinks"), 2),
     **dict.fromkeys(("draws", "own_draft", "own_arithmetic", "own_logic", "own_reading", "own_questions"), 1),
@@ -81,7 +80,7 @@ MAY_IMPORT_LOCUST = {
 }
 ANALYSIS_MAY_IMPORT = {
     *("health_record", "search_record", "plan", "plan_file", "prices", "sample", "errors", "rundir", "loopback"),
-    *("question", "numerals", "grade_record", "sequential_record"),
+    *("question", "numerals", "grade_record", "sequential_record", "monitor_record"),
     *("alert_record", "alert_log", "alerts"),
 }
 HARNESS_MAY_IMPORT_ANALYSIS = {
