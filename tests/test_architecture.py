@@ -15,7 +15,7 @@ LAYERS = {
     **dict.fromkeys(("plan", "sample", "errors", "plan_file", "loopback", "health_record", "search_record"), 0),
     **dict.fromkeys(("question", "numerals", "grade_record", "prices", "monitor_record", "alert_record"), 0),
     **dict.fromkeys(("alerts", "alert_file"), 1),
-    **dict.fromkeys(("alert_log", "sinks"), 2),
+    **dict.fromkeys(("alert_log", "sinks", "tail"), 2),
     **dict.fromkeys(("draws", "own_draft", "own_arithmetic", "own_logic", "own_reading", "own_questions"), 1),
     **dict.fromkeys(("question_rows", "question_files", "hub", "asking", "judging"), 1),
     **dict.fromkeys(("echo", "prompts", "sse", "alike", "dialects", "arrivals", "traces", "rate_limits", "pace"), 1),
