@@ -106,9 +106,12 @@ def token_of_environment() -> str | None:
 
 
 def may_ask(authorization: str | None, token: str) -> bool:
-    """Whether a client's `Authorization` holds the token. Takes as long for a wrong one as for the right one."""
+    """Whether a client's `Authorization` (bytes as WSGI has them, Latin-1) holds the token. Takes as long for a wrong
+    one as for the right one."""
     scheme, _, given = (authorization or "").partition(" ")
-    return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token.encode())
+    return scheme.lower() == "bearer" and hmac.compare_digest(
+        given.strip().encode("latin-1", "replace"), token.encode()
+    )
 
 
 def check_host(host: str) -> None:

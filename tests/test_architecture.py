@@ -59,7 +59,7 @@ LAYERS = {
         2,
     ),
     **dict.fromkeys(("stopping", "user", "cell_users", "open_load", "worker_side", "master_side", "shape", "carry"), 3),
-    **dict.fromkeys(("live_picture", "webui", "exposition", "run_shown", "scraping"), 3),
+    **dict.fromkeys(("live_picture", "webui", "exposition", "run_shown", "monitor_shown", "scraping"), 3),
     "metric_table": 0,
     **dict.fromkeys(
         (
