@@ -55,7 +55,7 @@ def test_with_a_token_only_who_brings_it_is_told(monkeypatch: pytest.MonkeyPatch
         assert "tokenswarm_" not in refused.text
         assert get(url, Authorization="Bearer wrong").status_code == 401
         assert not scraped.lately()
-        found = httpx.get(url, headers={"Authorization": b"Bearer s3cret-\xc3\xa9"}, trust_env=False, timeout=20)
+        found = httpx.get(url, headers={b"Authorization": "Bearer s3cret-é".encode()}, trust_env=False, timeout=20)
         assert found.status_code == 200
         assert scraped.lately()
 
