@@ -24,7 +24,8 @@ from harness.metric_table import METRICS, Metric
 from harness.monitor_record import AlertState, Gravity, Shift
 from harness.sample import Outcome
 
-MOST_CELLS = 200
+MOST_RUNS = 50
+MOST_CELLS = 200  # of a run
 MOST_SERIES = 5000  # of one metric, histograms apart
 OTHERS = "(others)"
 STATES = ("waiting", "running", "ended", "died")
@@ -94,9 +95,9 @@ class Shown:
 
 @dataclass(frozen=True)
 class Exposition(Collector):
-    """Gives `shown()` to a registry, whenever it is asked."""
+    """Gives `shown()`, one for each run, to a registry, whenever it is asked."""
 
-    shown: Callable[[], Shown]
+    shown: Callable[[], Sequence[Shown]]
     registry: CollectorRegistry = field(default_factory=lambda: CollectorRegistry(auto_describe=False))
 
     def __post_init__(self) -> None:
@@ -117,43 +118,58 @@ class Exposition(Collector):
         return page, content_type
 
 
-def families(shown: Shown) -> Iterator[Family]:
-    """What is told of a moment, in the order of the table."""
-    cells, folded = _folded(shown.counts)
-    gauges = _gauges(shown) | {"folded_cells": [((), float(folded))]}
-    counters = _counters(cells)
+def families(runs: Sequence[Shown]) -> Iterator[Family]:
+    """What is told of a moment, in the order of the table: of each run once, and of `MOST_RUNS` at most."""
+    told = {_label(shown.run): _Told.of(shown) for shown in reversed(runs[:MOST_RUNS])}
     for name, metric in METRICS.items():
-        short = name.removeprefix("tokenswarm_")
-        family = _family(metric)
-        if isinstance(family, HistogramMetricFamily):
-            for key, cell in cells.items():
-                _add_histogram(family, metric, key, cell)
-        elif isinstance(family, InfoMetricFamily):
-            told = {"run": shown.run, "plan": shown.plan, "version": __version__, "mode": shown.mode}
-            family.add_metric([], {label: _label(text) for label, text in told.items()})
-        else:
-            assert isinstance(family, (CounterMetricFamily, GaugeMetricFamily))
-            _add_values(family, counters[short] if short in counters else gauges[short])
+        family, written = _family(metric), set[tuple[str, ...]]()
+        for run, each in told.items():
+            if isinstance(family, HistogramMetricFamily):
+                for key, cell in each.cells.items():
+                    _add_histogram(family, metric, (run, *key), cell)
+            elif isinstance(family, InfoMetricFamily):
+                family.add_metric([], {"run": run, **each.info})
+            else:
+                assert isinstance(family, (CounterMetricFamily, GaugeMetricFamily))
+                _add_values(family, run, each.values[name.removeprefix("tokenswarm_")], written)
         if family.samples:
             yield family
+
+
+@dataclass(frozen=True)
+class _Told:
+    """A run in the terms of the table."""
+
+    info: Mapping[str, str]
+    cells: Mapping[Key, LiveCell]
+    values: Mapping[str, Values]
+
+    @classmethod
+    def of(cls, shown: Shown) -> _Told:
+        """What is told of a run."""
+        cells, folded = _folded(shown.counts)
+        info = {"plan": shown.plan, "version": __version__, "mode": shown.mode}
+        values = _counters(cells) | _gauges(shown) | {"folded_cells": [((), float(folded))]}
+        return cls({label: _label(text) for label, text in info.items()}, cells, values)
 
 
 def _family(metric: Metric) -> Family:
     if metric.kind == "info":
         return InfoMetricFamily(metric.name, metric.says)
     kinds = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily, "histogram": HistogramMetricFamily}
-    family: Family = kinds[metric.kind](metric.name, metric.says, labels=metric.labels)
+    family: Family = kinds[metric.kind](metric.name, metric.says, labels=("run", *metric.labels))
     return family
 
 
-def _add_values(family: CounterMetricFamily | GaugeMetricFamily, values: Values) -> None:
+def _add_values(
+    family: CounterMetricFamily | GaugeMetricFamily, run: str, values: Values, written: set[tuple[str, ...]]
+) -> None:
     """Each set of labels once: of names that a label cannot tell apart, the first is told."""
-    seen: set[tuple[str, ...]] = set()
-    for labels, value in values:
-        written = tuple(map(_label, labels))
-        if written not in seen and len(seen) < MOST_SERIES:
-            seen.add(written)
-            family.add_metric(written, value)
+    for names, value in values:
+        labels = (run, *map(_label, names))
+        if labels not in written and len(written) < MOST_SERIES:
+            written.add(labels)
+            family.add_metric(labels, value)
 
 
 def _label(text: str) -> str:
@@ -173,7 +189,7 @@ def _folded(counts: Sequence[CellReport]) -> tuple[dict[Key, LiveCell], int]:
     return cells, folded
 
 
-def _counters(cells: Mapping[Key, LiveCell]) -> dict[str, list[tuple[tuple[str, ...], float]]]:
+def _counters(cells: Mapping[Key, LiveCell]) -> dict[str, Values]:
     """Outcomes and classes that have not been seen are zero: a rate needs a beginning."""
     told = [(key, cell) for key, cell in cells.items() if cell.told]
     return {
@@ -263,11 +279,11 @@ _SKETCHES: dict[str, Callable[[LiveCell], tuple[Sketch, int]]] = {
 }
 
 
-def _add_histogram(family: HistogramMetricFamily, metric: Metric, key: Key, cell: LiveCell) -> None:
+def _add_histogram(family: HistogramMetricFamily, metric: Metric, labels: Sequence[str], cell: LiveCell) -> None:
     sketch, sum_ns = _SKETCHES[metric.name](cell)
     below = cumulative(sketch, metric.bounds_s)
     buckets = [*zip(map(str, metric.bounds_s), below, strict=False), ("+Inf", below[-1])]
-    family.add_metric(key, buckets, sum_ns / 1e9)
+    family.add_metric(labels, buckets, sum_ns / 1e9)
 
 
 def cumulative(sketch: Sketch, bounds_s: tuple[float, ...]) -> list[int]:

@@ -16,8 +16,8 @@ TOKEN_S = (*_TOKEN_S, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)
 
 @dataclass(frozen=True)
 class Metric:
-    """One family. `name` is without the endings that a kind adds (`_total`, `_bucket`, `_info`); `sources`: who tells
-    it, r(un, Locust) and m(onitor); `bounds_s` are those of a histogram."""
+    """One family. `name` is without the endings that a kind adds (`_total`, `_bucket`, `_info`); `labels` are those
+    beside `run`, which all have; `sources`: who tells it, r(un, Locust) and m(onitor); `bounds_s`: of a histogram."""
 
     name: str
     kind: Kind
@@ -93,7 +93,7 @@ _GAUGES: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("tokenswarm_run", "info", ("run", "plan", "version", "mode"), "What is measured, and by which version."),
+        Metric("tokenswarm_run", "info", ("plan", "version", "mode"), "What is measured, and by which version."),
         *(Metric(f"tokenswarm_{name}", "counter", labels, says) for name, labels, says in _COUNTERS),
         *(Metric(f"tokenswarm_{n}", "histogram", CELL, says, bounds_s=bounds) for n, says, bounds in _HISTOGRAMS),
         *(Metric(f"tokenswarm_{name}", "gauge", labels, says, who) for name, labels, says, who in _GAUGES),

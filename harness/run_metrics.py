@@ -142,7 +142,7 @@ def metrics_of_run(
     whoever has asked lately is waited for, so that the last counts are told as well."""
     follower = Follower(run_dir, plan, planned_s)
     over = threading.Event()
-    with serving(Exposition(follower.shown), door) as (url, scraped):
+    with serving(Exposition(lambda: [follower.shown()]), door) as (url, scraped):
         tell(f"metrics: {url}")
         thread = threading.Thread(target=_follow, args=(follower, over), daemon=True)
         thread.start()

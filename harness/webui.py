@@ -153,7 +153,7 @@ def _tell_prometheus(
     def state() -> str:
         return _STATES.get(environment.runner.state if environment.runner else "missing", "running")
 
-    told = Exposition(lambda: shown_of(board, whose, state(), time.monotonic(), repeat=repeat))
+    told = Exposition(lambda: [shown_of(board, whose, state(), time.monotonic(), repeat=repeat)])
 
     def metrics() -> Response:
         page, content_type = told.page(request.headers.get("Accept"))

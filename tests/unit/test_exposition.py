@@ -62,14 +62,18 @@ def counts_of(*samples: Sample, price: Price | None = None) -> list[CellReport]:
     return counted.ever()
 
 
-def values(shown: Shown, accept: str | None = None) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    """Every series of the page, as a parser reads it."""
-    page, content_type = Exposition(lambda: shown).page(accept)
+def values(
+    shown: Shown, accept: str | None = None, *more: Shown
+) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """Every series of the page, as a parser reads it; the label `run` is left out where there is one run."""
+    page, content_type = Exposition(lambda: [shown, *more]).page(accept)
     parse = open_metrics if content_type.startswith("application/openmetrics-text") else plain
     found = {}
     for family in parse(page.decode()):
         for each in family.samples:
-            series = (each.name, tuple(sorted(each.labels.items())))
+            assert "run" in each.labels
+            labels = each.labels if more else {name: text for name, text in each.labels.items() if name != "run"}
+            series = (each.name, tuple(sorted(labels.items())))
             assert series not in found, "a series that stands twice fails the whole scrape"
             found[series] = each.value
     return found
@@ -136,7 +140,7 @@ def test_every_metric_of_the_table_is_told_with_its_labels_and_no_other(accept: 
 
 
 def test_a_client_gets_the_format_that_it_accepts() -> None:
-    told = Exposition(whole)
+    told = Exposition(lambda: [whole()])
     page, content_type = told.page("application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5")
     assert content_type.startswith("application/openmetrics-text")
     assert page.endswith(b"# EOF\n")
@@ -153,7 +157,7 @@ def test_hostile_names_stay_labels(hostile: str) -> None:
 
 
 def test_no_text_of_a_request_or_reply_is_told() -> None:
-    page, _ = Exposition(whole).page(None)
+    page, _ = Exposition(lambda: [whole()]).page(None)
     assert b"nobody may read" not in page
 
 
@@ -178,6 +182,15 @@ def test_counts_are_those_of_the_samples_and_what_was_not_seen_is_zero() -> None
     assert of(shown, "validity") == 1
     assert of(shown, "run_state", state="running") == 1
     assert of(shown, "run_state", state="ended") == 0
+
+
+def test_runs_are_told_side_by_side_and_one_that_stands_twice_once() -> None:
+    runs = [Shown(run=name, plan="p", mode="run", state="running", counts=counts_of(sample_of(1))) for name in "abca"]
+    found = values(runs[0], None, *runs[1:])
+    told = {
+        dict(labels)["run"]: value for (name, labels), value in found.items() if name == "tokenswarm_ttft_seconds_sum"
+    }
+    assert told == dict.fromkeys("abc", pytest.approx(0.1))
 
 
 def test_what_was_not_measured_is_absent() -> None:
@@ -282,6 +295,6 @@ def test_a_monitors_picture_is_told() -> None:
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="wants promtool (Debian: prometheus)")
 def test_promtool_finds_nothing_to_say_about_the_page() -> None:
-    page, _ = Exposition(lambda: whole(hostile=HOSTILE)).page(None)
+    page, _ = Exposition(lambda: [whole(hostile=HOSTILE)]).page(None)
     done = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, check=False, timeout=30)
     assert (done.returncode, done.stderr.decode(), done.stdout.decode()) == (0, "", "")

@@ -17,8 +17,8 @@ from harness.scraping import TOKEN, Door, Scraped, check_host, serving
 DOOR = Door("127.0.0.1", 0)
 
 
-def told() -> Shown:
-    return Shown(run="r", plan="p", mode="run", state="running")
+def told() -> list[Shown]:
+    return [Shown(run="r", plan="p", mode="run", state="running")]
 
 
 @pytest.fixture
