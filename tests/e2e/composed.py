@@ -112,7 +112,8 @@ class _Stage:
         home.mkdir()
         mounts = dict(self._mounted(known.get("volumes", []), home))
         words = [*(json_words("ENTRYPOINT") if "build" in known else known.get("entrypoint", [])), *known["command"]]
-        variables = {"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(home), **self._environment(known)}
+        code = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
+        variables = {"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(home), **code, **self._environment(known)}
         mapped = [self._mapped(word, service, mounts) for word in words]
         health = [self._mapped(word, service, mounts) for word in known["healthcheck"]["test"]]
         assert health.pop(0) == "CMD", "a health check must not need a shell"
