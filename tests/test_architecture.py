@@ -17,7 +17,9 @@ LAYERS = {
     **dict.fromkeys(("alert_record", "alert_file", "checked_yaml"), 0),
     "alerts": 1,
     **dict.fromkeys(("alert_log", "sinks"), 2),
-    "tail": 2,
+    **dict.fromkeys(("tail", "monitor_doubts"), 2),
+    **dict.fromkeys(("client_health", "watched_cell", "monitor_state", "monitor", "monitor_loop"), 4),
+    **dict.fromkeys(("monitor_table", "cli_monitor"), 5),
     **dict.fromkeys(("draws", "own_draft", "own_arithmetic", "own_logic", "own_reading", "own_questions"), 1),
     **dict.fromkeys(("question_rows", "question_files", "hub", "asking", "judging"), 1),
     **dict.fromkeys(("echo", "prompts", "sse", "alike", "dialects", "arrivals", "traces", "rate_limits", "pace"), 1),
@@ -89,6 +91,8 @@ HARNESS_MAY_IMPORT_ANALYSIS = {
     *("harness.cli_load", "harness.cli_capacity", "harness.cli_numbers", "harness.cli_shown"),
     *("harness.cli_compare", "harness.cli_sequential", "harness.cli_history", "harness.cli_decide"),
     "harness.live_picture",
+    *("harness.client_health", "harness.watched_cell", "harness.monitor", "harness.monitor_loop"),
+    "harness.cli_monitor",
 }
 FORBIDDEN_NAMES = {"utils", "util", "base", "common", "helpers", "manager", "misc"}
 
