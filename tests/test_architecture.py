@@ -16,10 +16,7 @@ LAYERS = {
     **dict.fromkeys(("question", "numerals", "grade_record", "prices", "monitor_record"), 0),
     **dict.fromkeys(("alert_record", "alert_file", "checked_yaml"), 0),
     "alerts": 1,
-    **dict.fromkeys(("alert_log", "sinks"), 2),
-    **dict.fromkeys(("tail", "monitor_doubts"), 2),
-    **dict.fromkeys(("client_health", "watched_cell", "monitor_state", "monitor", "monitor_loop"), 4),
-    **dict.fromkeys(("monitor_table", "cli_monitor"), 5),
+    **dict.fromkeys(("alert_log", "alert_command", "webhook", "sinks"), 2),
     **dict.fromkeys(("draws", "own_draft", "own_arithmetic", "own_logic", "own_reading", "own_questions"), 1),
     **dict.fromkeys(("question_rows", "question_files", "hub", "asking", "judging"), 1),
     **dict.fromkeys(("echo", "prompts", "sse", "alike", "dialects", "arrivals", "traces", "rate_limits", "pace"), 1),
@@ -70,6 +67,9 @@ LAYERS = {
         4,
     ),
     "__main__": 5,
+    **dict.fromkeys(("tail", "monitor_doubts"), 2),
+    **dict.fromkeys(("client_health", "watched_cell", "monitor_state", "monitor", "monitor_loop"), 4),
+    **dict.fromkeys(("monitor_table", "cli_monitor"), 5),
     **dict.fromkeys(
         (
             *("cli", "cli_load", "cli_limits", "cli_capacity", "cli_grade", "cli_compare", "cli_decide"),
