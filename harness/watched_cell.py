@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from analysis import degradation, sla
 from analysis.degradation import DegradationState
-from analysis.live_windows import CellWindows, Ended
+from analysis.live_windows import CellWindows, Ended, Sliding
 from analysis.sla import Counts, SlaBook
 from analysis.slices import Slice, merged, slice_of
 from harness.errors import PROVIDER_FAILURES
@@ -53,6 +53,7 @@ class CellState(msgspec.Struct, frozen=True, kw_only=True):
     newest_ns: int | None
     failures_in_row: int
     used: Used
+    told_usd: float
     degradation: DegradationState
     sla: SlaBook | None
     shifts: list[Shift]
@@ -142,17 +143,28 @@ def limits_of_objectives(slo: Slo) -> dict[str, float | None]:
 
 
 class WatchedCell:
-    """One target and workload, watched since `since_ns` (wall clock). `target` None: it is not in the plan."""
+    """One target and workload, watched since `since_ns` (wall clock). `target` None: it is not in the plan.
+    `by_minute`: its minutes will be asked for."""
 
     def __init__(
-        self, key: tuple[str, str], target: Target | None, slo: Slo, since_ns: int, baseline: Slice | None
+        self,
+        key: tuple[str, str],
+        target: Target | None,
+        slo: Slo,
+        since_ns: int,
+        baseline: Slice | None,
+        *,
+        by_minute: bool = False,
     ) -> None:
         self.key = key
+        self._by_minute = by_minute
         self._target = target
         self._limits = limits_of_objectives(slo)
         self.windows = CellWindows(since_ns, slo)
         self.failures_in_row = 0
         self.used = Used()
+        self._minute = Sliding(60.0)
+        self._told_usd = 0.0
         self._degradation = degradation.begin(baseline)
         self._sla = sla.begin(slo) if self._limits else None
         self.shifts: list[Shift] = []
@@ -162,7 +174,7 @@ class WatchedCell:
     def restore(self, kept: CellState, now_ns: int) -> None:
         """Go on from what was kept. What it says of a time that is still to come, by a clock set back, is now."""
         self.windows.since_ns, self.windows.newest_ns = kept.since_ns, kept.newest_ns
-        self.failures_in_row, self.used = kept.failures_in_row, kept.used
+        self.failures_in_row, self.used, self._told_usd = kept.failures_in_row, kept.used, kept.told_usd
         self._degradation, self._sla = kept.degradation, kept.sla
         self.shifts, self.levels = kept.shifts, kept.levels
         self._slice = _Slice(min(kept.slice_begin_ns, now_ns - now_ns % SLICE_NS))
@@ -177,6 +189,7 @@ class WatchedCell:
             newest_ns=self.windows.newest_ns,
             failures_in_row=self.failures_in_row,
             used=self.used,
+            told_usd=self._told_usd,
             degradation=self._degradation,
             sla=self._sla,
             shifts=self.shifts,
@@ -186,6 +199,8 @@ class WatchedCell:
     def add(self, ended: Ended, *, new: bool = True) -> None:
         """Take in an attempt. `new` false: it was taken in before a restart."""
         self.windows.add(ended)
+        if self._by_minute:
+            self._minute.add(ended)
         if new or ended.at_ns >= self._slice.begin_ns:
             self._slice.add(ended.sample, self._limits)
         if new:
@@ -212,6 +227,12 @@ class WatchedCell:
             priced=used.priced + (usd is not None),
             unknown=used.unknown + (replied and usd is None),
         )
+
+    def minute_until(self, end_ns: int) -> tuple[Window, float | None]:
+        """The minute that ended then, and what was spent since this was last asked. To be asked for each minute."""
+        usd, self._told_usd = self.used.usd - self._told_usd, self.used.usd
+        window = self._minute.figures(end_ns, self.windows.since_ns, self.windows.slo)
+        return window, usd if self.used.priced else None
 
     def pass_time(self, now_ns: int) -> None:
         """Close every slice that is over."""
