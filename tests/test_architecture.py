@@ -67,6 +67,9 @@ LAYERS = {
         4,
     ),
     "__main__": 5,
+    **dict.fromkeys(("tail", "monitor_doubts"), 2),
+    **dict.fromkeys(("client_health", "watched_cell", "monitor_state", "monitor", "monitor_loop"), 4),
+    **dict.fromkeys(("monitor_table", "cli_monitor"), 5),
     **dict.fromkeys(
         (
             *("cli", "cli_load", "cli_limits", "cli_capacity", "cli_grade", "cli_compare", "cli_decide"),
@@ -88,6 +91,8 @@ HARNESS_MAY_IMPORT_ANALYSIS = {
     *("harness.cli_load", "harness.cli_capacity", "harness.cli_numbers", "harness.cli_shown"),
     *("harness.cli_compare", "harness.cli_sequential", "harness.cli_history", "harness.cli_decide"),
     "harness.live_picture",
+    *("harness.client_health", "harness.watched_cell", "harness.monitor", "harness.monitor_loop"),
+    "harness.cli_monitor",
 }
 FORBIDDEN_NAMES = {"utils", "util", "base", "common", "helpers", "manager", "misc"}
 
