@@ -46,6 +46,8 @@ _VERBS = {
     "compare": "cli_compare",
     **dict.fromkeys(("rank", "recommend"), "cli_decide"),
     "trend": "cli_history",
+    "alerts": "cli_alerts",
+    "monitor": "cli_monitor",
 }  # each verb with the module that defines it
 
 
