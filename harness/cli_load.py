@@ -13,7 +13,17 @@ from harness import launch
 from harness.allowance import limited
 from harness.budget import check_limits
 from harness.cli_grade import grade_run
-from harness.cli_shown import ERR, ProgressShown, as_text, complain, console, finish, plan_options
+from harness.cli_shown import (
+    ERR,
+    ProgressShown,
+    as_text,
+    complain,
+    console,
+    door_of,
+    finish,
+    metrics_options,
+    plan_options,
+)
 from harness.errors import UsageFault
 from harness.estimate import estimate, most_streams, workers_needed
 from harness.loopback import is_loopback
@@ -90,14 +100,7 @@ def check(
 @click.option("--master-host", help="With --worker: where the master is.")
 @click.option("--master-port", type=click.IntRange(1, 65535), default=DEFAULT_PORT, help="The master's port (5557).")
 @click.option("--redis", envvar="TOKENSWARM_REDIS", help="Redis URL for the journals of workers on other hosts.")
-@click.option("--metrics-port", type=click.IntRange(0, 65535), help="Serve /metrics for Prometheus; 0: a free port.")
-@click.option("--metrics-host", default="127.0.0.1", help="Where (127.0.0.1); elsewhere with TOKENSWARM_METRICS_TOKEN.")
-@click.option(
-    "--metrics-linger",
-    type=click.FloatRange(0, 3600),
-    default=15.0,
-    help="Seconds to wait at the end for the last scrape, if there were any (15).",
-)
+@metrics_options
 def run(
     plan: str | None,
     settings: tuple[str, ...],
@@ -207,18 +210,10 @@ def warn_of_load(plan: Plan, workers: int) -> None:
 
 
 def _door(options: dict[str, Any], swarm: Swarm) -> Door | None:
-    if options["metrics_port"] is None:
-        return None
-    from harness.scraping import Door, check_host  # noqa: PLC0415
-
-    if swarm.expected and swarm.redis is None:
+    if options["metrics_port"] is not None and swarm.expected and swarm.redis is None:
         message = "--metrics-port: the journals are on the workers' hosts, since there is no --redis"
         raise UsageFault(message, "add --redis; or --ui, and scrape /tokenswarm/metrics of the web UI")
-    check_host(options["metrics_host"])
-    trouble = check_port(options["metrics_host"], options["metrics_port"])
-    if trouble is not None:
-        raise UsageFault(f"--metrics-port: cannot listen: {trouble}", "choose another, or end what has that one")
-    return Door(options["metrics_host"], options["metrics_port"], options["metrics_linger"])
+    return door_of(options["metrics_port"], options["metrics_host"], options["metrics_linger"])
 
 
 def _run_andfinish(plan: Plan, run_dir: RunDir, swarm: Swarm, door: Door | None) -> int:
