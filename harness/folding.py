@@ -28,10 +28,10 @@ def minutes_of(cells: Iterable[WatchedCell], end_ns: int) -> list[Minute]:
     """The minute that ended then, of every cell in which something ended in it."""
     found = []
     for cell in cells:
-        window, usd = cell.minute_until(end_ns)
+        window, usd, spreads = cell.minute_until(end_ns)
         if window.outcomes:
-            at_utc = utc_text((end_ns - MINUTE_NS) / 1e9)
-            found.append(Minute(at_utc=at_utc, target=cell.key[0], workload=cell.key[1], window=window, usd=usd))
+            names = {"target": cell.key[0], "workload": cell.key[1]}
+            found.append(Minute(at_utc=utc_text(end_ns / 1e9), **names, window=window, usd=usd, spreads=spreads))
     return found
 
 
@@ -62,7 +62,7 @@ def minutes_to_ns(path: Path) -> int | None:
         return None
     for line in reversed(lines):
         with suppress(msgspec.MsgspecError, UnicodeDecodeError, ValueError):
-            return round(datetime.fromisoformat(decode_minute(line).at_utc).timestamp() * 1e9) + MINUTE_NS
+            return round(datetime.fromisoformat(decode_minute(line).at_utc).timestamp() * 1e9)
     return None
 
 
