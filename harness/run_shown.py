@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from analysis.health import worker_of
+from analysis.sla import objectives
 from harness.exposition import CellNow, Level, Shown, WorkerNow, cumulative
 from harness.health_record import Health
 from harness.live import WINDOW_S, Board, CellReport, Key, Row
@@ -14,7 +15,6 @@ from harness.live_picture import picture_of
 from harness.plan import Budget, Plan, Slo, cells
 from harness.rundir import RunDir
 
-LATENCY_TARGET = 0.95  # the part of attempts that is to be within a limit of the SLO, as in a search for a capacity
 _WINDOW = f"{WINDOW_S:g}s"
 _NOT_THEIRS = ("client", "throttled")  # classes of errors that say nothing against the provider's availability
 
@@ -107,10 +107,11 @@ def _levels(cell: LiveCell, row: Row | None, slo: Slo) -> Iterable[Level]:
         now = (0, 0) if row is None else _available(row.window.outcomes, row.window.errors)
         whole = _available(cell.outcomes, cell.errors)
         yield _level("availability", slo.availability, whole, {_WINDOW: now})
-    limits = (("ttft_s", slo.ttft_s, cell.ttft), ("tpot_s", slo.tpot_s, cell.tpot), ("e2e_s", slo.e2e_s, cell.e2e))
-    for name, limit_s, sketch in limits:
-        if limit_s is not None:
-            yield _level(f"{name}<={limit_s:g}", LATENCY_TARGET, _within(sketch, limit_s), {})
+    sketches = {"ttft_s": cell.ttft, "tpot_s": cell.tpot, "e2e_s": cell.e2e}
+    for objective, target in objectives(slo).items():
+        name, _, limit_s = objective.partition("<=")
+        if name in sketches and target < 1:
+            yield _level(objective, target, _within(sketches[name], float(limit_s)), {})
 
 
 def _within(sketch: Sketch, limit_s: float) -> tuple[int, int]:

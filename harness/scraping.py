@@ -77,16 +77,16 @@ class _Page:
 
 
 class Scraped:
-    """When somebody was last told something, in s of the monotonic clock."""
+    """When what somebody was last told held, in s of the monotonic clock."""
 
     def __init__(self) -> None:
         self._told = threading.Condition()
         self._last_s: float | None = None
 
-    def note(self) -> None:
-        """Somebody was told just now."""
+    def note(self, at_s: float) -> None:
+        """Somebody has all that held at a moment, or later."""
         with self._told:
-            self._last_s = time.monotonic()
+            self._last_s = max(at_s, self._last_s or at_s)
             self._told.notify_all()
 
     def lately(self) -> bool:
@@ -95,7 +95,7 @@ class Scraped:
             return self._last_s is not None and time.monotonic() - self._last_s < REMEMBERED_S
 
     def wait_since(self, since_s: float, most_s: float) -> bool:
-        """Wait until somebody has been told after a moment, at most so long. Whether that was so."""
+        """Wait until somebody has been told what holds since a moment, at most so long. Whether that was so."""
         with self._told:
             return self._told.wait_for(lambda: self._last_s is not None and self._last_s >= since_s, timeout=most_s)
 
@@ -157,6 +157,7 @@ def _app(exposition: Exposition, token: str | None, scraped: Scraped) -> Callabl
         if token is not None and not may_ask(environ.get("HTTP_AUTHORIZATION"), token):
             start_response("401 Unauthorized", [("Content-Type", "text/plain"), ("WWW-Authenticate", "Bearer")])
             return [b"a bearer token is wanted\n"]
-        return _Page(list(metrics(environ, start_response)), scraped.note)
+        at_s = time.monotonic()
+        return _Page(list(metrics(environ, start_response)), lambda: scraped.note(at_s))
 
     return app

@@ -15,7 +15,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as plain
 
 from harness.errors import ErrorClass, ErrorKind
-from harness.exposition import MOST_CELLS, OTHERS, CellNow, Exposition, Level, Shown, WorkerNow, cumulative
+from harness.exposition import MOST_CELLS, OTHERS, CellNow, Exposition, Level, Shown, WorkerNow, cumulative, families
 from harness.live import Board, CellReport, Live
 from harness.live_cell import LiveCell, bucket_of
 from harness.metric_table import METRICS, REPLY_S, TOKEN_S
@@ -205,12 +205,12 @@ def test_there_is_a_limit_to_how_many_targets_are_told_and_nothing_is_lost_beyon
     one = LiveCell(outcomes={"ok": 2})
     counts = [CellReport(target=name, workload="w", in_flight=0, new=one) for name in names]
     shown = Shown(run="r", plan="p", mode="locust", state="running", counts=counts)
-    found = {k: v for k, v in values(shown).items() if k[0] == "tokenswarm_requests_total"}
-    targets = {dict(labels)["target"] for _, labels in found}
-    assert len(targets) == MOST_CELLS + 1
-    assert sum(found.values()) == 2 * len(names)
-    assert of(shown, "requests_total", target=OTHERS, workload=OTHERS, outcome="ok") == 100
-    assert of(shown, "folded_cells") == 50
+    told = {family.name: family for family in families([shown])}
+    requests = told["tokenswarm_requests"].samples
+    assert len({each.labels["target"] for each in requests}) == MOST_CELLS + 1
+    assert sum(each.value for each in requests) == 2 * len(names)
+    assert {each.value for each in requests if each.labels["target"] == OTHERS} == {0, 100}
+    assert told["tokenswarm_folded_cells"].samples[0].value == 50
     counted = Counted()
     counted.add([sample_of(k, name) for k, name in enumerate(names)])
     kept = counted.ever()
