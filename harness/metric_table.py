@@ -99,3 +99,13 @@ METRICS: dict[str, Metric] = {
         *(Metric(f"tokenswarm_{name}", "gauge", labels, says, who) for name, labels, says, who in _GAUGES),
     )
 }
+
+
+def as_markdown() -> str:
+    """The table of docs/prometheus.md."""
+    tellers = {"rm": "both", "r": "run", "m": "monitor"}
+    rows = [
+        f"| `{metric.name}` | {metric.kind} | {' '.join(metric.labels)} | {tellers[metric.sources]} | {metric.says} |"
+        for metric in METRICS.values()
+    ]
+    return "\n".join(["| metric | kind | labels beside `run` | told by | meaning |", "|---|---|---|---|---|", *rows])

@@ -197,7 +197,7 @@ def _compare(run_dir: Path, ask: Callable[[str], list[dict[str, Any]]]) -> None:
 
 def _usd(sample: dict[str, Any]) -> float:
     usage = sample.get("usage") or {}
-    return (usage.get("input_tokens", 0) * 1.0 + usage.get("output_tokens", 0) * 2.0) / 1e6
+    return float(usage.get("input_tokens", 0) * 1.0 + usage.get("output_tokens", 0) * 2.0) / 1e6
 
 
 def dashboard_expressions() -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 import pytest
+from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
@@ -18,7 +19,7 @@ from harness.errors import ErrorClass, ErrorKind
 from harness.exposition import MOST_CELLS, OTHERS, CellNow, Exposition, Level, Shown, WorkerNow, cumulative, families
 from harness.live import Board, CellReport, Live
 from harness.live_cell import LiveCell, bucket_of
-from harness.metric_table import METRICS, REPLY_S, TOKEN_S
+from harness.metric_table import METRICS, REPLY_S, TOKEN_S, as_markdown
 from harness.monitor_record import AlertState, Burn, Doubt, Picture, Shift, SlaState, SpendNow
 from harness.monitor_record import LiveCell as Watched
 from harness.monitor_shown import Counted, shown_of_picture
@@ -298,3 +299,7 @@ def test_promtool_finds_nothing_to_say_about_the_page() -> None:
     page, _ = Exposition(lambda: [whole(hostile=HOSTILE)]).page(None)
     done = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, check=False, timeout=30)
     assert (done.returncode, done.stderr.decode(), done.stdout.decode()) == (0, "", "")
+
+
+def test_the_page_of_the_documentation_has_the_table_of_the_code() -> None:
+    assert as_markdown() in (ROOT / "docs/prometheus.md").read_text(encoding="utf-8")
