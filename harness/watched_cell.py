@@ -205,7 +205,7 @@ class WatchedCell:
         self.windows.add(ended)
         if self._by_minute:
             self._minute.add(ended)
-        if new or ended.at_ns >= self._slice.begin_ns:
+        if new or ended.at_ns > self._slice.begin_ns:
             self._slice.add(ended.sample, self._limits)
         if new:
             self._count(ended.sample)
