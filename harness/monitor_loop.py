@@ -125,7 +125,7 @@ def follow(
     clock, watched, done = Clock(), dict[Path, Watched](), list[Picture]()
     searched_s = -_SEARCH_EVERY_S
     with ExitStack() as closing:
-        closing.callback(lambda: [each.close() for each in watched.values()])
+        closing.callback(_close_all, watched)
         while True:
             began_s = time.monotonic()
             if not single and began_s - searched_s >= _SEARCH_EVERY_S:
@@ -143,6 +143,12 @@ def follow(
             if once or (single and not watched) or not alive():
                 return done + [each.picture for each in watched.values() if each.picture is not None]
             time.sleep(max(0.05, EVERY_S - (time.monotonic() - began_s)))
+
+
+def _close_all(watched: Mapping[Path, Watched]) -> None:
+    with ExitStack() as closing:
+        for each in watched.values():
+            closing.callback(each.close)
 
 
 def _look_at_all(watched: Mapping[Path, Watched], clock: Clock) -> None:
