@@ -1,0 +1,157 @@
+"""What a run directory knows of a span, hour by hour: from its journals, and from `history.jsonl` where those are gone.
+
+Latencies are counts in buckets 1 % wide (`analysis/slices.py`), so that hours can be put together whatever they are
+from. An attempt belongs to the hour in which it ended.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from analysis.cost import cost_of
+from analysis.gaps import Whole
+from analysis.metrics import times_s
+from analysis.samples import Samples, load_samples
+from analysis.slices import Sketch, sketch_of
+from harness.errors import PROVIDER_FAILURES, UsageFault
+from harness.monitor_record import Minute, decode_minute
+from harness.plan import Plan
+from harness.rundir import RunDir
+from harness.sample import Outcome
+
+HOUR_S = 3600.0
+LATENCIES = ("ttft", "tpot", "e2e")
+Place = tuple[str, str]  # target and workload
+_GIVEN_UP = (Outcome.CANCELLED.value, Outcome.DROPPED.value)
+
+
+@dataclass
+class Hour:
+    """The attempts of one target and workload that ended in an hour. `usd` None: no cost is known."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    classes: Counter[str] = field(default_factory=Counter)
+    spreads: dict[str, Sketch] = field(default_factory=dict)
+    usd: float | None = None
+
+    @property
+    def counted(self) -> int:
+        """Attempts that were neither dropped nor cancelled."""
+        return sum(count for outcome, count in self.outcomes.items() if outcome not in _GIVEN_UP)
+
+    @property
+    def ok(self) -> int:
+        """Attempts that ended ok."""
+        return self.outcomes[Outcome.OK.value]
+
+    @property
+    def failed(self) -> int:
+        """Attempts at which the provider was at fault."""
+        return sum(self.classes[each.value] for each in PROVIDER_FAILURES)
+
+    def add(self, other: Hour) -> None:
+        """Take in what another one holds."""
+        self.outcomes.update(other.outcomes)
+        self.classes.update(other.classes)
+        for name, counts in other.spreads.items():
+            mine = self.spreads.setdefault(name, {})
+            for bucket, count in counts.items():
+                mine[bucket] = mine.get(bucket, 0) + count
+        if other.usd is not None:
+            self.usd = (self.usd or 0.0) + other.usd
+
+
+Hours = dict[Place, list[Hour]]
+
+
+def together(hours: list[Hour]) -> Hour:
+    """All of some hours as one."""
+    whole = Hour()
+    for hour in hours:
+        whole.add(hour)
+    return whole
+
+
+def hours_of(run_dir: RunDir, plan: Plan | None, begin_s: float, end_s: float) -> Hours:
+    """Every target and workload that had attempts in a span of the wall clock (s since 1970), hour by hour from its
+    begin. Empty where nothing was measured then. Raises UsageFault where journals cannot be read."""
+    found: Hours = {}
+    length = max(1, round((end_s - begin_s) / HOUR_S))
+
+    def hour(place: Place, at_s: float) -> Hour:
+        hours = found.setdefault(place, [Hour() for _ in range(length)])
+        return hours[min(int((at_s - begin_s) // HOUR_S), length - 1)]
+
+    for minute in _minutes(run_dir):
+        ended_s = _wall_s(minute.at_utc)
+        if begin_s < ended_s <= end_s:
+            hour((minute.target, minute.workload), ended_s - 1.0).add(_of_minute(minute))
+    for place, at_s, part in _sampled(run_dir, plan, begin_s, end_s):
+        hour(place, at_s).add(part)
+    return found
+
+
+def _wall_s(utc: str) -> float:
+    try:
+        return datetime.fromisoformat(utc).timestamp()
+    except ValueError:
+        return float("nan")
+
+
+def _minutes(run_dir: RunDir) -> Iterator[Minute]:
+    """Every whole line of `history.jsonl`."""
+    try:
+        file = run_dir.history.open("rb")
+    except FileNotFoundError:
+        return
+    with file:
+        for line in file:
+            try:
+                yield decode_minute(line)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                continue
+
+
+def _of_minute(minute: Minute) -> Hour:
+    window = minute.window
+    return Hour(Counter(window.outcomes), Counter(window.errors), dict(minute.spreads), minute.usd)
+
+
+def _sampled(run_dir: RunDir, plan: Plan | None, begin_s: float, end_s: float) -> Iterator[tuple[Place, float, Hour]]:
+    """The samples that are kept, by place and hour."""
+    try:
+        samples = load_samples(run_dir)
+    except UsageFault:
+        if any(run_dir.journals.glob("*.jsonl")):
+            raise
+        return
+    ended_s = (samples.on_axis("end_ns") + samples.origin_wall_ns) / 1e9
+    inside = np.flatnonzero((ended_s >= begin_s) & (ended_s < end_s))
+    table = samples.table.iloc[inside]
+    keys = (table["target"].astype(str), table["workload"].astype(str), (ended_s[inside] - begin_s) // HOUR_S)
+    grouped = table.reset_index(drop=True).groupby([pd.Series(np.asarray(each)) for each in keys])
+    for (target, workload, number), places in grouped.indices.items():
+        part = _of_rows(samples, inside[places], plan, str(target))
+        yield (str(target), str(workload)), begin_s + float(number) * HOUR_S, part
+
+
+def _of_rows(samples: Samples, rows: Whole, plan: Plan | None, name: str) -> Hour:
+    table = samples.table.iloc[rows]
+    good = rows[np.asarray(table["outcome"] == Outcome.OK.value, dtype=bool)]
+    spreads = {latency: sketch_of(times_s(f"{latency}_s", samples, good)) for latency in LATENCIES}
+    target = next((each for each in plan.targets if each.name == name), None) if plan else None
+    cost = cost_of(table, target, len(good)) if target else None
+    outcomes, classes = (table[column].value_counts() for column in ("outcome", "error_class"))
+    return Hour(
+        outcomes=Counter({str(key): int(n) for key, n in outcomes.items() if n}),
+        classes=Counter({str(key): int(n) for key, n in classes.items() if n}),
+        spreads={key: counts for key, counts in spreads.items() if counts},
+        usd=cost.usd if cost else None,
+    )
