@@ -86,8 +86,9 @@ def hours_of(run_dir: RunDir, plan: Plan | None, begin_s: float, end_s: float) -
     length = max(1, round((end_s - begin_s) / HOUR_S))
 
     def hour(place: Place, at_s: float) -> Hour:
-        hours = found.setdefault(place, [Hour() for _ in range(length)])
-        return hours[min(int((at_s - begin_s) // HOUR_S), length - 1)]
+        if place not in found:
+            found[place] = [Hour() for _ in range(length)]
+        return found[place][min(int((at_s - begin_s) // HOUR_S), length - 1)]
 
     for minute in _minutes(run_dir):
         ended_s = _wall_s(minute.at_utc)

@@ -69,8 +69,8 @@ def zone(span: Span) -> str:
 def moved(change: Change) -> str:
     """By how much, with the interval where there is one."""
     if change.metric == "availability":
-        text = f"{change.by * 100:+.3g} points"
-        ends = None if change.ci95 is None else [f"{end * 100:+.3g}" for end in change.ci95]
+        text = f"{change.by * 100:+.3f} points"
+        ends = None if change.ci95 is None else [f"{end * 100:+.3f}" for end in change.ci95]
     else:
         text = f"{change.by:+.1%}"
         ends = None if change.ci95 is None else [f"{end:+.1%}" for end in change.ci95]
@@ -101,7 +101,7 @@ def _claim(row: Row) -> str:
         if row.latencies[name] is not None:
             parts.append(f"{metric(name)} {seconds(row.latencies[name])}{_beside(row, name)}")
             break
-    parts += [f"{each.objective} broken" for each in row.kept if each.budget_used > 1]
+    parts += [f"promise of {each.objective} broken" for each in row.kept if each.budget_used > 1]
     return f"{place(row)}: {', '.join(parts)}; {row.whole.counted:,} requests"
 
 
