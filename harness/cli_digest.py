@@ -48,21 +48,22 @@ def digest(
 
     Example: tokenswarm digest runs/watch/20261101T000000Z-ab12 --day 2026-11-27 --out friday.html
     """
-    from analysis.digest import digest_of, write_digest  # noqa: PLC0415
-    from analysis.digest_record import span_of, today  # noqa: PLC0415
-    from analysis.wording_digest import few_words  # noqa: PLC0415
-
     watched = RunDir(run_dir)
     if not run_dir.is_dir():
         raise UsageFault(f"{run_dir}: no such directory", "name the directory of a run or of a watch")
+    wanted = None if day is None else _day(day)
     plan = priced(read_plan(str(watched.plan)), prices) if watched.plan.is_file() else None
     config = _config(rules, plan, on_stdin=config_on_stdin)
     if timezone is not None:
         config = msgspec.structs.replace(config, reports=msgspec.structs.replace(config.reports, timezone=timezone))
         config = read_alerts(msgspec.to_builtins(config), "--timezone")
+    from analysis.digest import digest_of, write_digest  # noqa: PLC0415
+    from analysis.digest_record import span_of, today  # noqa: PLC0415
+    from analysis.wording_digest import few_words  # noqa: PLC0415
+
     zone = config.reports.timezone
     now_s = time.time()
-    asked = _day(day) if day is not None else today(now_s, zone) - timedelta(days=7 if week else 1)
+    asked = wanted or today(now_s, zone) - timedelta(days=7 if week else 1)
     span = span_of("weekly" if week else "daily", asked, zone)
     found = digest_of(watched, plan, config, span, now_s)
     place = out or watched.root / report_names(span.kind, span.name)[0]

@@ -17,8 +17,6 @@ def test_a_page_is_written_where_it_is_wanted_and_its_path_printed(tokenswarm: C
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout == "pages/day.html\n"
     assert "Nothing was measured." in (tmp_path / "pages" / "day.html").read_text()
-    week = tokenswarm("digest", "watch", "--day", "2026-11-27", "--week", "--timezone", "UTC")
-    assert week.stdout == "watch/weekly-2026-W48.html\n"
 
 
 @pytest.mark.parametrize(
