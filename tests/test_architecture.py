@@ -69,6 +69,8 @@ LAYERS = {
     "__main__": 5,
     **dict.fromkeys(("tail", "monitor_doubts"), 2),
     **dict.fromkeys(("client_health", "watched_cell", "monitor_state", "monitor", "monitor_loop"), 4),
+    **dict.fromkeys(("folding", "probes", "prober"), 4),
+    "probe_record": 2,
     **dict.fromkeys(("monitor_table", "cli_monitor"), 5),
     **dict.fromkeys(
         (
@@ -92,6 +94,7 @@ HARNESS_MAY_IMPORT_ANALYSIS = {
     *("harness.cli_compare", "harness.cli_sequential", "harness.cli_history", "harness.cli_decide"),
     *("harness.live_picture", "harness.cli_digest"),
     *("harness.client_health", "harness.watched_cell", "harness.monitor", "harness.monitor_loop"),
+    "harness.folding",
     "harness.cli_monitor",
 }
 FORBIDDEN_NAMES = {"utils", "util", "base", "common", "helpers", "manager", "misc"}
