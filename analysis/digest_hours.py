@@ -1,4 +1,4 @@
-"""What a run directory knows of a span, hour by hour: from its journals, and from `history.jsonl` where those are gone.
+"""What a run directory knows of a span, hour by hour: from the minutes of `history.jsonl`, else from its journals.
 
 Latencies are counts in buckets 1 % wide (`analysis/slices.py`), so that hours can be put together whatever they are
 from. An attempt belongs to the hour in which it ended.
@@ -7,18 +7,19 @@ from. An attempt belongs to the hour in which it ended.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from analysis.cost import cost_of
 from analysis.gaps import Whole
 from analysis.metrics import times_s
-from analysis.samples import Samples, load_samples
+from analysis.samples import Floats, Samples, load_samples
 from analysis.slices import Sketch, sketch_of
 from harness.errors import PROVIDER_FAILURES, UsageFault
 from harness.monitor_record import Minute, decode_minute
@@ -27,6 +28,7 @@ from harness.rundir import RunDir
 from harness.sample import Outcome
 
 HOUR_S = 3600.0
+MINUTE_S = 60.0
 LATENCIES = ("ttft", "tpot", "e2e")
 Place = tuple[str, str]  # target and workload
 _GIVEN_UP = (Outcome.CANCELLED.value, Outcome.DROPPED.value)
@@ -90,11 +92,15 @@ def hours_of(run_dir: RunDir, plan: Plan | None, begin_s: float, end_s: float) -
             found[place] = [Hour() for _ in range(length)]
         return found[place][min(int((at_s - begin_s) // HOUR_S), length - 1)]
 
+    ends_s: dict[Place, list[float]] = {}
     for minute in _minutes(run_dir):
         ended_s = _wall_s(minute.at_utc)
-        if begin_s < ended_s <= end_s:
-            hour((minute.target, minute.workload), ended_s - 1.0).add(_of_minute(minute))
-    for place, at_s, part in _sampled(run_dir, plan, begin_s, end_s):
+        if begin_s < ended_s < end_s + MINUTE_S:
+            place = (minute.target, minute.workload)
+            ends_s.setdefault(place, []).append(ended_s)
+            if ended_s <= end_s:
+                hour(place, ended_s - 1.0).add(_of_minute(minute))
+    for place, at_s, part in _sampled(run_dir, plan, (begin_s, end_s), ends_s):
         hour(place, at_s).add(part)
     return found
 
@@ -125,22 +131,36 @@ def _of_minute(minute: Minute) -> Hour:
     return Hour(Counter(window.outcomes), Counter(window.errors), dict(minute.spreads), minute.usd)
 
 
-def _sampled(run_dir: RunDir, plan: Plan | None, begin_s: float, end_s: float) -> Iterator[tuple[Place, float, Hour]]:
-    """The samples that are kept, by place and hour."""
+def _sampled(
+    run_dir: RunDir, plan: Plan | None, span_s: tuple[float, float], ends_s: Mapping[Place, Sequence[float]]
+) -> Iterator[tuple[Place, float, Hour]]:
+    """The samples of which no minute tells (`ends_s`: when those ended), by place and hour."""
     try:
         samples = load_samples(run_dir)
     except UsageFault:
         if any(run_dir.journals.glob("*.jsonl")):
             raise
         return
+    begin_s, end_s = span_s
     ended_s = (samples.on_axis("end_ns") + samples.origin_wall_ns) / 1e9
     inside = np.flatnonzero((ended_s >= begin_s) & (ended_s < end_s))
-    table = samples.table.iloc[inside]
-    keys = (table["target"].astype(str), table["workload"].astype(str), (ended_s[inside] - begin_s) // HOUR_S)
-    grouped = table.reset_index(drop=True).groupby([pd.Series(np.asarray(each)) for each in keys])
+    keys = [samples.table[name].iloc[inside].astype(str).to_numpy() for name in ("target", "workload")]
+    grouped = pd.Series(np.arange(len(inside))).groupby([*keys, (ended_s[inside] - begin_s) // HOUR_S])
     for (target, workload, number), places in grouped.indices.items():
-        part = _of_rows(samples, inside[places], plan, str(target))
-        yield (str(target), str(workload)), begin_s + float(number) * HOUR_S, part
+        place = (str(target), str(workload))
+        rows = inside[places]
+        rows = rows[~_within_minutes(ended_s[rows], ends_s.get(place, ()))]
+        if len(rows):
+            yield place, begin_s + float(number) * HOUR_S, _of_rows(samples, rows, plan, str(target))
+
+
+def _within_minutes(at_s: Floats, ends_s: Sequence[float]) -> npt.NDArray[np.bool_]:
+    """Which moments lie in a minute that ended at one of some times."""
+    ends = np.sort(np.asarray(ends_s, dtype=np.float64))
+    if not len(ends):
+        return np.zeros(len(at_s), dtype=bool)
+    after = ends[np.minimum(np.searchsorted(ends, at_s), len(ends) - 1)]
+    return np.asarray((at_s <= after) & (at_s > after - MINUTE_S), dtype=bool)
 
 
 def _of_rows(samples: Samples, rows: Whole, plan: Plan | None, name: str) -> Hour:

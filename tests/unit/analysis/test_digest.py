@@ -73,6 +73,15 @@ def test_samples_and_minutes_together_make_the_day(tmp_path: Path) -> None:
     assert kept["ttft_s <= 0.105"].good == 324 and kept["ttft_s <= 0.105"].valid == 504
 
 
+def test_an_attempt_that_is_in_a_minute_and_in_a_journal_counts_once(tmp_path: Path) -> None:
+    run_dir = _watch(tmp_path)
+    with run_dir.history.open("ab") as file:  # the first ten minutes of the journal's hour: six attempts each
+        lines = [encode_minute(_minute(T0 + 20 * H + 60 * k, 5, 1, [0.1] * 5)) for k in range(1, 11)]
+        file.write(b"\n" + b"".join(lines))
+    (row,) = _digest(run_dir).rows
+    assert row.whole.counted == 360 + 180
+
+
 def test_promises_of_a_rule_file_come_before_those_of_the_plan(tmp_path: Path) -> None:
     (row,) = _digest(_watch(tmp_path), sla=Sla(ttft_s=1.0, latency_target=0.9)).rows
     assert [(each.objective, each.promised) for each in row.kept][1] == ("ttft_s <= 1", 0.9)
