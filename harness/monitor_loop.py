@@ -19,6 +19,7 @@ from harness.monitor_record import Picture
 from harness.plan import Plan
 from harness.plan_file import read_plan
 from harness.prices import priced
+from harness.report_clock import ReportClock
 from harness.rundir import RunDir
 from harness.sinks import Delivery
 from harness.tail import Clock
@@ -59,12 +60,14 @@ class Watched:
 
     watch: Watch
     delivery: Delivery
+    reports: ReportClock
     lock: int
     picture: Picture | None = None
 
     def close(self) -> None:
         """Keep where it stands, tell the sinks what they are still to be told, and let go of the directory."""
         self.watch.close()
+        self.reports.close()
         self.delivery.close()
         os.close(self.lock)
 
@@ -90,7 +93,7 @@ def open_watch(run_dir: RunDir, wanted: Wanted, clock: Clock) -> Watched:
     except BaseException:
         os.close(lock)
         raise
-    return Watched(watch, delivery, lock)
+    return Watched(watch, delivery, ReportClock(run_dir, config, watch.begun_ns / 1e9), lock)
 
 
 def plan_of(run_dir: RunDir, prices: Path | None) -> Plan | None:
@@ -159,6 +162,7 @@ def _look_at_all(watched: Mapping[Path, Watched], clock: Clock) -> None:
         if abs(ahead_s) > _CLOCK_SET_S:
             each.watch.troubles.clock_set_s = ahead_s
         each.picture = each.watch.look(clock.now_ns(), time.monotonic_ns())
+        each.reports.look(clock.now_ns() / 1e9)
 
 
 def _find_more(root: Path, wanted: Wanted, clock: Clock, watched: dict[Path, Watched]) -> None:
