@@ -17,7 +17,7 @@ import math
 import msgspec
 
 FEWEST = 6  # steps that an alarm takes, of 30 s each
-_REFILL = 6.5  # each step refills this part of the threshold ...
+_REFILL = 5.5  # each step refills this part of the threshold ...
 _NONE = -1e3  # exp of it is 0
 _RISING = 2
 _HELD = 1.5  # ... and so many refills are held at most
