@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -34,6 +34,9 @@ from harness.sample import Sample
 from harness.sinks import Delivery
 from harness.tail import Tail
 from harness.watched_cell import SLICE_NS, Used, WatchedCell, values_of
+
+if TYPE_CHECKING:  # with it comes the library of metrics
+    from harness.monitor_shown import Counted
 
 S = 1_000_000_000
 WHOLE_RUN = ("(run)", "(all)")  # target and workload of what concerns none alone
@@ -101,7 +104,8 @@ class _Queue:
 
 
 class Watch:
-    """One run directory. `look` brings everything up to a moment; `delivery` None: no sink is told."""
+    """One run directory. `look` brings everything up to a moment; `delivery` None: no sink is told; `counted`: where
+    attempts are counted for metrics, each once."""
 
     def __init__(
         self,
@@ -115,7 +119,9 @@ class Watch:
         baselines: Mapping[Key, Slice] | None = None,
         delivery: Delivery | None = None,
         keep_raw_s: float = KEEP_RAW_S,
+        counted: Counted | None = None,
     ) -> None:
+        self._counted = counted
         self.run_dir = run_dir
         self.keep_raw_s = keep_raw_s
         self.plan = plan
@@ -230,6 +236,8 @@ class Watch:
                 self.troubles.ahead_s[name] = ahead_ns / S
             new = self._taken.note(name, end)
             self._cell((sample.target, sample.workload)).add(ended, new=new)
+            if new and self._counted is not None:
+                self._counted.add((sample,))
 
     def _judge(self, at_ns: int, *, now: bool) -> None:
         """One step of every rule; `now`: it is not in the past."""
