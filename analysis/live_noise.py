@@ -15,8 +15,8 @@ BLOCK_S = 300.0
 _LEAST_STEPS = 3
 _APART = 2  # blocks from one to the one that it is held against
 _MEMORY = 150.0  # blocks: half a day
-_PRIOR = 2.0  # blocks that the first guess counts for
-_UNSURE = 3.0  # a variance of n blocks is taken as 1 + this / n times as large
+_PRIOR = 1.5  # blocks that the first guess counts for
+_UNSURE = 2.0  # a variance of n blocks is taken as 1 + this / n times as large
 _DRAWN_IN = 3.0  # times the variance that is expected: larger squares count as this ...
 _REMAINS = 0.858  # ... which leaves this part of the mean square of normal values
 

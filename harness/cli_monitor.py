@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _SECONDS_OF = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
-class Span(click.ParamType):
+class Span(click.ParamType):  # type: ignore[type-arg]
     """A span of time on the command line: `20s`, `10m`, `2h`, `7d`, or seconds."""
 
     name = "span"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from analysis.live_windows import Ended
+from analysis.sla import MONTH_S
 from analysis.slices import Slice
 from harness import alerts
 from harness.alert_file import rules_of
@@ -32,7 +33,7 @@ from harness.rundir import RunDir, write_whole
 from harness.sample import Sample
 from harness.sinks import Delivery
 from harness.tail import Tail
-from harness.watched_cell import Used, WatchedCell, values_of
+from harness.watched_cell import SLICE_NS, Used, WatchedCell, values_of
 
 if TYPE_CHECKING:  # with it comes the library of metrics
     from harness.monitor_shown import Counted
@@ -163,8 +164,15 @@ class Watch:
     def _cell(self, key: Key) -> WatchedCell:
         if key not in self.cells:
             baseline = self._baselines.get(key)
+            plan = self.plan if self.mode == "run" else None
             self.cells[key] = WatchedCell(
-                key, self._targets.get(key[0]), self._slo, self.begun_ns, baseline, by_minute=self.mode == "probe"
+                key,
+                self._targets.get(key[0]),
+                self._slo,
+                self.begun_ns,
+                baseline,
+                by_minute=self.mode == "probe",
+                period_s=MONTH_S if plan is None else planned_s(plan),
             )
         return self.cells[key]
 
@@ -180,7 +188,7 @@ class Watch:
             if self.mode == "probe":
                 at_ns = min(at_ns, max(self.at_ns + 1, self._folded_ns + MINUTE_NS + GRACE_NS))
             last = at_ns == until_ns
-            self._take_in(at_ns, (now_ns, mono_ns), all_of_it=last)
+            self._advance(at_ns, (now_ns, mono_ns), last=last)
             self._judge(at_ns, now=last)
         if over:
             self._take_in(until_ns, (now_ns, mono_ns), all_of_it=True)
@@ -188,6 +196,16 @@ class Watch:
         picture = self._picture(ending, over=over)
         self._write(picture, whole=over)
         return picture
+
+    def _advance(self, until_ns: int, clocks: tuple[int, int], *, last: bool) -> None:
+        """Take in what ended until then, and close every slice of the cells at its own end."""
+        edge_ns = self.at_ns - self.at_ns % SLICE_NS + SLICE_NS
+        while edge_ns < until_ns:
+            self._take_in(edge_ns, clocks, all_of_it=False)
+            for cell in self.cells.values():
+                cell.pass_time(edge_ns)
+            edge_ns += SLICE_NS
+        self._take_in(until_ns, clocks, all_of_it=last)
 
     def _take_in(self, until_ns: int, clocks: tuple[int, int], *, all_of_it: bool) -> None:
         """Every attempt that ended until then; `all_of_it`: also one of a clock that is ahead."""

@@ -20,6 +20,7 @@ from harness.monitor_record import Picture
 from harness.plan import Plan
 from harness.plan_file import read_plan
 from harness.prices import priced
+from harness.report_clock import ReportClock
 from harness.rundir import RunDir
 from harness.sinks import Delivery
 from harness.tail import Clock
@@ -64,12 +65,14 @@ class Watched:
 
     watch: Watch
     delivery: Delivery
+    reports: ReportClock
     lock: int
     picture: Picture | None = None
 
     def close(self) -> None:
         """Keep where it stands, tell the sinks what they are still to be told, and let go of the directory."""
         self.watch.close()
+        self.reports.close()
         self.delivery.close()
         os.close(self.lock)
 
@@ -96,7 +99,7 @@ def open_watch(run_dir: RunDir, wanted: Wanted, clock: Clock) -> Watched:
     except BaseException:
         os.close(lock)
         raise
-    return Watched(watch, delivery, lock)
+    return Watched(watch, delivery, ReportClock(run_dir, config, watch.begun_ns / 1e9), lock)
 
 
 def plan_of(run_dir: RunDir, prices: Path | None) -> Plan | None:
@@ -131,7 +134,7 @@ def follow(
     clock, watched, done = Clock(), dict[Path, Watched](), list[Picture]()
     searched_s = -_SEARCH_EVERY_S
     with ExitStack() as closing:
-        closing.callback(lambda: [each.close() for each in watched.values()])
+        closing.callback(_close_all, watched)
         while True:
             began_s = time.monotonic()
             if not single and began_s - searched_s >= _SEARCH_EVERY_S:
@@ -154,6 +157,12 @@ def follow(
             time.sleep(max(0.05, EVERY_S - (time.monotonic() - began_s)))
 
 
+def _close_all(watched: Mapping[Path, Watched]) -> None:
+    with ExitStack() as closing:
+        for each in watched.values():
+            closing.callback(each.close)
+
+
 def _look_at_all(watched: Mapping[Path, Watched], clock: Clock) -> None:
     ahead_s = clock.ahead_s()
     if ahead_s < -_CLOCK_SET_S:  # set ahead, or this machine slept: time has passed
@@ -162,6 +171,7 @@ def _look_at_all(watched: Mapping[Path, Watched], clock: Clock) -> None:
         if abs(ahead_s) > _CLOCK_SET_S:
             each.watch.troubles.clock_set_s = ahead_s
         each.picture = each.watch.look(clock.now_ns(), time.monotonic_ns())
+        each.reports.look(clock.now_ns() / 1e9)
 
 
 def _find_more(root: Path, wanted: Wanted, clock: Clock, watched: dict[Path, Watched]) -> None:

@@ -113,6 +113,11 @@ class RunDir:
         return self.root / "sinks.json"
 
     @property
+    def reports(self) -> Path:
+        """Which daily and weekly reports were made and posted."""
+        return self.root / "reports.json"
+
+    @property
     def unfinished(self) -> Path:
         """The folder of journals of repeats that were cut short and run again: they cost, and are in no figure."""
         return self.root / "unfinished"

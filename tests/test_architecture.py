@@ -16,7 +16,7 @@ LAYERS = {
     **dict.fromkeys(("question", "numerals", "grade_record", "prices", "monitor_record"), 0),
     **dict.fromkeys(("alert_record", "alert_file", "checked_yaml"), 0),
     "alerts": 1,
-    **dict.fromkeys(("alert_log", "alert_list", "alert_command", "webhook", "sinks"), 2),
+    **dict.fromkeys(("alert_log", "alert_list", "alert_command", "webhook", "sinks", "report_clock"), 2),
     **dict.fromkeys(("draws", "own_draft", "own_arithmetic", "own_logic", "own_reading", "own_questions"), 1),
     **dict.fromkeys(("question_rows", "question_files", "hub", "asking", "judging"), 1),
     **dict.fromkeys(("echo", "prompts", "sse", "alike", "dialects", "arrivals", "traces", "rate_limits", "pace"), 1),
@@ -77,7 +77,7 @@ LAYERS = {
     **dict.fromkeys(
         (
             *("cli", "cli_load", "cli_limits", "cli_capacity", "cli_grade", "cli_compare", "cli_decide"),
-            *("cli_sequential", "cli_numbers", "cli_history", "cli_shown", "cli_alerts"),
+            *("cli_sequential", "cli_numbers", "cli_history", "cli_shown", "cli_alerts", "cli_digest"),
         ),
         5,
     ),
@@ -94,7 +94,7 @@ ANALYSIS_MAY_IMPORT = {
 HARNESS_MAY_IMPORT_ANALYSIS = {
     *("harness.cli_load", "harness.cli_capacity", "harness.cli_numbers", "harness.cli_shown"),
     *("harness.cli_compare", "harness.cli_sequential", "harness.cli_history", "harness.cli_decide"),
-    *("harness.live_picture", "harness.run_shown"),
+    *("harness.live_picture", "harness.cli_digest", "harness.run_shown"),
     *("harness.client_health", "harness.watched_cell", "harness.monitor", "harness.monitor_loop"),
     "harness.folding",
     "harness.cli_monitor",
