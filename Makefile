@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-faults test-reliability test-real check bench bench-swarm clean
+.PHONY: setup demo test test-faults test-reliability test-real check docs bench bench-swarm clean
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml
@@ -43,6 +43,12 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python docs/generate.py --check
+
+# The documentation as a site, in build/site; a dead link is an error.
+docs: setup
+	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: setup
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
