@@ -27,8 +27,9 @@ ELSEWHERE = {
     r"^export ": "sets a key",
     r"\.venv-llama|^\$SERVER|plans/real-llama": "tests/real, with a real engine",
     r"--master|--worker ": "tests/e2e/test_hosts.py, on hosts of its own",
+    r"^docker ": "tests/e2e/test_deploy.py, without Docker",
 }  # what is not executed here, with who does it or why nobody
-SERVES = re.compile(r"run .*--ui|^locust (?!.*--headless)|^tokenswarm (dashboard|simulate)\b")
+SERVES = re.compile(r"run .*--ui|^locust (?!.*--headless)|^tokenswarm (dashboard|simulate|monitor .*--metrics-port)\b")
 INSTEAD = [
     (r"\.venv/bin/", ""),
     (r"(predict) RUN_DIR --target \w+", r"\1 runs/sweep --target sim"),
@@ -39,6 +40,7 @@ INSTEAD = [
     (r"https://api\.openai\.com/v1", "{url}/v1"),
     (r"\bMODEL\b", "sim"),
     (r"-t 60s", "-t 2s"),
+    (r"--metrics-port \d+", "--metrics-port 0"),
     (r"--most \d+", "--most 3"),
     (r"(--sequential)$", r"\1 --most 3"),
     (r"suite:(latency|throughput) --set scale=0\.1 --set repeats=1", r"suite:\1 --targets my-targets.yaml"),
