@@ -29,10 +29,11 @@ from harness.alert_record import (
     Severity,
     Sink,
     SinkState,
+    WebhookSink,
     utc_text,
 )
 from harness.rundir import RunDir, write_whole
-from harness.webhook import Notice, Sent, notice_of, post
+from harness.webhook import Notice, Sent, notice_of, post, unready
 
 _MOST_UNWRITTEN = 10_000
 _MOST_REMEMBERED = 1000
@@ -89,6 +90,10 @@ class Delivery:
         self._couriers = [_Courier(name, sink, self._book, run or run_dir.name) for name, sink in sinks_of(config)]
         for courier in self._couriers:
             courier.start()
+        for name, sink in sinks_of(config):
+            fault = unready(sink) if isinstance(sink, WebhookSink) else None
+            if fault is not None:
+                _say(f"alerts: sink {name}: {fault}")
 
     def __enter__(self) -> Self:
         return self

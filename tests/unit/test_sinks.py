@@ -122,6 +122,14 @@ def test_a_port_where_nobody_listens_and_variables_that_are_not_set_are_told_wit
         assert "NOT_SET_ANYWHERE is not set" in post(sink, notice_of(_event(1), "r")).said
 
 
+def test_a_variable_that_is_not_set_is_said_before_the_first_alert(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sink = {"kind": "webhook", "url_env": "NOT_SET_ANYWHERE", "secret_env": "NOR_THIS"}
+    Delivery(_config(sink), RunDir(tmp_path)).close(LONG_S)
+    assert capfd.readouterr().err == "alerts: sink webhook: the environment variable NOT_SET_ANYWHERE is not set\n"
+
+
 def test_failures_are_tried_again_in_order_and_each_event_comes_once(tmp_path: Path, receiver: Receiver) -> None:
     receiver.script = [500, "close", 200, 429, 200]
     events = [_event(1), _event(1, "resolved"), _event(2, "pending", fired=False), _event(3, silenced=True), _event(4)]
