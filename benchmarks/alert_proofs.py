@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -107,7 +108,9 @@ def prove_speed(trials: int) -> tuple[str, str, bool]:
     with tempfile.TemporaryDirectory() as folder, _listening() as good:
         receivers = [(name, _listening(does)) for name, does in bad.items()]
         opened = [(name, each, each.__enter__()) for name, each in receivers]
-        sinks = [{"kind": "webhook", "name": name, "url": server.url} for name, _, server in opened]
+        sinks: list[dict[str, Any]] = [
+            {"kind": "webhook", "name": name, "url": server.url} for name, _, server in opened
+        ]
         sinks += [{"kind": "command", "argv": ["/bin/sh", "-c", "sleep 60"]}, {"kind": "webhook", "url": good.url}]
         delivery = Delivery(read_alerts({"sinks": sinks}), RunDir(Path(folder)))
         states: States = {}
