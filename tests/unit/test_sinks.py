@@ -283,5 +283,18 @@ def test_a_bad_command_is_ended_and_told_of(tmp_path: Path, code: str, said: str
     assert time.monotonic() - begun_s < LONG_S / 2
 
 
+def test_a_hung_command_does_not_outlive_its_monitor(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    code = f"import os, time\nopen({str(pid)!r}, 'w').write(str(os.getpid()) + '.')\ntime.sleep(600)"
+    command = _command(tmp_path, code)
+    delivery = Delivery(_config({"kind": "command", "argv": list(command.argv), "timeout_s": 600}), RunDir(tmp_path))
+    delivery.deliver([_event(1)])
+    _until(lambda: pid.exists() and pid.read_text().endswith("."))
+    assert not delivery.close(0.1)
+    with pytest.raises(ProcessLookupError):
+        _until(lambda: os.kill(int(pid.read_text()[:-1]), 0))
+    assert read_sinks(RunDir(tmp_path))["command"].cursor == 0, "it is told at the next start"
+
+
 def test_a_command_that_is_not_there_is_told_of() -> None:
     assert "No such file" in _start(CommandSink(argv=("/no/such/program",))).said
