@@ -44,6 +44,7 @@ LAYERS = {
             "merge",
             "relay",
             "live",
+            "live_cell",
             "prepare",
             "batch_job",
             "allowance",
@@ -57,12 +58,13 @@ LAYERS = {
         2,
     ),
     **dict.fromkeys(("stopping", "user", "cell_users", "open_load", "worker_side", "master_side", "shape", "carry"), 3),
-    **dict.fromkeys(("live_picture", "webui"), 3),
+    **dict.fromkeys(("live_picture", "webui", "exposition", "run_shown", "monitor_shown", "scraping"), 3),
+    "metric_table": 0,
     **dict.fromkeys(
         (
             *("swarm", "gather", "worker_loop", "launch", "estimate", "calibrate", "calibrate_client", "probe"),
             *("limits_probe", "limits_sender", "reachable", "capacity_run"),
-            *("second_opinion", "grade_run", "sequential_run"),
+            *("second_opinion", "grade_run", "sequential_run", "run_metrics", "monitor_metrics"),
         ),
         4,
     ),
@@ -70,7 +72,7 @@ LAYERS = {
     **dict.fromkeys(("tail", "monitor_doubts"), 2),
     **dict.fromkeys(("client_health", "watched_cell", "monitor_state", "monitor", "monitor_loop"), 4),
     **dict.fromkeys(("folding", "probes", "prober"), 4),
-    "probe_record": 2,
+    **dict.fromkeys(("probe_record", "run_ending"), 2),
     **dict.fromkeys(("monitor_table", "cli_monitor"), 5),
     **dict.fromkeys(
         (
@@ -92,7 +94,7 @@ ANALYSIS_MAY_IMPORT = {
 HARNESS_MAY_IMPORT_ANALYSIS = {
     *("harness.cli_load", "harness.cli_capacity", "harness.cli_numbers", "harness.cli_shown"),
     *("harness.cli_compare", "harness.cli_sequential", "harness.cli_history", "harness.cli_decide"),
-    *("harness.live_picture", "harness.cli_digest"),
+    *("harness.live_picture", "harness.cli_digest", "harness.run_shown"),
     *("harness.client_health", "harness.watched_cell", "harness.monitor", "harness.monitor_loop"),
     "harness.folding",
     "harness.cli_monitor",

@@ -16,9 +16,10 @@ from msgspec import structs
 from harness.alert_log import read_events
 from harness.alert_record import AlertConfig, Rule, utc_text
 from harness.errors import ErrorKind
-from harness.monitor import Watch, ending_of
+from harness.monitor import Watch
 from harness.monitor_record import Picture, read_picture
 from harness.plan_file import read_plan
+from harness.run_ending import ending_of
 from harness.rundir import RunDir
 from harness.sample import SCHEMA, Header, Outcome, Sample, Usage, encode, outcome_of
 from harness.sinks import Delivery
