@@ -3,6 +3,7 @@ seeds and days, are `python -m benchmarks.live_proofs`."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
@@ -13,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.degradation import DegradationState, begin, update
-from analysis.slices import Slice, merged
+from analysis.slices import Slice, log_quantiles, merged
+from benchmarks.live_proofs import simulated
 from benchmarks.live_traffic import STEADY, Change, Noise, Provider, Traffic
 from harness.monitor_record import Shift
 
@@ -149,3 +151,14 @@ def test_a_restart_from_the_kept_state_in_any_place_changes_nothing(
         state = msgspec.json.decode(msgspec.json.encode(state), type=DegradationState)
     assert again == told
     assert state == whole
+
+
+def test_slices_of_the_simulator_hold_what_it_drew() -> None:
+    slices = list(simulated(3, 2.0, lambda _: "steady", hours=1 / 6))
+    assert len(slices) == 20 and 900 < sum(each.judged for each in slices) < 1500
+    whole = slices[0]
+    for each in slices[1:]:
+        whole = merged(whole, each)
+    middles = {name: math.exp(log_quantiles(spread.counts, (0.5,))[0]) for name, spread in whole.spreads.items()}
+    assert middles["ttft"] == pytest.approx(0.5, rel=0.08) and middles["itl"] == pytest.approx(0.02, rel=0.05)
+    assert middles["tpot"] == pytest.approx(0.021, rel=0.05) and middles["e2e"] == pytest.approx(0.65, rel=0.08)
