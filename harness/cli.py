@@ -49,6 +49,7 @@ _VERBS = {
     "alerts": "cli_alerts",
     "digest": "cli_digest",
     "monitor": "cli_monitor",
+    "completion": "cli_completion",
 }  # each verb with the module that defines it
 
 

@@ -9,7 +9,7 @@ that is killed at any moment loses none and makes none twice.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -175,24 +175,28 @@ class Watch:
                 queue.anchor_ns = read.anchor_ns
                 queue.rows.extend(zip(read.samples, read.ends, strict=True))
                 behind |= {read.name} if read.behind else set()
-            for name, queue in self._queues.items():
-                self._drain(name, queue, until_ns, all_of_it=all_of_it)
+            drained = [
+                each
+                for name, queue in self._queues.items()
+                for each in self._drained(name, queue, until_ns, all_of_it=all_of_it)
+            ]
+            for ended, new in sorted(drained, key=lambda each: each[0].at_ns):  # of several workers, one after another
+                self._cell((ended.sample.target, ended.sample.workload)).add(ended, new=new)
+                if new and self._counted is not None:
+                    self._counted.add((ended.sample,))
             again = any(not self._queues[name].rows for name in behind)
 
-    def _drain(self, name: str, queue: _Queue, until_ns: int, *, all_of_it: bool) -> None:
+    def _drained(self, name: str, queue: _Queue, until_ns: int, *, all_of_it: bool) -> Iterator[tuple[Ended, bool]]:
+        """Attempts of one journal that ended until then, and whether each is met for the first time."""
         while queue.rows:
             sample, end = queue.rows[0]
             ahead_ns = queue.anchor_ns + sample.end_ns - until_ns
             if ahead_ns > 0 and not all_of_it:
                 return
             queue.rows.popleft()
-            ended = Ended(sample, queue.anchor_ns - max(0, ahead_ns))
             if ahead_ns > _AHEAD_NS:
                 self.troubles.ahead_s[name] = ahead_ns / S
-            new = self._taken.note(name, end)
-            self._cell((sample.target, sample.workload)).add(ended, new=new)
-            if new and self._counted is not None:
-                self._counted.add((sample,))
+            yield Ended(sample, queue.anchor_ns - max(0, ahead_ns)), self._taken.note(name, end)
 
     def _judge(self, at_ns: int, *, now: bool) -> None:
         """One step of every rule; `now`: it is not in the past."""
@@ -265,6 +269,7 @@ class Watch:
 
     def _keep(self) -> None:
         """States and places on the disk. A fault of it is shown, and tried again."""
+        self._queues = {name: queue for name, queue in self._queues.items() if queue.rows or name in self._tail.places}
         self._taken.drop_all_but(self._tail.places.keys() | self._queues.keys())
         state = MonitorState(
             begun_ns=self.begun_ns,

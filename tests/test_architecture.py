@@ -78,6 +78,7 @@ LAYERS = {
         (
             *("cli", "cli_load", "cli_limits", "cli_capacity", "cli_grade", "cli_compare", "cli_decide"),
             *("cli_sequential", "cli_numbers", "cli_history", "cli_shown", "cli_alerts", "cli_digest"),
+            "cli_completion",
         ),
         5,
     ),
