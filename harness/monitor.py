@@ -9,7 +9,7 @@ that is killed at any moment loses none and makes none twice.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -175,34 +175,40 @@ class Watch:
                 queue.anchor_ns = read.anchor_ns
                 queue.rows.extend(zip(read.samples, read.ends, strict=True))
                 behind |= {read.name} if read.behind else set()
-            for name, queue in self._queues.items():
-                self._drain(name, queue, until_ns, all_of_it=all_of_it)
+            drained = [
+                each
+                for name, queue in self._queues.items()
+                for each in self._drained(name, queue, until_ns, all_of_it=all_of_it)
+            ]
+            for ended, new in sorted(drained, key=lambda each: each[0].at_ns):  # of several workers, one after another
+                self._cell((ended.sample.target, ended.sample.workload)).add(ended, new=new)
+                if new and self._counted is not None:
+                    self._counted.add((ended.sample,))
             again = any(not self._queues[name].rows for name in behind)
 
-    def _drain(self, name: str, queue: _Queue, until_ns: int, *, all_of_it: bool) -> None:
+    def _drained(self, name: str, queue: _Queue, until_ns: int, *, all_of_it: bool) -> Iterator[tuple[Ended, bool]]:
+        """Attempts of one journal that ended until then, and whether each is met for the first time."""
         while queue.rows:
             sample, end = queue.rows[0]
             ahead_ns = queue.anchor_ns + sample.end_ns - until_ns
             if ahead_ns > 0 and not all_of_it:
                 return
             queue.rows.popleft()
-            ended = Ended(sample, queue.anchor_ns - max(0, ahead_ns))
             if ahead_ns > _AHEAD_NS:
                 self.troubles.ahead_s[name] = ahead_ns / S
-            new = self._taken.note(name, end)
-            self._cell((sample.target, sample.workload)).add(ended, new=new)
-            if new and self._counted is not None:
-                self._counted.add((sample,))
+            yield Ended(sample, queue.anchor_ns - max(0, ahead_ns)), self._taken.note(name, end)
 
     def _judge(self, at_ns: int, *, now: bool) -> None:
         """One step of every rule; `now`: it is not in the past."""
-        readings = []
+        readings, silences = list[Reading](), list[float]()
         validity = max((GRAVITY[doubt.severity] for doubt in self._client), default=0) if now else None
         for cell in self.cells.values():
             cell.pass_time(at_ns)
             values = values_of(cell.picture(at_ns), cell.failures_in_row)
+            if self.mode == "run" and "silence_s" in values:  # targets take turns: only the run is silent
+                silences.append(values.pop("silence_s"))
             readings.append(Reading(wall_s=at_ns / S, target=cell.key[0], workload=cell.key[1], values=values))
-        readings.append(self._of_run(at_ns, validity))
+        readings.append(self._of_run(at_ns, validity, silences))
         readings += self._delivery.readings(at_ns / S) if self._delivery is not None and now else []
         self.at_ns = at_ns
         self._taken.mark(at_ns)
@@ -228,7 +234,7 @@ class Watch:
             for path in old:
                 path.unlink(missing_ok=True)
 
-    def _of_run(self, at_ns: int, validity: int | None) -> Reading:
+    def _of_run(self, at_ns: int, validity: int | None, silences: Sequence[float]) -> Reading:
         spend = self.spend()
         values: dict[str, float] = {} if validity is None else {"validity": validity}
         shares = [
@@ -238,6 +244,7 @@ class Watch:
         ]
         values |= {} if spend.usd is None else {"spend_usd": spend.usd}
         values |= {"spend_share": max(shares)} if shares else {}
+        values |= {"silence_s": min(silences)} if silences else {}
         return Reading(wall_s=at_ns / S, target=WHOLE_RUN[0], workload=WHOLE_RUN[1], values=values)
 
     def _tell(self, stepped: tuple[dict[str, Episode], list[AlertEvent]]) -> None:
@@ -262,6 +269,7 @@ class Watch:
 
     def _keep(self) -> None:
         """States and places on the disk. A fault of it is shown, and tried again."""
+        self._queues = {name: queue for name, queue in self._queues.items() if queue.rows or name in self._tail.places}
         self._taken.drop_all_but(self._tail.places.keys() | self._queues.keys())
         state = MonitorState(
             begun_ns=self.begun_ns,

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from msgspec import structs
 
 from harness.alert_log import read_events
 from harness.alert_record import AlertConfig, Rule, utc_text
@@ -249,16 +250,14 @@ def test_a_wall_clock_set_back_between_two_starts_stops_nothing(tmp_path: Path) 
 
 
 def test_probing_is_folded_into_minutes_each_once(tmp_path: Path) -> None:
-    made = Made(tmp_path / "p" / "r", probe=True)
-    watch = made.watch(0, mode="probe")
-    _go(made, watch, 1, 130, step_s=5)
-    watch = made.watch(131, mode="probe")  # killed
-    _go(made, watch, 131, 310, step_s=7)
+    made = Made(tmp_path / "p" / "r", down_s=(30, 50), probe=True)
+    _go(made, made.watch(0, mode="probe"), 1, 71, step_s=5)
+    watch = made.watch(72, mode="probe")  # killed
+    _go(made, watch, 72, 124, step_s=13)
     lines = [json.loads(line) for line in made.run_dir.history.read_text().splitlines()]
-    assert [line["at_utc"] for line in lines] == [_utc(60 * k) for k in range(1, 6)]
-    assert [line["window"]["attempted"] for line in lines] == [300, 300, 300, 300, 300]
-    assert sum(line["window"]["outcomes"].get("failed", 0) for line in lines) == 150
-    assert sum(line["usd"] for line in lines) == pytest.approx((5 * 302 - 151) * 20e-6, rel=0.02)
+    assert [line["at_utc"] for line in lines] == [_utc(60), _utc(120)]
+    assert [line["window"]["outcomes"] for line in lines] == [{"failed": 100, "ok": 200}, {"ok": 300}]
+    assert sum(line["usd"] for line in lines) == pytest.approx(500 * 20e-6, rel=0.05)  # a minute is closed 2 s later
     assert all(sum(line["spreads"]["e2e"].values()) == line["window"]["outcomes"]["ok"] for line in lines)
 
 
@@ -274,3 +273,22 @@ def test_outcomes_of_the_harness_itself_are_no_outage(tmp_path: Path) -> None:
     picture = watch.look(*_clocks(20))
     assert picture.alerts == []
     assert picture.cells[0].windows["1m"].error_ratio is None
+
+
+def test_a_target_whose_turn_is_over_is_not_silent_but_a_run_may_be(tmp_path: Path) -> None:
+    made = Made(tmp_path / "p" / "r", down_s=(0, 0))
+    made.grow(20)
+    other = made.run_dir.journal("r1-w1")
+    head = Header(schema=SCHEMA, run="r", worker="r1-w1", repeat=1, share=(0, 1), wall_ns=BEGAN_S * S, mono_ns=7,
+                  pid=2, host="another")  # fmt: skip
+    other.write_bytes(encode(head))
+    silent = AlertConfig(rules=(Rule(name="silent", metric="silence_s", above=30, for_s=0),), sinks=())
+    watch = made.watch(0, silent)
+    for at_s in (*range(1, 100, 3), 115):
+        if 20 < at_s <= 80:
+            with other.open("ab") as file:
+                file.write(encode(structs.replace(_sample(at_s, at_s), target="u", worker="r1-w1")))
+        _alive(made, at_s)
+        watch.look(*_clocks(at_s))
+        told = [(event.target, event.state) for event in read_events(made.run_dir.alerts)]
+        assert told == ([("(run)", "firing")] if at_s == 115 else []), at_s
