@@ -319,7 +319,7 @@ class Watch:
             at_wall_s=at_s,
             mode=self.mode,
             state=ending.state,
-            plan=self.plan.name if self.plan else self.run_dir.root.parent.name,
+            plan=self.plan.name if self.plan else self.run_dir.name.partition("/")[0],
             elapsed_s=None if began_ns is None else max(0.0, (self.at_ns - began_ns) / S),
             planned_s=planned_s(self.plan) if self.plan and self.mode == "run" else None,
             cells=found,

@@ -35,7 +35,7 @@ def _write_history(run_dir: RunDir, at_s: float) -> None:
 
 
 def _look_until_done(clock: ReportClock, run_dir: RunDir, now_s: float) -> dict[str, object]:
-    until_s = time.monotonic() + LONG_S
+    until_s = time.monotonic() + 3 * LONG_S  # a process that loads all of the analysis
     while True:
         clock._next_s = 0.0  # do not wait for the next look
         clock.look(now_s)
