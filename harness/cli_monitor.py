@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,13 +121,23 @@ def monitor(
         budget = Budget(usd=budget_usd, requests=budget_requests)
         run_dir = _probed(source, names, probing, budget, wanted, out, resume)
         click.echo(f"run directory: {run_dir.root}", err=True)
-        with _metrics(wanted, door):
+        with _metrics(wanted, door), _ending_in_order():
             pictures = _probe(run_dir, wanted)
     else:
-        with _metrics(wanted, door):
+        with _metrics(wanted, door), _ending_in_order():
             pictures = _follow(source, wanted, once=once)
     if as_json:
         click.echo(as_text(document_of(pictures)))
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """SIGTERM, as systemd and docker send it, ends as Ctrl-C does, with 143."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _check_options(ctx: click.Context, *, probing: bool, resumed: bool) -> None:

@@ -95,6 +95,7 @@ class Watch:
         self._actions: tuple[tuple[int, int], list[AlertAction]] = ((0, 0), [])
         self.troubles = Troubles()
         self._client: list[Doubt] = []
+        self._within_look = False
         self.states: dict[str, Episode] = recover(run_dir)
         self._restore(now_ns, mono_ns)
 
@@ -133,6 +134,7 @@ class Watch:
 
     def look(self, now_ns: int, mono_ns: int) -> Picture:
         """Bring everything up to now (wall clock; `mono_ns`: the monotonic one) and write it down."""
+        self._within_look = True
         ending = ending_of(self.run_dir, now_ns)
         over = ending.state in ("ended", "died")
         until_ns = min(now_ns, ending.ended_ns) if over and ending.ended_ns is not None else now_ns
@@ -153,6 +155,7 @@ class Watch:
             self._drop_old()
         picture = self._picture(ending, over=over)
         self._write(picture, whole=over)
+        self._within_look = False
         return picture
 
     def _advance(self, until_ns: int, clocks: tuple[int, int], *, last: bool) -> None:
@@ -335,8 +338,9 @@ class Watch:
         )
 
     def close(self) -> None:
-        """Keep where it stands."""
-        self._keep()
+        """Keep where it stands; after a look that was cut short what was kept last, as after a kill."""
+        if not self._within_look:
+            self._keep()
 
 
 def planned_s(plan: Plan) -> float:

@@ -117,8 +117,8 @@ def test_two_monitors_do_not_watch_one_run(tmp_path: Path) -> None:
         said = max(tmp_path.glob("monitor.*.err"), key=lambda path: path.name).read_text()
         assert "another monitor watches it" in said
         _await("samples", lambda: len(_samples(run_dir)) >= 5)
-        first.send_signal(signal.SIGINT)
-        assert first.wait(60) == 130
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(60) == 143
     finally:
         first.kill()
         first.communicate()

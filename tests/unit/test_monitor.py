@@ -227,6 +227,26 @@ def test_killed_at_any_moment_it_loses_nothing_and_tells_nothing_twice(
     assert picture.cells[0].windows["1m"] == expected.cells[0].windows["1m"]
 
 
+class _Interrupted:
+    """Counts for metrics, until Ctrl-C comes in the middle of it."""
+
+    def add(self, _: object) -> None:
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_within_a_look_loses_nothing(tmp_path: Path) -> None:
+    made = Made(tmp_path / "p" / "r")
+    watch = made.watch(0)
+    _go(made, watch, 1, 20)
+    watch._counted = _Interrupted()  # type: ignore[assignment]
+    made.grow(30)
+    with pytest.raises(KeyboardInterrupt):
+        watch.look(*_clocks(30))
+    watch.close()
+    _alive(made, 30)
+    assert made.watch(30).look(*_clocks(30)).spend.requests == 150
+
+
 def test_an_outage_while_the_monitor_was_down_is_told_when_it_is_back(tmp_path: Path) -> None:
     made = Made(tmp_path / "p" / "r")
     _go(made, made.watch(0), 1, 50)

@@ -46,6 +46,7 @@ def _look_until_done(clock: ReportClock, run_dir: RunDir, now_s: float) -> dict[
         time.sleep(0.05)
 
 
+@pytest.mark.timeout(300)
 def test_yesterday_is_reported_once_and_the_webhook_told(tmp_path: Path, receiver: Receiver) -> None:
     run_dir = RunDir(tmp_path)
     now_s = time.time()
