@@ -21,7 +21,7 @@ Limit = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 Ratio = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 Glob = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 Variable = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-Argument = Annotated[str, msgspec.Meta(max_length=4096)]
+Argument = Annotated[str, msgspec.Meta(max_length=4096, pattern=r"^[^\x00]*$")]
 
 WINDOWS = ("10s", "1m", "10m")
 WINDOW = "1m"  # of a metric that names none

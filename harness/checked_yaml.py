@@ -39,6 +39,7 @@ def load(text: str, place: str) -> Any:
         events = list(yaml.parse(text, Loader=yaml.SafeLoader))
         if any(isinstance(event, yaml.AliasEvent) for event in events):
             raise UsageFault(f"{place}: anchors and aliases (`*name`) are not allowed", "write the value out")
+        _check_keys(yaml.compose(text, Loader=yaml.SafeLoader), place)
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -47,6 +48,21 @@ def load(text: str, place: str) -> Any:
         raise UsageFault(f"{place}:{line} not YAML: {problem}", "check indentation, colons and quotes") from error
     except (ValueError, RecursionError) as error:
         raise UsageFault(f"{place}: not usable YAML: {error}", "check dates, numbers and nesting") from error
+
+
+def _check_keys(node: yaml.Node | None, place: str) -> None:
+    """Refuse a key that stands twice in a mapping: the first one would be passed over. Raises UsageFault."""
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _check_keys(item, place)
+    elif isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                line = key.start_mark.line + 1
+                raise UsageFault(f"{place}: line {line}: {key.value}: the key stands there twice", "keep one of them")
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else "")
+            _check_keys(value, place)
 
 
 def typed(document: Mapping[str, Any], kind: type[Typed], place: str, under: str, guide: str, example: str) -> Typed:
