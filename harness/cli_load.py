@@ -292,11 +292,16 @@ def checked_plan(plan: str, settings: tuple[str, ...], targets: Path | None, pri
 
 def check_keys(plan: Plan) -> None:
     """Before anything is sent: every key is there. The value is read again by each worker."""
+    from harness.prepare import check_parser, key_of  # noqa: PLC0415
+
     for target in plan.targets:
         missing = target.key_env is not None and not os.environ.get(target.key_env)
         if missing and not target.simulated and not is_loopback(target.base_url):
             message = f"target {target.name}: key_env: {target.key_env}: this environment variable is not set"
             raise UsageFault(message, f"export {target.key_env}=... before the run; a plan never holds the key itself")
+        check_parser(target)
+        if not target.simulated:
+            key_of(target)
 
 
 @click.command()

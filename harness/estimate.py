@@ -8,8 +8,9 @@ from typing import Any
 
 from harness.arrivals import expected_arrivals
 from harness.calibrate import Calibration
+from harness.dialect_names import GENERATING
 from harness.launch import expected_s
-from harness.plan import GENERATING, Cell, Plan, Target, cells, parse_length
+from harness.plan import Cell, Plan, Target, cells, parse_length
 from harness.prices import price_of, spend_of
 from harness.sample import Usage
 

@@ -15,38 +15,13 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from harness.dialect_names import KIND_OF_DIALECT, DialectName, Kind
+
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
-
-Kind = Literal["chat", "embeddings", "rerank", "batch"]
-KIND_OF_DIALECT: dict[str, Kind] = {
-    "openai-chat": "chat",
-    "openai-responses": "chat",
-    "anthropic-messages": "chat",
-    "google-generate": "chat",
-    "openai-embeddings": "embeddings",
-    "jina-embeddings": "embeddings",
-    "jina-rerank": "rerank",
-    "openai-batches": "batch",
-    "anthropic-batches": "batch",
-    "google-batches": "batch",
-}
-GENERATING: frozenset[Kind] = frozenset({"chat", "batch"})  # the kinds whose replies are generated text
-DialectName = Literal[
-    "openai-chat",
-    "openai-responses",
-    "anthropic-messages",
-    "google-generate",
-    "openai-embeddings",
-    "jina-embeddings",
-    "jina-rerank",
-    "openai-batches",
-    "anthropic-batches",
-    "google-batches",
-]
 
 Arrival = Literal["constant", "poisson", "gamma", "trace"]
 TraceFormat = Literal["azure", "burstgpt", "mooncake"]
@@ -98,12 +73,26 @@ class Polling(Record, frozen=True, kw_only=True):
     most_s: Positive = 30.0
 
 
+EnvironmentName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class Aws(Record, frozen=True, kw_only=True):
+    """How requests to AWS are signed (SigV4): the variables that hold the id of the key whose secret `key_env` names,
+    and the token of a session (None, or not set: the key is no temporary one). `region` None: it is in the host's name.
+    """
+
+    key_id_env: EnvironmentName = "AWS_ACCESS_KEY_ID"
+    session_token_env: EnvironmentName | None = "AWS_SESSION_TOKEN"  # noqa: S105  (a name)
+    region: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{3,32}$")] | None = None
+
+
 class Target(Record, frozen=True, kw_only=True):
     """An endpoint to measure.
 
     `base_url` is what an official SDK would take, or `sim://NAME` for a provider of the embedded simulator.
     `key_env` names the environment variable that holds the key; None sends no key.
-    `body` holds further fields for the request's JSON body (of a job: of each prompt's), `headers` further headers.
+    `body` holds further fields for the request's JSON body (of a job: of each prompt's), `headers` further headers,
+    `query` further fields for the query of its URL, such as Azure's `api-version`. `aws` signs requests to AWS.
     `price` None: that of a table of prices, if one has it. `tokenizer` counts replies whose text is kept once more: an
     encoding of tiktoken, or the path of a `tokenizer.json` (None: what tiktoken knows for the model, of the dialects
     of OpenAI).
@@ -113,9 +102,11 @@ class Target(Record, frozen=True, kw_only=True):
     dialect: DialectName
     base_url: str
     model: Annotated[str, msgspec.Meta(min_length=1)]
-    key_env: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    key_env: EnvironmentName | None = None
     headers: dict[str, str] = {}
+    query: dict[str, str] = {}
     body: dict[str, Any] = {}
+    aws: Aws | None = None
     price: Price | None = None
     tokenizer: str | None = None
     limits: Limits = Limits()

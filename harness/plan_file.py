@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import msgspec
 import yaml
 
+from harness.dialect_names import KIND_OF_DIALECT
 from harness.errors import UsageFault
 from harness.plan import (
-    KIND_OF_DIALECT,
     Inject,
     OutageRule,
     Plan,
@@ -325,6 +325,7 @@ def _check_target(plan: Plan, target: Target, place: str, key: str) -> None:
     if not helps and target.kind not in {workload.kind for workload in plan.workloads}:
         hint = f"add a workload with `kind: {target.kind}`"
         _fail(place, f"{key}.dialect", target.dialect, f"no workload of kind `{target.kind}` for it", hint)
+    _check_aws(target, place, key)
     parts = urlsplit(target.base_url)
     if parts.scheme not in ("http", "https", "sim") or not parts.hostname:
         _fail(
@@ -343,6 +344,18 @@ def _check_target(plan: Plan, target: Target, place: str, key: str) -> None:
         _fail(
             place, f"{key}.base_url", target.base_url, "the port must be 1 to 65535", "such as http://127.0.0.1:8080/v1"
         )
+
+
+def _check_aws(target: Target, place: str, key: str) -> None:
+    """Whose requests are signed, and with what."""
+    if target.aws is not None and target.dialect != "bedrock-converse":
+        hint = "leave it out; other dialects send the key itself"
+        _fail(place, f"{key}.aws", None, f"is for the dialect `bedrock-converse`, not for `{target.dialect}`", hint)
+    if target.aws is not None and target.key_env is None:
+        _fail(place, f"{key}.key_env", None, "`aws` wants a key to sign with", "such as AWS_SECRET_ACCESS_KEY")
+    if target.dialect == "bedrock-converse" and target.aws is None and target.key_env == "AWS_SECRET_ACCESS_KEY":
+        hint = "add `aws: {}`, so that requests are signed; AWS_BEARER_TOKEN_BEDROCK holds a key that is sent as it is"
+        _fail(place, f"{key}.key_env", target.key_env, "a secret key of AWS is never sent itself", hint)
 
 
 def _check_helpers(plan: Plan, place: str) -> None:

@@ -12,8 +12,9 @@ from functools import lru_cache
 from pathlib import Path
 
 from harness.asking import asked
+from harness.dialect_names import GENERATING
 from harness.echo import WORDS, code_of, instruction
-from harness.plan import GENERATING, Length, Workload, parse_length
+from harness.plan import Length, Workload, parse_length
 from harness.question import COPY_SUFFIX, Question, read_questions
 
 _WORDS = (  # noqa: SIM905  (two hundred quoted words would be harder to read)

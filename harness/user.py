@@ -31,7 +31,7 @@ from harness.exchange import PAUSE_AFTER_NO_CONTACT_S, Origin, describe, no_cont
 from harness.health import Gauges, HealthWatch
 from harness.journal import Journal, new_header
 from harness.live import Live
-from harness.plan import Cell, Scenario, Slo, Stage, Timeouts, Workload
+from harness.plan import Aws, Cell, Scenario, Slo, Stage, Timeouts, Workload
 from harness.plan_file import plan_of
 from harness.prepare import Prepared, key_of, prepare
 from harness.prompts import CELL_PROMPTS, Prompt, prompt
@@ -255,6 +255,7 @@ class ProviderUser(AskingUser):
     dialect: ClassVar[str]
     model: ClassVar[str]
     base_url: ClassVar[str | None] = None
+    aws: ClassVar[Aws | None] = None
 
     def setting(self) -> tuple[Cell, Recorder, str | None]:
         """From the options; one recorder for the whole process."""
@@ -270,6 +271,7 @@ def cell_of_options(user: type[ProviderUser], options: Any, host: str | None) ->
         "base_url": host or user.base_url or "",
         "model": options.model or user.model,
         "key_env": options.key_env or DIALECTS[user.dialect].key_env,
+        "aws": user.aws,
     }
     workload = {
         "kind": DIALECTS[user.dialect].kind,

@@ -13,10 +13,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = {
     **dict.fromkeys(("plan", "sample", "errors", "plan_file", "loopback", "health_record", "search_record"), 0),
-    **dict.fromkeys(("question", "numerals", "grade_record", "prices"), 0),
+    **dict.fromkeys(("question", "numerals", "grade_record", "prices", "dialect_names", "stream_event"), 0),
     **dict.fromkeys(("draws", "own_draft", "own_arithmetic", "own_logic", "own_reading", "own_questions"), 1),
     **dict.fromkeys(("question_rows", "question_files", "hub", "asking", "judging"), 1),
     **dict.fromkeys(("echo", "prompts", "sse", "alike", "dialects", "arrivals", "traces", "rate_limits", "pace"), 1),
+    **dict.fromkeys(("json_lines", "aws_stream", "stream_readers"), 1),
     **dict.fromkeys(("margin", "attainment", "search_answer", "capacity_search"), 1),
     **dict.fromkeys(
         (
@@ -77,7 +78,18 @@ MAY_IMPORT_LOCUST = {
     *("harness.worker_side", "harness.master_side", "harness.webui"),
 }
 ANALYSIS_MAY_IMPORT = {
-    *("health_record", "search_record", "plan", "plan_file", "prices", "sample", "errors", "rundir", "loopback"),
+    *(
+        "dialect_names",
+        "health_record",
+        "search_record",
+        "plan",
+        "plan_file",
+        "prices",
+        "sample",
+        "errors",
+        "rundir",
+        "loopback",
+    ),
     *("question", "numerals", "grade_record", "sequential_record"),
 }
 HARNESS_MAY_IMPORT_ANALYSIS = {

@@ -161,8 +161,8 @@ def _tool_arguments(part: _Part) -> str:
 
 
 def _usage(usage: _Usage | None) -> Usage | None:
-    if usage is None:
-        return None
+    if usage is None or (usage.prompt_token_count is None and usage.candidates_token_count is None):
+        return None  # Vertex tells of the traffic's kind alone until the last event
     return Usage(
         source="provider",
         input_tokens=_sum(usage.prompt_token_count, usage.tool_use_prompt_token_count),

@@ -32,8 +32,9 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 import yaml
 
+from harness.dialect_names import DialectName
 from harness.errors import UsageFault
-from harness.plan import Count, DialectName, Name, NotNegative, Positive, Record, Share, parse_length
+from harness.plan import Count, Name, NotNegative, Positive, Record, Share, parse_length
 from harness.simulator.bottlenecks import Bottlenecks
 from harness.simulator.skill import Skill
 
@@ -222,6 +223,17 @@ class Provider(Bottlenecks, frozen=True, kw_only=True):
     faults: tuple[Fault, ...] = ()
 
 
+_TTFT, _ITL = Lognormal(median_s=0.150, sigma=0.15), Lognormal(median_s=0.010, sigma=0.15)
+_PLAIN: tuple[tuple[str, tuple[DialectName, ...]], ...] = (
+    ("azure-sim", ("azure-openai",)),
+    ("bedrock-sim", ("bedrock-converse",)),
+    ("vertex-sim", ("vertex",)),
+    ("cohere-sim", ("cohere-chat",)),
+    ("mistral-sim", ("mistral",)),
+    ("ollama-sim", ("ollama",)),
+    ("tei-sim", ("tei-embeddings", "tei-rerank")),
+    ("infinity-sim", ("infinity-embeddings", "infinity-rerank")),
+)
 BUILT_IN = (
     Provider(
         name="openai-sim",
@@ -255,6 +267,10 @@ BUILT_IN = (
         ttft=Lognormal(median_s=0.040, sigma=0.10),
         per_item_s=0.002,
         capacity=32,
+    ),
+    *(
+        Provider(name=name, dialects=dialects, ttft=_TTFT, itl=_ITL, per_item_s=0.002, capacity=48)
+        for name, dialects in _PLAIN
     ),
 )
 

@@ -10,13 +10,20 @@ from typing import get_args
 
 import msgspec
 
-from harness.plan import KIND_OF_DIALECT, DialectName
+from harness.dialect_names import KIND_OF_DIALECT, DialectName
 from harness.simulator import (
+    sigv4,
     speak_anthropic,
+    speak_azure,
     speak_batches,
+    speak_bedrock,
+    speak_cohere,
     speak_google,
+    speak_mistral,
+    speak_ollama,
     speak_openai_chat,
     speak_openai_responses,
+    speak_tei,
     speak_vectors,
 )
 from harness.simulator.batches import Job, Jobs, item_of
@@ -37,11 +44,21 @@ from harness.simulator.truth import Truth
 SPEAKERS: dict[DialectName, Speaker] = {
     "openai-chat": speak_openai_chat.SPEAKER,
     "openai-responses": speak_openai_responses.SPEAKER,
+    "azure-openai": speak_azure.SPEAKER,
     "anthropic-messages": speak_anthropic.SPEAKER,
+    "bedrock-converse": speak_bedrock.SPEAKER,
     "google-generate": speak_google.SPEAKER,
+    "vertex": speak_google.SPEAKER,
+    "cohere-chat": speak_cohere.SPEAKER,
+    "mistral": speak_mistral.SPEAKER,
+    "ollama": speak_ollama.SPEAKER,
     "openai-embeddings": speak_vectors.OPENAI_EMBEDDINGS,
     "jina-embeddings": speak_vectors.JINA_EMBEDDINGS,
     "jina-rerank": speak_vectors.JINA_RERANK,
+    "infinity-embeddings": speak_vectors.INFINITY_EMBEDDINGS,
+    "infinity-rerank": speak_vectors.INFINITY_RERANK,
+    "tei-embeddings": speak_tei.EMBEDDINGS,
+    "tei-rerank": speak_tei.RERANK,
     "openai-batches": speak_openai_chat.SPEAKER,  # of its prompts
     "anthropic-batches": speak_anthropic.SPEAKER,
     "google-batches": speak_google.SPEAKER,
@@ -166,6 +183,7 @@ class Service:
         truth.cached_tokens = reply.cached_tokens if speaker.stream else None
         _limit(state, asked.input_tokens + (reply.output_tokens if speaker.stream else 0), request)
         response = spoken(reply, speaker, truth, provider, draws, fault, state.load, request.place)
+        response.headers += speaker.headers(reply)
         response.headers += limit_headers(speaker.family, state.limiter.meters(request.received_ns * 1e-9))
         return response
 
@@ -252,13 +270,22 @@ def _checked(request: Request, route: Route, config: Config) -> Provider:
     if request.method != method:
         raise Denied("method", f"{request.method} is not allowed here; use {method}")
     keys = config.keys if route.provider.keys is None else route.provider.keys
-    if keys and key_in(request.headers, route) not in keys:
+    if request.headers.get("authorization", "").startswith(sigv4.SCHEME) and route.dialect == "bedrock-converse":
+        _check_signature(request, keys)
+    elif keys and key_in(request.headers, route) not in keys:
         raise Denied("auth", _WRONG_KEY)
     if request.too_large:
         raise Denied("too_large", f"The request body exceeds {config.max_body_bytes} bytes")
     if route.dialect.startswith("anthropic-") and "anthropic-version" not in request.headers:
         raise Denied("bad_request", "anthropic-version: header is required")
     return route.provider
+
+
+def _check_signature(request: Request, keys: tuple[str, ...]) -> None:
+    """Raises Denied. Any id will do, with one of the keys as its secret."""
+    fault = sigv4.fault_in(request.method, request.target, request.headers, request.body, keys)
+    if keys and fault is not None:
+        raise Denied("auth", fault)
 
 
 def _answer_with(job: Job, body: bytes, truth: Truth, speaker: Speaker) -> Response:

@@ -12,7 +12,9 @@ from harness.asking import stem_of
 from harness.echo import code_asked
 from harness.judging import parts_of
 
-Family = Literal["openai", "anthropic", "google", "jina"]
+Family = Literal[
+    "openai", "azure", "anthropic", "aws", "google", "cohere", "mistral", "ollama", "jina", "infinity", "tei"
+]
 Act = Literal["reset", "close", "stall"]
 
 
@@ -114,6 +116,7 @@ class Speaker:
 
     read: body and query of the path -> Asked; raises Refused. whole: the body of a reply that is not streamed.
     stream: the events of one that is, or None when the dialect has none. error_event: an error in a stream.
+    content_type: of a stream. headers: what the headers of a reply say of it.
     """
 
     family: Family
@@ -121,6 +124,8 @@ class Speaker:
     whole: Callable[[Reply], bytes]
     stream: Callable[[Reply], Iterator[Event]] | None = None
     error_event: Callable[[Reply, str], bytes] = lambda _reply, _message: b""
+    content_type: str = "text/event-stream; charset=utf-8"
+    headers: Callable[[Reply], list[tuple[str, str]]] = lambda _reply: []
 
 
 WORDS = (  # noqa: SIM905  (easier to read than a hundred literals)
