@@ -34,9 +34,10 @@ from analysis.summary import Batch, Dist, Provider, Result, ServerTimes, Summary
 from analysis.summary import Window as WindowPart
 from analysis.sweeps import Measured, grouped
 from analysis.token_counts import tokens_of
+from analysis.turns import structured_of, turns_of
 from analysis.validity import judge_run
 from harness.health_record import Health
-from harness.plan import Cell, OutageRule, Plan, cells, stages_of
+from harness.plan import Cell, OutageRule, Plan, Workload, cells, stages_of
 from harness.plan_file import read_plan, with_outage
 from harness.prices import priced
 from harness.rundir import RunDir, write_whole
@@ -252,6 +253,8 @@ def _result(watched: _Watched, plan: Plan, samples: Samples, health: Mapping[str
         batch=_batch(cell, rates),
         cost=cost_of(inside, cell.target, sum(meets_slo(window, plan.slo) for window in windows)),
         tokens=tokens,
+        turns=turns_of(inside),
+        structured=structured_of(inside),
         resource_utilization=resources_of(windows, health),
         repeat_values=tuple(
             repeat_record(window, rate, each, _more(window, rate, cell, plan))
@@ -271,6 +274,7 @@ def _more(window: Window, rates: Rates, cell: Cell, plan: Plan) -> dict[str, flo
 
 _COUNTED = [
     *("outcome", "error", "error_class", "stamps", "server_source", "events", "usage_source"),
+    *("turn", "valid", "start_ns", "end_ns", "first_event_ns"),
     *COUNTED,
     *("rate_limit_requests", "rate_remaining_requests", "rate_limit_tokens", "rate_remaining_tokens"),
 ]
@@ -306,11 +310,17 @@ def _load(cell: Cell) -> dict[str, Any]:
 def _request(cell: Cell) -> dict[str, Any]:
     """What the workload asks: the plan's keys that describe a request."""
     workload = msgspec.structs.asdict(cell.workload)
-    described = {name: value for name, value in workload.items() if name not in ("name", "kind", "goals", "stages")}
+    described = {
+        name: msgspec.to_builtins(value)
+        for name, value in workload.items()
+        if name not in ("name", "kind", "goals", "stages") and not (name in _LATER and value == getattr(_PLAIN, name))
+    }
     foreign = ("stream",) if cell.workload.kind == "batch" else _OF_CHAT if cell.workload.kind != "chat" else ()
     return {name: value for name, value in described.items() if name not in foreign}
 
 
+_PLAIN = Workload()
+_LATER = ("turns", "nonce", "images", "tools", "structured")  # left out at their defaults, as runs of before have none
 _OF_CHAT = ("output_tokens", "stream", "temperature", "prefix_share")
 
 

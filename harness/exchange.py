@@ -28,6 +28,7 @@ from harness.rate_limits import read_limits, retry_after_s
 from harness.sample import Echo, Outcome, Sample, ServerTime, Usage, outcome_of
 from harness.stream_event import BrokenFrame, EventTooLarge, StreamReader
 from harness.stream_readers import reader_of
+from harness.structured import valid
 from harness.transport import Connection, Piece, Response
 
 _REQUEST_ID_HEADERS = (
@@ -163,7 +164,7 @@ class _Attempt:
 def _reply_of(attempt: _Attempt, dialect: Dialect, prepared: Prepared) -> _Reply:
     """Decode what came, and decide what it amounts to. The first thing that went wrong names the error."""
     code = prepared.prompt.code
-    reply = _Reply(code, keep=code is not None or prepared.workload.keeps_text)
+    reply = _Reply(code, keep=code is not None or prepared.workload.needs_text)
     response = attempt.response
     if response.head.status is not None and not 200 <= response.head.status < 300:
         _read_failure(reply, attempt, dialect)
@@ -385,7 +386,10 @@ def _sample(
         server=reply.server or (_server_time(headers, streamed=workload.stream) if prepared.job is None else None),
         limits=read_limits(headers, headers_wall_s),
         echo=reply.echo,
-        text="".join(reply.said)[:_KEPT_CHARS] if workload.keeps_text and reply.content else None,
+        text="".join(reply.said)[:_KEPT_CHARS] if workload.needs_text and reply.content else None,
+        conversation=prepared.prompt.conversation,
+        turn=prepared.prompt.turn,
+        valid=valid("".join(reply.said)) if workload.structured and reply.error is None and reply.content else None,
         injected=origin.injected,
         repair_ns=origin.repair_ns,
     )

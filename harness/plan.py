@@ -188,6 +188,16 @@ def _range(begin: float, end: float | None) -> str:
     return f"{begin:g}" if end is None else f"{begin:g} to {end:g}"
 
 
+class Images(Record, frozen=True, kw_only=True):
+    """Pictures beside each prompt of a chat: PNGs made here, each of its own (`url` None), or one that the provider
+    fetches from `url`."""
+
+    count: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
+    width: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 256
+    height: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 256
+    url: Annotated[str, msgspec.Meta(pattern=r"^https?://")] | None = None
+
+
 class Workload(Record, frozen=True, kw_only=True):
     """What each request asks for.
 
@@ -202,6 +212,11 @@ class Workload(Record, frozen=True, kw_only=True):
     a file, or `hf:REPO/CONFIG@SPLIT`; `input_tokens` then means nothing. Each prompt is asked `ask_times` in a row, so
     that its replies can be compared with each other. The text of replies is kept where either is asked for, and with
     `keep_text`.
+
+    Of a chat: with `turns` the users of a closed stage hold conversations of so many turns, each of `input_tokens` and
+    with all that was said before. `nonce` begins each prompt with a word of its own, of this run alone, so that no
+    cache of anybody's helps. `images` stand beside each prompt; one of `tools` functions has to be called; with
+    `structured` the reply has to be JSON of a schema, and is judged by it. See docs/workloads.md.
     """
 
     kind: Kind = "chat"
@@ -217,6 +232,11 @@ class Workload(Record, frozen=True, kw_only=True):
     questions: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     ask_times: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
     keep_text: bool = False
+    turns: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    nonce: bool = False
+    images: Images | None = None
+    tools: Annotated[int, msgspec.Meta(ge=0, le=128)] = 0
+    structured: bool = False
     goals: tuple[str, ...] = ()
     stages: tuple[Stage, ...] = ()
 
@@ -224,6 +244,11 @@ class Workload(Record, frozen=True, kw_only=True):
     def keeps_text(self) -> bool:
         """Whether samples hold the text of their replies."""
         return self.keep_text or self.questions is not None or self.ask_times > 1
+
+    @property
+    def needs_text(self) -> bool:
+        """Whether the text of replies is needed while the load goes on or afterwards."""
+        return self.keeps_text or self.turns > 1 or self.structured
 
 
 class Slo(Record, frozen=True, kw_only=True):

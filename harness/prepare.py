@@ -15,6 +15,8 @@ from harness.errors import UsageFault
 from harness.loopback import is_loopback
 from harness.plan import Aws, Target, Workload
 from harness.prompts import Prompt
+from harness.structured import SCHEMA
+from harness.tool_box import tools
 
 SIMULATOR_KEY = "sim-key"
 _REGION = re.compile(r"\.([a-z]{2}(?:-[a-z]+)+-\d)\.(?:amazonaws\.com|api\.aws)")
@@ -46,6 +48,10 @@ def prepare(target: Target, workload: Workload, prompt: Prompt, key: str | None)
         stream=workload.stream,
         key=key,
         body=target.body,
+        history=prompt.history,
+        images=prompt.images,
+        tools=tools(workload.tools),
+        schema=SCHEMA if workload.structured else None,
     )
     job = None if dialect.job is None else dialect.job(ask)
     wire = wire_of(target, dialect.build(ask) if job is None else job.request, key)

@@ -17,7 +17,7 @@ LAYERS = {
     **dict.fromkeys(("draws", "own_draft", "own_arithmetic", "own_logic", "own_reading", "own_questions"), 1),
     **dict.fromkeys(("question_rows", "question_files", "hub", "asking", "judging"), 1),
     **dict.fromkeys(("echo", "prompts", "sse", "alike", "dialects", "arrivals", "traces", "rate_limits", "pace"), 1),
-    **dict.fromkeys(("json_lines", "aws_stream", "stream_readers"), 1),
+    **dict.fromkeys(("json_lines", "aws_stream", "stream_readers", "pictures", "structured", "tool_box"), 1),
     **dict.fromkeys(("margin", "attainment", "search_answer", "capacity_search"), 1),
     **dict.fromkeys(
         (
@@ -43,6 +43,7 @@ LAYERS = {
             "relay",
             "live",
             "prepare",
+            "conversation",
             "batch_job",
             "allowance",
             "shared_allowance",

@@ -27,6 +27,8 @@ from harness.dialects.json_fields import (
 from harness.dialects.json_fields import (
     read_error as read_any_error,
 )
+from harness.dialects.messages import bedrock_messages
+from harness.dialects.wanted import bedrock_wanted
 from harness.dialects.wire import Ask, Delta, Dialect, ErrorReply, HttpRequest, Unsigned, WireError
 from harness.sample import ServerTime, Usage
 
@@ -100,7 +102,7 @@ def build(ask: Ask) -> HttpRequest:
         config["maxTokens"] = ask.max_tokens
     if ask.temperature is not None:
         config["temperature"] = ask.temperature
-    fields: dict[str, Any] = {"messages": [{"role": "user", "content": [{"text": ask.texts[0]}]}]}
+    fields: dict[str, Any] = {"messages": bedrock_messages(ask), **bedrock_wanted(ask)}
     fields |= {"inferenceConfig": config} if config else {}
     path = f"/model/{quote(ask.model, safe='')}/{'converse-stream' if ask.stream else 'converse'}"
     key = {} if ask.key is None or " " in ask.key.strip() else bearer(ask.key)

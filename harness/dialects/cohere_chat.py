@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 
 from harness.dialects.json_fields import UNDECODABLE, bearer, error_event, post, read_error, undecodable, unread
+from harness.dialects.messages import openai_messages
+from harness.dialects.wanted import cohere_wanted
 from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest, WireError
 from harness.sample import Usage
 
@@ -74,7 +76,7 @@ _END = "message-end"
 
 def build(ask: Ask) -> HttpRequest:
     """The request: one user message."""
-    fields: dict[str, Any] = {"model": ask.model, "messages": [{"role": "user", "content": ask.texts[0]}]}
+    fields: dict[str, Any] = {"model": ask.model, "messages": openai_messages(ask), **cohere_wanted(ask)}
     if ask.max_tokens is not None:
         fields["max_tokens"] = ask.max_tokens
     if ask.temperature is not None:

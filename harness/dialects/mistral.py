@@ -12,12 +12,14 @@ import msgspec
 
 from harness.dialects import openai_chat
 from harness.dialects.json_fields import bearer, post, read_error
+from harness.dialects.messages import openai_messages
+from harness.dialects.wanted import openai_wanted
 from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest, WireError
 
 
 def build(ask: Ask) -> HttpRequest:
     """The request: one user message."""
-    fields: dict[str, Any] = {"model": ask.model, "messages": [{"role": "user", "content": ask.texts[0]}]}
+    fields: dict[str, Any] = {"model": ask.model, "messages": openai_messages(ask), **openai_wanted(ask, "any")}
     if ask.max_tokens is not None:
         fields["max_tokens"] = ask.max_tokens
     if ask.temperature is not None:

@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 
 from harness.dialects.json_fields import UNDECODABLE, bearer, error_event, post, read_error, undecodable, unread
+from harness.dialects.messages import ollama_messages
+from harness.dialects.wanted import ollama_wanted
 from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest
 from harness.sample import ServerTime, Usage
 
@@ -53,8 +55,8 @@ def build(ask: Ask) -> HttpRequest:
         options["num_predict"] = ask.max_tokens
     if ask.temperature is not None:
         options["temperature"] = ask.temperature
-    messages = [{"role": "user", "content": ask.texts[0]}]
-    fields: dict[str, Any] = {"model": ask.model, "messages": messages, "stream": ask.stream}
+    fields: dict[str, Any] = {"model": ask.model, "messages": ollama_messages(ask), "stream": ask.stream}
+    fields |= ollama_wanted(ask)
     fields |= {"options": options} if options else {}
     request = post("/api/chat", ask, fields, bearer(ask.key), streamed=False)
     accept = "application/x-ndjson" if ask.stream else "application/json"

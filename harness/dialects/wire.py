@@ -17,6 +17,31 @@ from harness.stream_event import Framing
 
 
 @dataclass(frozen=True)
+class Turn:
+    """What was said earlier in a conversation, and by whom."""
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
+@dataclass(frozen=True)
+class Image:
+    """A picture beside a prompt: a PNG in base64 (`data`), or where the provider finds it (`url`)."""
+
+    data: str | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A function that a reply may call; `parameters` is a JSON Schema."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Ask:
     """One request in the harness's own words, free of any protocol.
 
@@ -24,6 +49,8 @@ class Ask:
     prompts of a job). `max_tokens` and `temperature` matter for chat and batch, `stream` for chat only.
     `body` holds further fields of the user's for the JSON body (of a job: of each prompt's). A `key` of several parts,
     as AWS has, has them in one text, with blanks between: id, secret, session token.
+    Of a chat: `history` is what was said before, oldest first; `images` stand beside the prompt; one of the `tools` is
+    to be called; the reply is to be JSON of a `schema`.
     """
 
     model: str
@@ -33,6 +60,10 @@ class Ask:
     stream: bool = True
     key: str | None = field(default=None, repr=False)
     body: dict[str, Any] = field(default_factory=dict)
+    history: tuple[Turn, ...] = ()
+    images: tuple[Image, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    schema: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

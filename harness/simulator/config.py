@@ -195,6 +195,8 @@ class Provider(Bottlenecks, frozen=True, kw_only=True):
     `reasoning_tokens` are the part of the output that is thought before the answer, sent as reasoning events, or
     in silence when `show_reasoning` is false. Replies run to the request's cap (`default_output_tokens` without
     one) unless `reply_tokens` gives a length of their own: `80`, `N(80,20)` or `U(10,200)`.
+    `cached_share` of each prompt is read from a cache; with `prefix_cache` it is what was sent or said before, message
+    by message from the beginning of a conversation. `invalid_json` is the share of structured replies that are broken.
     `keys` replace the server's; an empty list lets everybody in. With `skill` it answers graded questions that it
     finds in its set; other prompts are answered as ever.
 
@@ -214,6 +216,8 @@ class Provider(Bottlenecks, frozen=True, kw_only=True):
     reasoning_tokens: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
     show_reasoning: bool = True
     cached_share: Share = 0.0
+    prefix_cache: bool = False
+    invalid_json: Share = 0.0
     default_output_tokens: Count = 128
     reply_tokens: int | str | None = None
     batch_workers: Count = 32

@@ -34,11 +34,13 @@ from harness.simulator.judge import marks_for
 from harness.simulator.limits import Limiter
 from harness.simulator.load import Load
 from harness.simulator.outages import Script, Timetable, scripts_of
+from harness.simulator.prefix_cache import PrefixCache
 from harness.simulator.refusals import Denied, limit_headers, refusal
+from harness.simulator.report import report_for
 from harness.simulator.response import UNANSWERED, Request, Response, no_reply_into, plain, reply_to, spoken
 from harness.simulator.routing import Route, any_keys, key_in, route_of
 from harness.simulator.skill import Answer, answer_to, question_known
-from harness.simulator.speech import Asked, Refused, Speaker, encode
+from harness.simulator.speech import Asked, Refused, Reply, Speaker, encode
 from harness.simulator.truth import Truth
 
 SPEAKERS: dict[DialectName, Speaker] = {
@@ -74,6 +76,7 @@ class _State:
         self._timetables = [(fault, Timetable(script)) for fault, script in scripts]
         self.load = Load(provider)
         self.limiter = Limiter(provider.limits)
+        self._prefixes = PrefixCache()
         self.jobs = Jobs(provider.batch_workers)
         self.count = 0
         self.last_code = _NO_CODE
@@ -85,6 +88,8 @@ class _State:
     def answer(self, asked: Asked, seed: int, number: int) -> Answer | None:
         """To a graded question that it has heard of, or to a judge's task; None: to be answered as any prompt."""
         own = f"{seed}/{self.provider.name}"
+        if asked.structured:
+            return report_for(own, number, self.provider.invalid_json)
         if asked.judged is not None:
             return marks_for(*asked.judged, own, number)
         skill = self.provider.skill
@@ -92,6 +97,15 @@ class _State:
         if question is None or skill is None:
             return None
         return answer_to(skill, own, question, number, self.load.in_flight)
+
+    def cached(self, reply: Reply) -> Reply:
+        """The reply with what a cache of beginnings held of its prompt, where the provider has one."""
+        if not self.provider.prefix_cache:
+            return reply
+        said = reply.asked.messages
+        reply = replace(reply, cached_tokens=min(self._prefixes.read(said), reply.asked.input_tokens))
+        self._prefixes.keep((*said, reply.whole_text()))
+        return reply
 
     def faults(self, elapsed_s: float) -> list[Fault]:
         """Those that may strike now."""
@@ -179,7 +193,7 @@ class Service:
             asked = replace(asked, code=code)
         answer = state.answer(asked, self.config.seed, number)
         truth.right = None if answer is None else answer.right
-        reply = reply_to(asked, truth.id, provider, draws, number, answer)
+        reply = state.cached(reply_to(asked, truth.id, provider, draws, number, answer))
         truth.cached_tokens = reply.cached_tokens if speaker.stream else None
         _limit(state, asked.input_tokens + (reply.output_tokens if speaker.stream else 0), request)
         response = spoken(reply, speaker, truth, provider, draws, fault, state.load, request.place)

@@ -53,6 +53,7 @@ def read(body: bytes, _query: dict[str, str]) -> Asked:
     return Asked(
         model=request.model,
         input_tokens=count_words(texts),
+        messages=tuple(texts),
         stream=request.stream is not False,
         max_tokens=cap if cap is not None and cap > 0 else None,  # -1: as long as it likes
         code=code_in(texts),

@@ -37,7 +37,8 @@ class Event(NamedTuple):
 class Asked:
     """A request, read. `input_tokens` counts words of all texts. `texts` is kept for embeddings (the batch) and
     rankings (the query, then the documents) only. `code` is what the reply is asked to begin with, `question` the
-    graded question that is asked; `judged`: the prompt and the reply of which marks are wanted."""
+    graded question that is asked; `judged`: the prompt and the reply of which marks are wanted. `messages`: the texts
+    of a chat, for a cache. `tool`: the function that is to be called. `structured`: JSON is wanted."""
 
     model: str
     input_tokens: int
@@ -54,6 +55,9 @@ class Asked:
     code: str | None = None
     question: str | None = None
     judged: tuple[str, str] | None = None
+    messages: tuple[str, ...] = ()
+    tool: str | None = None
+    structured: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
