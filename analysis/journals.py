@@ -36,6 +36,7 @@ NUMBERS = (
     "first_event_tokens",
     "reused",
     "turn",
+    "max_tokens",
     "valid",
 )
 USAGE = tuple(name for name in Usage.__struct_fields__ if name != "source")

@@ -18,6 +18,7 @@ from analysis.gaps import Whole
 from analysis.goals import judge
 from analysis.grading import questions_of, with_grades
 from analysis.health import read_health
+from analysis.lengths import lengths_of
 from analysis.locust_csv import summarise_csv
 from analysis.metrics import Rates, Window, injected, latencies, meets_slo, rates_of, repeat_record, window_of
 from analysis.opinions import read_opinions
@@ -255,6 +256,7 @@ def _result(watched: _Watched, plan: Plan, samples: Samples, health: Mapping[str
         tokens=tokens,
         turns=turns_of(inside),
         structured=structured_of(inside),
+        lengths=lengths_of(inside),
         resource_utilization=resources_of(windows, health),
         repeat_values=tuple(
             repeat_record(window, rate, each, _more(window, rate, cell, plan))
@@ -274,7 +276,7 @@ def _more(window: Window, rates: Rates, cell: Cell, plan: Plan) -> dict[str, flo
 
 _COUNTED = [
     *("outcome", "error", "error_class", "stamps", "server_source", "events", "usage_source"),
-    *("turn", "valid", "start_ns", "end_ns", "first_event_ns"),
+    *("turn", "max_tokens", "valid", "start_ns", "end_ns", "first_event_ns"),
     *COUNTED,
     *("rate_limit_requests", "rate_remaining_requests", "rate_limit_tokens", "rate_remaining_tokens"),
 ]
@@ -320,7 +322,15 @@ def _request(cell: Cell) -> dict[str, Any]:
 
 
 _PLAIN = Workload()
-_LATER = ("turns", "nonce", "images", "tools", "structured")  # left out at their defaults, as runs of before have none
+# Left out at their defaults: runs of before have none of them.
+_LATER = (
+    "turns",
+    "conversations",
+    "nonce",
+    "images",
+    "tools",
+    "structured",
+)
 _OF_CHAT = ("output_tokens", "stream", "temperature", "prefix_share")
 
 

@@ -306,6 +306,16 @@ class Turn(Part, frozen=True, kw_only=True):
     e2e_p50_s: float | None = None
 
 
+class Lengths(Part, frozen=True, kw_only=True):
+    """Good replies whose output the provider counts, beside what was asked for: the mean cap, the mean output, and the
+    share of replies that came within 2 % of their cap, or passed it."""
+
+    replies: int
+    asked_mean: float
+    output_mean: float
+    full_share: float
+
+
 class Structured(Part, frozen=True, kw_only=True):
     """Whole replies that were to be JSON of a schema, and how many of them are."""
 
@@ -365,6 +375,7 @@ class Result(Part, frozen=True, kw_only=True):
     server_s: ServerTimes | None = None
     turns: tuple[Turn, ...] = ()
     structured: Structured | None = None
+    lengths: Lengths | None = None
     network_s: Dist | None = None
     input_tokens: Dist | None = None
     output_tokens: Dist | None = None

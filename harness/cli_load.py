@@ -14,6 +14,7 @@ from harness.allowance import limited
 from harness.budget import check_limits
 from harness.cli_grade import grade_run
 from harness.cli_shown import ERR, ProgressShown, as_text, complain, console, finish, plan_options
+from harness.conversation_files import read_conversations
 from harness.errors import UsageFault
 from harness.estimate import estimate, most_streams, workers_needed
 from harness.loopback import is_loopback
@@ -278,6 +279,8 @@ def checked_plan(plan: str, settings: tuple[str, ...], targets: Path | None, pri
 
     checked = priced(read_plan(plan, settings, targets), prices)
     for workload in checked.workloads:
+        if workload.conversations is not None:
+            read_conversations(workload.conversations)
         of_stages = [goal for stage in stages_of(checked, workload) for goal in stage.goals]
         for goal in (*workload.goals, *of_stages):
             check_goal(goal)

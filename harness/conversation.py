@@ -21,10 +21,10 @@ class Conversation:
         """The prompt of this turn, with what was said before."""
         return replace(prompt, history=self.history)
 
-    def after(self, prompt: Prompt, sample: Sample, turns: int) -> Conversation | None:
-        """What it is after a turn. None: it is over, since it had so many turns, or since a reply failed or had no
+    def after(self, prompt: Prompt, sample: Sample) -> Conversation | None:
+        """What it is after a turn. None: it is over, since that was the last one, or since a reply failed or had no
         text, which nobody could go on from."""
-        if self.turn >= turns or sample.outcome is not Outcome.OK or not sample.text:
+        if prompt.last or sample.outcome is not Outcome.OK or not sample.text:
             return None
         heard = (Turn("user", prompt.texts[0]), Turn("assistant", sample.text))
         return Conversation(self.index, self.turn + 1, (*self.history, *heard))

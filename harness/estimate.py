@@ -8,15 +8,18 @@ from typing import Any
 
 from harness.arrivals import expected_arrivals
 from harness.calibrate import Calibration
+from harness.conversation_files import read_conversations
 from harness.dialect_names import GENERATING
 from harness.launch import expected_s
-from harness.plan import Cell, Plan, Target, cells, parse_length
+from harness.lengths import parse_length
+from harness.plan import Cell, Plan, Target, cells
 from harness.prices import price_of, spend_of
 from harness.sample import Usage
 
 _ASSUMED_TTFT_S = 0.5
 _ASSUMED_TPOT_S = 0.02
 _ASSUMED_STREAMS = 20
+_CHARS_PER_TOKEN = 4
 
 
 def estimate(plan: Plan) -> dict[str, Any]:
@@ -56,6 +59,9 @@ def _reply_tokens(cell: Cell) -> float:
 def _prompt_tokens(cell: Cell) -> float:
     """The input tokens of one text; of a conversation's turns the mean, with all that was said before, by caps."""
     mean, turns = parse_length(cell.workload.input_tokens).mean, cell.workload.turns
+    if cell.workload.conversations is not None:
+        said = [text for each in read_conversations(cell.workload.conversations) for text in each[:turns]]
+        mean = sum(map(len, said)) / len(said) / _CHARS_PER_TOKEN
     return mean * (turns + 1) / 2 + _reply_tokens(cell) * (turns - 1) / 2
 
 

@@ -389,6 +389,7 @@ def _sample(
         text="".join(reply.said)[:_KEPT_CHARS] if workload.needs_text and reply.content else None,
         conversation=prepared.prompt.conversation,
         turn=prepared.prompt.turn,
+        max_tokens=prepared.prompt.max_tokens if prepared.job is None else None,
         valid=valid("".join(reply.said)) if workload.structured and reply.error is None and reply.content else None,
         injected=origin.injected,
         repair_ns=origin.repair_ns,

@@ -8,7 +8,6 @@ take turns in a seeded order, so that what changes with time hits all of them al
 from __future__ import annotations
 
 import random
-import re
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any, Literal
@@ -214,9 +213,10 @@ class Workload(Record, frozen=True, kw_only=True):
     `keep_text`.
 
     Of a chat: with `turns` the users of a closed stage hold conversations of so many turns, each of `input_tokens` and
-    with all that was said before. `nonce` begins each prompt with a word of its own, of this run alone, so that no
-    cache of anybody's helps. `images` stand beside each prompt; one of `tools` functions has to be called; with
-    `structured` the reply has to be JSON of a schema, and is judged by it. See docs/workloads.md.
+    with all that was said before. `conversations` is a file of recorded ones, whose users' words are asked (at most
+    `turns` of each); `input_tokens` then means nothing. `nonce` begins each prompt with a word of its own, of this run
+    alone, so that no cache of anybody's helps. `images` stand beside each prompt; one of `tools` functions has to be
+    called; with `structured` the reply has to be JSON of a schema, and is judged by it. See docs/workloads.md.
     """
 
     kind: Kind = "chat"
@@ -233,6 +233,7 @@ class Workload(Record, frozen=True, kw_only=True):
     ask_times: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
     keep_text: bool = False
     turns: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    conversations: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     nonce: bool = False
     images: Images | None = None
     tools: Annotated[int, msgspec.Meta(ge=0, le=128)] = 0
@@ -397,46 +398,3 @@ def left_out(plan: Plan) -> tuple[tuple[Target, Workload, Stage], ...]:
 def stages_of(plan: Plan, workload: Workload) -> tuple[Stage, ...]:
     """The stages a workload runs through: its own, else the plan's."""
     return workload.stages or plan.stages
-
-
-@dataclass(frozen=True)
-class Length:
-    """A distribution of lengths in tokens: `fixed` (a), `normal` (mean a, standard deviation b) or `uniform`
-    (from a to b). Draws are whole and at least 1."""
-
-    shape: Literal["fixed", "normal", "uniform"]
-    a: float
-    b: float = 0.0
-
-    def draw(self, rng: random.Random) -> int:
-        """One length."""
-        if self.shape == "fixed":
-            return int(self.a)
-        value = rng.gauss(self.a, self.b) if self.shape == "normal" else rng.uniform(self.a, self.b)
-        return max(1, round(value))
-
-    @property
-    def mean(self) -> float:
-        """The mean length."""
-        return (self.a + self.b) / 2 if self.shape == "uniform" else self.a
-
-
-_NUMBER = r"\s*(\d{1,7}(?:\.\d{1,3})?)\s*"
-_LENGTH = re.compile(rf"^([NU])\({_NUMBER},{_NUMBER}\)$")
-
-
-def parse_length(value: int | str) -> Length:
-    """Read `256`, `N(480,120)` or `U(100,400)`. Raises ValueError saying the rule that was broken."""
-    if isinstance(value, int) or value.strip().isdigit():
-        if not 1 <= int(value) <= 10_000_000:
-            raise ValueError("a length is at least 1 token and at most 10000000")
-        return Length("fixed", float(value))
-    match = _LENGTH.match(value.strip())
-    if match is None:
-        raise ValueError("a length is a whole number, N(mean,sd) or U(low,high)")
-    letter, a, b = match[1], float(match[2]), float(match[3])
-    if letter == "N" and a >= 1:
-        return Length("normal", a, b)
-    if letter == "U" and 1 <= a <= b:
-        return Length("uniform", a, b)
-    raise ValueError("N(mean,sd) wants mean >= 1; U(low,high) wants 1 <= low <= high")

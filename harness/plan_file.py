@@ -12,19 +12,11 @@ from urllib.parse import urlsplit
 import msgspec
 import yaml
 
+from harness.chat_wishes import OF_CHAT_ALONE, faults_of_chat
 from harness.dialect_names import KIND_OF_DIALECT
 from harness.errors import UsageFault
-from harness.plan import (
-    Inject,
-    OutageRule,
-    Plan,
-    Stage,
-    Target,
-    Workload,
-    cells,
-    parse_length,
-    stages_of,
-)
+from harness.lengths import parse_length
+from harness.plan import Inject, OutageRule, Plan, Stage, Target, Workload, cells, stages_of
 from harness.question import names_a_file
 
 SUITE = "suite:"
@@ -74,12 +66,17 @@ def with_questions(plan: Plan, settled: Callable[[str, str], str]) -> Plan:
 
 
 def with_traces(plan: Plan, settled: Callable[[str], str]) -> Plan:
-    """The plan with the path of each trace replaced."""
+    """The plan with the path of each trace replaced, and of each file of conversations."""
 
     def changed(stage: Stage) -> Stage:
         return msgspec.structs.replace(stage, trace=settled(stage.trace)) if stage.trace else stage
 
-    return _with_stages(plan, changed)
+    plan = _with_stages(plan, changed)
+    workloads = tuple(
+        msgspec.structs.replace(each, conversations=settled(each.conversations)) if each.conversations else each
+        for each in plan.workloads
+    )
+    return msgspec.structs.replace(plan, workloads=workloads)
 
 
 def _with_stages(plan: Plan, changed: Callable[[Stage], Stage]) -> Plan:
@@ -407,14 +404,8 @@ def _check_workload(plan: Plan, workload: Workload, place: str, key: str) -> Non
     if workload.kind == "chat" and workload.batch != 1:
         hint = "`kind: batch` sends jobs to a batch endpoint; stages of rising concurrency send chats at once"
         _fail(place, f"{key}.batch", workload.batch, "a chat request holds one prompt", hint)
-    if workload.turns > 1 and any(stage.open for stage in stages_of(plan, workload)):
-        hint = "name a concurrency: so many conversations are held at once"
-        _fail(place, f"{key}.turns", workload.turns, "wants closed stages: a turn follows the reply before it", hint)
-    by_url = workload.images is not None and workload.images.url is not None
-    for target in plan.targets if by_url else ():
-        if target.dialect in ("bedrock-converse", "ollama"):
-            hint = "leave out the url: pictures are then made here and sent along"
-            _fail(place, f"{key}.images.url", None, f"{target.dialect} takes no image by URL", hint)
+    for name, value, rule, hint in faults_of_chat(plan, workload):
+        _fail(place, f"{key}.{name}", value, rule, hint)
     if not stages_of(plan, workload):
         _fail(place, key, None, "has no stages, nor has the plan", "add stages: [{concurrency: 8, duration_s: 60}]")
     for index, stage in enumerate(workload.stages):
@@ -431,37 +422,6 @@ def _check_replies(workload: Workload, place: str, key: str) -> None:
         _fail(place, f"{key}.echo", None, "wants a chat with unique_prompts", hint)
     if workload.questions is not None and workload.echo:
         _fail(place, f"{key}.echo", None, "does not go with `questions`", "ask for codes in a workload of its own")
-    _check_conversation(workload, place, key)
-    for name in ("questions", "keep_text", "ask_times", "turns", "nonce", "images", "tools", "structured"):
+    for name in OF_CHAT_ALONE:
         if workload.kind != "chat" and getattr(workload, name) != getattr(_PLAIN, name):
             _fail(place, f"{key}.{name}", None, "wants a chat", "leave it out: only a chat replies with text")
-
-
-def _check_conversation(workload: Workload, place: str, key: str) -> None:
-    """What does not go together of the things that a chat may be asked for."""
-    several = [
-        name
-        for name, wanted in (
-            ("turns", workload.turns > 1),
-            ("questions", workload.questions is not None),
-            ("ask_times", workload.ask_times > 1),
-        )
-        if wanted
-    ]
-    if workload.turns > 1 and len(several) > 1:
-        _fail(place, f"{key}.turns", workload.turns, f"does not go with `{several[1]}`", "give each its own workload")
-    asked = [
-        name
-        for name, wanted in (
-            ("structured", workload.structured),
-            ("tools", workload.tools > 0),
-            ("echo", workload.echo),
-            ("questions", workload.questions is not None),
-        )
-        if wanted
-    ]
-    if len(asked) > 1 and asked[0] in ("structured", "tools"):
-        hint = "give each its own workload: a reply is of one form"
-        _fail(place, f"{key}.{asked[0]}", None, f"does not go with `{asked[1]}`", hint)
-    if workload.tools and workload.turns > 1:
-        _fail(place, f"{key}.tools", workload.tools, "does not go with `turns`", "nobody here runs the tool")

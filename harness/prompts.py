@@ -14,11 +14,13 @@ from pathlib import Path
 
 from harness import structured
 from harness.asking import asked
+from harness.conversation_files import Said, read_conversations
 from harness.dialect_names import GENERATING
 from harness.dialects.wire import Image, Turn
 from harness.echo import WORDS, code_of, instruction
+from harness.lengths import Length, parse_length
 from harness.pictures import png_text
-from harness.plan import Images, Length, Workload, parse_length
+from harness.plan import Images, Workload
 from harness.question import COPY_SUFFIX, Question, read_questions
 
 _WORDS = (  # noqa: SIM905  (two hundred quoted words would be harder to read)
@@ -59,6 +61,7 @@ class Prompt:
     turn: int | None = None
     history: tuple[Turn, ...] = ()
     images: tuple[Image, ...] = ()
+    last: bool = True  # no turn follows
 
 
 def prompt(seed: int, workload: Workload, index: int, asker: str = "", turn: int = 1, run: str = "") -> Prompt:
@@ -85,18 +88,33 @@ def prompt(seed: int, workload: Workload, index: int, asker: str = "", turn: int
     own = random.Random(f"{seed}/{workload.name}/{drawn}/{asker}") if workload.unique_prompts else rng  # noqa: S311
     code = code_of(seed, workload.name, which, asker) if workload.echo else None
     rest = length if code is None else max(1, length - WORDS)
-    texts = tuple(_text(seed, workload, rng, own, rest) for _ in range(count))
+    last = turn >= workload.turns
+    if workload.conversations is not None:
+        said = _recorded(f"{seed}/{workload.name}", workload.conversations, which)
+        texts, last = (said[min(turn, len(said)) - 1],), last or turn >= len(said)
+    else:
+        texts = tuple(_text(seed, workload, rng, own, rest) for _ in range(count))
+    texts = _dressed(texts, workload, code, f"{run}/{seed}/{workload.name}/{index}/{turn}/{asker}")
+    images = _images(workload.images, f"{seed}/{workload.name}/{drawn}/{asker}")
+    if workload.turns == 1:
+        return Prompt(conversation, texts, max_tokens, code, images=images)
+    return Prompt(f"{conversation}.{turn}", texts, max_tokens, code, conversation, turn, images=images, last=last)
+
+
+def _dressed(texts: tuple[str, ...], workload: Workload, code: str | None, drawn_from: str) -> tuple[str, ...]:
+    """The texts with what a workload puts before and after them."""
     if code is not None:
         texts = tuple(f"{text}. {instruction(code)}" for text in texts)
     if workload.structured:
         texts = tuple(f"{text}. {structured.ASK}" for text in texts)
-    if workload.nonce:
-        nonce = _nonce(f"{run}/{seed}/{workload.name}/{index}/{turn}/{asker}")
-        texts = tuple(f"{nonce} {text}" for text in texts)
-    images = _images(workload.images, f"{seed}/{workload.name}/{drawn}/{asker}")
-    if workload.turns == 1:
-        return Prompt(conversation, texts, max_tokens, code, images=images)
-    return Prompt(f"{conversation}.{turn}", texts, max_tokens, code, conversation, turn, images=images)
+    return tuple(f"{_nonce(drawn_from)} {text}" for text in texts) if workload.nonce else texts
+
+
+def _recorded(key: str, path: str, which: int) -> Said:
+    """One of the recorded conversations: all of them in a shuffled order, then again in another."""
+    every = read_conversations(path)
+    cycle, place = divmod(which % CELL_PROMPTS, len(every))
+    return every[_order(f"{key}/{cycle}", len(every))[place]]
 
 
 def _nonce(drawn_from: str) -> str:

@@ -140,6 +140,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     text: str | None = None
     conversation: str | None = None
     turn: int | None = None
+    max_tokens: int | None = None  # the cap of the reply that was asked for
     valid: bool | None = None
     injected: Scenario | None = None
     repair_ns: int | None = None

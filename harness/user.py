@@ -248,7 +248,7 @@ class AskingUser(User):
             return
         sample = recorder.attempt(self.connection, prepared, recorder.origin(cell.stage_index), self.environment)
         self.settle(prepared, sample)
-        self.conversation = talk.after(asked, sample, cell.workload.turns)
+        self.conversation = talk.after(asked, sample)
         if sample.outcome is Outcome.CANCELLED:
             raise gevent.GreenletExit
         if no_contact(sample):

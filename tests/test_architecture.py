@@ -14,10 +14,12 @@ ROOT = Path(__file__).parent.parent
 LAYERS = {
     **dict.fromkeys(("plan", "sample", "errors", "plan_file", "loopback", "health_record", "search_record"), 0),
     **dict.fromkeys(("question", "numerals", "grade_record", "prices", "dialect_names", "stream_event"), 0),
+    **dict.fromkeys(("lengths", "chat_wishes"), 0),
     **dict.fromkeys(("draws", "own_draft", "own_arithmetic", "own_logic", "own_reading", "own_questions"), 1),
     **dict.fromkeys(("question_rows", "question_files", "hub", "asking", "judging"), 1),
     **dict.fromkeys(("echo", "prompts", "sse", "alike", "dialects", "arrivals", "traces", "rate_limits", "pace"), 1),
     **dict.fromkeys(("json_lines", "aws_stream", "stream_readers", "pictures", "structured", "tool_box"), 1),
+    "conversation_files": 1,
     **dict.fromkeys(("margin", "attainment", "search_answer", "capacity_search"), 1),
     **dict.fromkeys(
         (

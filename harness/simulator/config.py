@@ -34,7 +34,8 @@ import yaml
 
 from harness.dialect_names import DialectName
 from harness.errors import UsageFault
-from harness.plan import Count, Name, NotNegative, Positive, Record, Share, parse_length
+from harness.lengths import parse_length
+from harness.plan import Count, Name, NotNegative, Positive, Record, Share
 from harness.simulator.bottlenecks import Bottlenecks
 from harness.simulator.skill import Skill
 

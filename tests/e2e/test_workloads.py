@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.summary import Result, Summary
+from harness.conversation_files import read_conversations
 from harness.dialect_names import KIND_OF_DIALECT
 from harness.dialects import DIALECTS
 from harness.dialects.wire import Ask, Image, Turn
@@ -46,7 +47,6 @@ PLAN = {
             "model": "m",
             "key_env": "NO_SUCH_KEY",
         },
-        {"name": "plain", "dialect": "anthropic-messages", "base_url": "sim://plain", "model": "m"},
     ],
     "workloads": [
         {"name": "talk", "turns": 4, "input_tokens": 40, "output_tokens": 10, "stages": LOADS},
@@ -56,7 +56,6 @@ PLAN = {
     "simulator": {
         "providers": {
             "cached": {"dialects": ["openai-chat"], "prefix_cache": True, "invalid_json": 0.3, **QUICK},
-            "plain": {"dialects": ["anthropic-messages"], "keys": [], **QUICK},
         }
     },
 }
@@ -108,7 +107,6 @@ def test_the_summary_shows_turns_and_what_was_cached(run: Run) -> None:
     assert [each.input_tokens_mean for each in turns] == [40, 90, 140, 190]
     assert [each.cached_share for each in turns] == pytest.approx([0, 50 / 90, 100 / 140, 150 / 190])
     assert all(each.ok and each.ttft_p50_s is not None and each.ttft_p50_s > 0.02 for each in turns)
-    assert [each.cached_share for each in run[1]["plain", "talk"].turns] == [0, 0, 0, 0]
     assert run[1]["cached", "json"].turns == ()
 
 
@@ -128,8 +126,6 @@ def test_structured_replies_are_judged_by_their_schema(run: Run) -> None:
     assert structured is not None and structured.replies == len(judged) > 10
     assert 0 < structured.valid < structured.replies, "three in ten are broken there"
     assert structured.valid_share == structured.valid / structured.replies
-    plain = run[1]["plain", "json"].structured
-    assert plain is not None and plain.valid == 0, "it replies with words"
     assert run[1]["cached", "talk"].structured is None
 
 
@@ -154,7 +150,7 @@ def test_the_schema_and_its_judge_agree() -> None:
     from jsonschema import Draft202012Validator  # noqa: PLC0415
 
     validator = Draft202012Validator(SCHEMA)
-    for value in (
+    values: tuple[Any, ...] = (
         {"title": "a", "count": 3, "tags": ["x"]},
         {"title": "a", "count": 3},
         {"title": 1, "count": 3, "tags": []},
@@ -162,7 +158,8 @@ def test_the_schema_and_its_judge_agree() -> None:
         {"title": "a", "count": 3, "tags": [1]},
         {"title": "a", "count": 3, "tags": [], "x": 1},
         [],
-    ):
+    )
+    for value in values:
         assert validator.is_valid(value) == valid(json.dumps(value))
 
 
@@ -235,7 +232,7 @@ def test_every_dialect_sends_pictures_tools_and_schemas(dialect: str) -> None:
     [
         ({"turns": 3, "stages": [{"rate_rps": 1, "duration_s": 5}]}, "turns: 3: wants closed stages"),
         ({"turns": 3, "questions": "own"}, "does not go with `questions`"),
-        ({"turns": 3, "tools": 1}, "does not go with `turns`"),
+        ({"turns": 3, "tools": 1}, "does not go with `tools`"),
         ({"structured": True, "tools": 1}, "structured: does not go with `tools`"),
         ({"structured": True, "echo": True}, "structured: does not go with `echo`"),
         ({"images": {"url": "ftp://x"}}, "images.url"),
@@ -257,3 +254,61 @@ def test_pictures_by_url_are_refused_where_nobody_fetches_them() -> None:
     document = {"name": "p", "targets": [target], "workload": workload, "stages": LOADS}
     with pytest.raises(UsageFault, match="takes no image by URL"):
         plan_of(document, "plan")
+
+
+SHAREGPT = {
+    "id": "a",
+    "conversations": [
+        {"from": "system", "value": "be brief"},
+        {"from": "human", "value": "first question"},
+        {"from": "gpt", "value": "an answer of then"},
+        {"from": "human", "value": "second question"},
+    ],
+}
+MESSAGES = {"messages": [{"role": "user", "content": [{"type": "text", "text": "only question"}]}]}
+SILENT = {"conversations": [{"from": "gpt", "value": "nobody asked"}]}
+
+
+@pytest.mark.parametrize("form", ["lines", "list"])
+def test_recorded_conversations_are_read_in_both_layouts(tmp_path: Path, form: str) -> None:
+    values = [SHAREGPT, MESSAGES, SILENT]
+    text = json.dumps(values, indent=1) if form == "list" else "\n\n".join(map(json.dumps, values)) + "\n"
+    (tmp_path / "talk.jsonl").write_text(text)
+    found = read_conversations(str(tmp_path / "talk.jsonl"))
+    assert found == (("first question", "second question"), ("only question",))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"conversations": []}\n{"x": 1}\n', "line 2: no conversation"),
+        ('{"messages": [{"role": "user", "content": "a"}]}\n{"mess\n', "line 2: not JSON"),
+        ('[{"conversations": 7}]', "item 0: no conversation"),
+        ("", "no conversation in which"),
+        (json.dumps(SILENT), "no conversation in which"),
+    ],
+)
+def test_a_file_that_is_none_of_conversations_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "talk.jsonl").write_text(text)
+    with pytest.raises(UsageFault, match=said):
+        read_conversations(str(tmp_path / "talk.jsonl"))
+
+
+def test_what_people_said_is_asked_turn_by_turn_and_all_of_it_once(tmp_path: Path) -> None:
+    path = tmp_path / "talk.jsonl"
+    path.write_text("\n".join(map(json.dumps, [SHAREGPT, MESSAGES])))
+    workload = Workload(conversations=str(path), turns=5)
+    begun = {prompt(1, workload, index).texts[0]: index for index in range(2)}
+    assert sorted(begun) == ["first question", "only question"]
+    asked = [prompt(1, workload, begun["first question"], turn=turn) for turn in (1, 2)]
+    assert [(each.texts[0], each.last) for each in asked] == [("first question", False), ("second question", True)]
+    assert prompt(1, workload, begun["only question"]).last
+    assert prompt(1, msgspec.structs.replace(workload, turns=1), begun["first question"]).last
+
+
+def test_a_missing_file_of_conversations_is_told_before_anything_is_sent(tmp_path: Path) -> None:
+    plan = {**PLAN, "workloads": [{"name": "talk", "conversations": "none.jsonl", "stages": LOADS}]}
+    (tmp_path / "plan.yaml").write_text(json.dumps(plan))
+    command = [sys.executable, "-m", "harness", "check", str(tmp_path / "plan.yaml")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 2 and f"{tmp_path / 'none.jsonl'}: cannot be read" in done.stderr
