@@ -89,6 +89,7 @@ def prompt(seed: int, workload: Workload, index: int, asker: str = "", turn: int
     code = code_of(seed, workload.name, which, asker) if workload.echo else None
     rest = length if code is None else max(1, length - WORDS)
     last = turn >= workload.turns
+    texts: tuple[str, ...]
     if workload.conversations is not None:
         said = _recorded(f"{seed}/{workload.name}", workload.conversations, which)
         texts, last = (said[min(turn, len(said)) - 1],), last or turn >= len(said)
