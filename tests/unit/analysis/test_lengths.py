@@ -25,7 +25,8 @@ def test_only_good_replies_that_the_provider_counts_are_taken() -> None:
             ("failed", 100, 1, "provider"),
         )
     )
-    assert found == Lengths(replies=3, asked_mean=100, output_mean=80, full_share=pytest.approx(2 / 3))
+    assert found is not None and (found.replies, found.asked_mean, found.output_mean) == (3, 100, 80)
+    assert found.full_share == pytest.approx(2 / 3)
     assert lengths_of(rows(("failed", 100, 1, "provider"))) is None
 
 
