@@ -12,8 +12,8 @@ import yaml
 
 from analysis.burdens import CATEGORIES, check_metric, normalised
 from analysis.goals import check_goal
+from harness.dialect_names import Kind
 from harness.errors import UsageFault
-from harness.plan import Kind
 
 _PLACE = "docs/decide.md shows a use case"
 _MOST_BYTES = 1_000_000

@@ -24,6 +24,7 @@ from harness.cli_shown import (
     metrics_options,
     plan_options,
 )
+from harness.conversation_files import read_conversations
 from harness.errors import UsageFault
 from harness.estimate import estimate, most_streams, workers_needed
 from harness.loopback import is_loopback
@@ -312,6 +313,8 @@ def checked_plan(plan: str, settings: tuple[str, ...], targets: Path | None, pri
 
     checked = priced(read_plan(plan, settings, targets), prices)
     for workload in checked.workloads:
+        if workload.conversations is not None:
+            read_conversations(workload.conversations)
         of_stages = [goal for stage in stages_of(checked, workload) for goal in stage.goals]
         for goal in (*workload.goals, *of_stages):
             check_goal(goal)
@@ -326,11 +329,16 @@ def checked_plan(plan: str, settings: tuple[str, ...], targets: Path | None, pri
 
 def check_keys(plan: Plan) -> None:
     """Before anything is sent: every key is there. The value is read again by each worker."""
+    from harness.prepare import check_parser, key_of  # noqa: PLC0415
+
     for target in plan.targets:
         missing = target.key_env is not None and not os.environ.get(target.key_env)
         if missing and not target.simulated and not is_loopback(target.base_url):
             message = f"target {target.name}: key_env: {target.key_env}: this environment variable is not set"
             raise UsageFault(message, f"export {target.key_env}=... before the run; a plan never holds the key itself")
+        check_parser(target)
+        if not target.simulated:
+            key_of(target)
 
 
 @click.command()

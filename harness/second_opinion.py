@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.dialects import DIALECTS
-from harness.dialects.wire import Ask, join_url
+from harness.dialects.wire import Ask
 from harness.errors import UsageFault
 from harness.plan import Target
+from harness.prepare import headers_of, url_of
 from harness.rate_limits import retry_after_s
 
 Vectors = npt.NDArray[np.float64]
@@ -60,11 +61,11 @@ def _asked(client: httpx.Client, target: Target, key: str | None, texts: tuple[s
     """The body of a good reply; what is refused for a time is asked again, some times."""
     ask = Ask(model=target.model, texts=texts, max_tokens=cap, temperature=0.0, stream=False, key=key, body=target.body)
     request = DIALECTS[target.dialect].build(ask)
-    url, headers = join_url(target.base_url, request.path), request.headers | target.headers
+    url = url_of(target, request)
     said = "no answer"
     for attempt in range(_TRIES):
         try:
-            reply = client.post(url, headers=headers, content=request.body, timeout=_TIMEOUT_S)
+            reply = client.post(url, headers=headers_of(target, request, key), content=request.body, timeout=_TIMEOUT_S)
         except httpx.HTTPError as fault:
             said = f"{type(fault).__name__}: {fault}"
             time.sleep(_PAUSE_S)
