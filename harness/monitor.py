@@ -108,7 +108,7 @@ class Watch:
         self._judged_ns = min(round(seen_s * S), self.at_ns + _BACK_NS)
         self._on_disk_ns = minutes_to_ns(self.run_dir.history) or 0
         first_ns = self.begun_ns if kept is None else kept.minutes_to_ns
-        self._folded_ns = first_ns - first_ns % MINUTE_NS
+        self._folded_ns = self._dropped_ns = first_ns - first_ns % MINUTE_NS
         if kept is None:
             return
         self._tail.places = self._taken.restore(kept.places, kept.at_ns)
@@ -148,6 +148,9 @@ class Watch:
         if over:
             self._take_in(until_ns, (now_ns, mono_ns), all_of_it=True)
             self._tell(alerts.finish(self.states, self.at_ns / S, f"the run has {ending.state}"))
+        if self.mode == "probe" and self._folded_ns > self._dropped_ns:
+            self._dropped_ns = self._folded_ns
+            self._drop_old()
         picture = self._picture(ending, over=over)
         self._write(picture, whole=over)
         return picture
@@ -213,12 +216,12 @@ class Watch:
         self.at_ns = at_ns
         self._taken.mark(at_ns)
         if self.mode == "probe":
-            self._fold(at_ns, now=now)
+            self._fold(at_ns)
         if at_ns > self._judged_ns:
             self._tell(alerts.step(self.rules, self.states, readings, self._said(), at_ns / S))
 
-    def _fold(self, at_ns: int, *, now: bool) -> None:
-        """Write down the minutes that are over; what is old and written down goes."""
+    def _fold(self, at_ns: int) -> None:
+        """Write down the minutes that are over."""
         while self._folded_ns + MINUTE_NS + GRACE_NS <= at_ns:
             end_ns = self._folded_ns + MINUTE_NS
             minutes = minutes_of(self.cells.values(), end_ns)
@@ -228,11 +231,14 @@ class Watch:
             except OSError as error:
                 self.troubles.not_written = f"{error.filename}: {error.strerror}"
             self._folded_ns = end_ns
-            old = old_parts(self.run_dir, at_ns, end_ns, self.keep_raw_s) if now else []
-            if old:
-                self._keep()
-            for path in old:
-                path.unlink(missing_ok=True)
+
+    def _drop_old(self) -> None:
+        """Journals that are old, and of which every minute is written down, go."""
+        old = old_parts(self.run_dir, self.at_ns, self._folded_ns, self.keep_raw_s)
+        if old:
+            self._keep()
+        for path in old:
+            path.unlink(missing_ok=True)
 
     def _of_run(self, at_ns: int, validity: int | None, silences: Sequence[float]) -> Reading:
         spend = self.spend()

@@ -263,6 +263,20 @@ def test_probing_is_folded_into_minutes_each_once(tmp_path: Path) -> None:
     assert all(sum(line["spreads"]["e2e"].values()) == line["window"]["outcomes"]["ok"] for line in lines)
 
 
+def test_old_parts_of_a_probing_go_once_their_minutes_are_written_down(tmp_path: Path) -> None:
+    made = Made(tmp_path / "p" / "r", probe=True)
+    watch = made.watch(0, mode="probe", keep_raw_s=30.0)
+    _go(made, watch, 1, 20, step_s=5)
+    newer = made.run_dir.journal("probe-000002")
+    newer.write_bytes(made.path.read_bytes().split(b"\n")[0] + b"\n")
+    for at_s in (40, 61, 63, 90, 121, 123):
+        assert made.path.exists() == (at_s <= 123)
+        os.utime(newer, (BEGAN_S + at_s, BEGAN_S + at_s))
+        watch.look(*_clocks(at_s))
+    assert not made.path.exists()
+    assert newer.exists()
+
+
 def test_outcomes_of_the_harness_itself_are_no_outage(tmp_path: Path) -> None:
     made = Made(tmp_path / "p" / "r", down_s=(0, 0))
     watch = made.watch(0)
