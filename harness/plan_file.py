@@ -13,6 +13,7 @@ import msgspec
 import yaml
 
 from harness.errors import UsageFault
+from harness.plain_yaml import plain_yaml
 from harness.plan import (
     KIND_OF_DIALECT,
     Inject,
@@ -29,7 +30,7 @@ from harness.question import names_a_file
 
 SUITE = "suite:"
 _PLAIN = Workload()
-_MAX_BYTES = 4_000_000
+_MAX_BYTES = 1_000_000
 
 
 def read_plan(source: str, settings: Iterable[str] = (), targets_file: Path | None = None) -> Plan:
@@ -41,7 +42,7 @@ def read_plan(source: str, settings: Iterable[str] = (), targets_file: Path | No
     """
     document = _mapping(read_text(source), source)
     if targets_file is not None:
-        document["targets"] = _load(read_text(str(targets_file)), str(targets_file))
+        document["targets"] = plain_yaml(read_text(str(targets_file)), str(targets_file))
         if source.startswith(SUITE):
             _leave_out_workloads(document)
             _replace_helpers(document)
@@ -133,7 +134,7 @@ def _replace_helpers(document: dict[str, Any]) -> None:
 
 def plan_of_targets(path: Path) -> Plan:
     """A plan of the targets in a YAML list, with whatever workload fits them. Raises UsageFault."""
-    targets = _load(read_text(str(path)), str(path))
+    targets = plain_yaml(read_text(str(path)), str(path))
     dialects = [each.get("dialect") for each in targets if isinstance(each, dict)] if isinstance(targets, list) else []
     kinds = {KIND_OF_DIALECT[each] for each in dialects if isinstance(each, str) and each in KIND_OF_DIALECT}
     workloads = [{"kind": kind, "name": kind} for kind in sorted(kinds)] or [{}]
@@ -213,23 +214,8 @@ def read_text(source: str) -> str:
         raise UsageFault(f"{source}: byte {error.start}: not UTF-8 text", "save the plan as UTF-8") from error
 
 
-def _load(text: str, place: str) -> Any:
-    try:
-        events = list(yaml.parse(text, Loader=yaml.SafeLoader))
-        if any(isinstance(event, yaml.AliasEvent) for event in events):
-            raise UsageFault(f"{place}: anchors and aliases (`*name`) are not allowed", "write the value out")
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise UsageFault(f"{place}:{line} not YAML: {problem}", "check indentation, colons and quotes") from error
-    except (ValueError, RecursionError) as error:
-        raise UsageFault(f"{place}: not usable YAML: {error}", "check dates, numbers and nesting") from error
-
-
 def _mapping(text: str, place: str) -> dict[str, Any]:
-    document = _load(text, place)
+    document = plain_yaml(text, place)
     if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
         found = "an empty file" if document is None else type(document).__name__
         raise UsageFault(f"{place}: {found}: a plan is a mapping of keys", "`tokenswarm init` writes a starter plan")
@@ -241,7 +227,7 @@ def _apply(document: dict[str, Any], setting: str) -> None:
     key, equals, text = setting.partition("=")
     if not equals or not key:
         raise UsageFault(f"--set {setting}: must be KEY=VALUE", "for example --set stages.0.concurrency=20")
-    value = _load(text, f"--set {key}")
+    value = plain_yaml(text, f"--set {key}")
     *parents, last = key.split(".")
     if parents and parents[0] == "workloads" and "workload" in document:
         document["workloads"] = [document.pop("workload")]
