@@ -68,11 +68,11 @@ def shipped() -> dict[str, UseCase]:
 
 def read_use_case(source: str) -> UseCase:
     """A shipped use case by its name, or the one in a YAML file. Raises UsageFault."""
-    known = shipped()
-    if source in known:
-        return known[source]
     path = Path(source)
     if path.suffix not in (".yaml", ".yml"):
+        known = shipped()
+        if source in known:
+            return known[source]
         names = ", ".join(known)
         raise UsageFault(f"--use-case {source[:80]}: no such use case", f"there are {names}, or a file FILE.yaml")
     document = read_plain_yaml(path, _PLACE)

@@ -14,6 +14,7 @@ from analysis.token_counts import token_findings
 from harness.errors import ErrorKind
 from harness.health_record import Health
 from harness.plan import Plan, Stage, Target, Workload, left_out
+from harness.target_rules import travels_in_clear
 
 CLOCK_OFFSET_S = 0.01
 
@@ -43,6 +44,7 @@ def judge_run(
         *cost_findings(results, plan.targets),
         *_not_injected(left_out(plan)),
         *_foreign(results),
+        *_in_clear(plan),
     ]
     return Validity(verdict=verdict_of(findings), findings=tuple(findings))
 
@@ -56,6 +58,17 @@ def _not_injected(missing: Sequence[tuple[Target, Workload, Stage]]) -> list[Fin
     why = "nobody but the provider itself can refuse a request because of its limits"
     hint = "`tokenswarm limits` passes them within a bounded spend, and tells how the provider behaves then"
     return [Finding(code="not-applicable", severity="note", saw=saw, why=why, hint=hint)]
+
+
+def _in_clear(plan: Plan) -> list[Finding]:
+    """Keys that were sent unencrypted."""
+    names = [target.name for target in plan.targets if travels_in_clear(target)]
+    if not names:
+        return []
+    saw = f"http:// to another machine, with a key: {', '.join(names)}"
+    why = "whoever carries the traffic can read the key"
+    hint = "use https://, or a tunnel whose end is on this machine; give out a new key"
+    return [Finding(code="key-in-clear", severity="note", saw=saw, why=why, hint=hint)]
 
 
 def _foreign(results: Sequence[Result]) -> list[Finding]:

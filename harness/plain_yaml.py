@@ -72,4 +72,6 @@ class _Plain(yaml.SafeLoader):
         if node.tag in _NUMBERS and len(node.value) > _MOST_NUMBER:
             problem = f"a number of {len(node.value)} characters"
             raise yaml.composer.ComposerError(None, None, problem, node.start_mark)
+        if any("\ud800" <= letter <= "\udfff" for letter in node.value):
+            raise yaml.composer.ComposerError(None, None, "half of a character", node.start_mark)
         return node

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, NoReturn
-from urllib.parse import urlsplit
 
 import msgspec
 import yaml
@@ -27,6 +26,7 @@ from harness.plan import (
     stages_of,
 )
 from harness.question import names_a_file
+from harness.target_rules import wrong_in
 
 SUITE = "suite:"
 _PLAIN = Workload()
@@ -225,8 +225,8 @@ def _mapping(text: str, place: str) -> dict[str, Any]:
 def _apply(document: dict[str, Any], setting: str) -> None:
     """Lay one `KEY=VALUE` over the document. A list is entered by index or by the `name` of an item."""
     key, equals, text = setting.partition("=")
-    if not equals or not key:
-        raise UsageFault(f"--set {setting}: must be KEY=VALUE", "for example --set stages.0.concurrency=20")
+    if not equals or not key or not key.isprintable():
+        raise UsageFault(f"--set {key[:60]!a}: must be KEY=VALUE", "for example --set stages.0.concurrency=20")
     value = plain_yaml(text, f"--set {key}")
     *parents, last = key.split(".")
     if parents and parents[0] == "workloads" and "workload" in document:
@@ -262,6 +262,7 @@ def _index(items: list[Any], part: str, key: str) -> int:
 
 _AT = re.compile(r"^(?P<rule>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>.*)`$", re.DOTALL)
+_SECRET = re.compile(r"\bkey_env$|\bheaders\b|\bbody\b")  # where somebody may have written a key by mistake
 _STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]")
 
 
@@ -276,7 +277,7 @@ def _fail_conversion(place: str, document: Mapping[str, Any], error: msgspec.Val
     value: Any = document
     for name, index in _STEP.findall(path):
         value = value[int(index)] if index else value.get(name) if isinstance(value, dict) else None
-    shown = None if isinstance(value, (dict, list)) else value
+    shown = None if isinstance(value, (dict, list)) or _SECRET.search(where) else value
     _fail(place, where, shown, rule[:1].lower() + rule[1:], "see docs/plan.md, or `tokenswarm init` for an example")
 
 
@@ -311,24 +312,8 @@ def _check_target(plan: Plan, target: Target, place: str, key: str) -> None:
     if not helps and target.kind not in {workload.kind for workload in plan.workloads}:
         hint = f"add a workload with `kind: {target.kind}`"
         _fail(place, f"{key}.dialect", target.dialect, f"no workload of kind `{target.kind}` for it", hint)
-    parts = urlsplit(target.base_url)
-    if parts.scheme not in ("http", "https", "sim") or not parts.hostname:
-        _fail(
-            place,
-            f"{key}.base_url",
-            target.base_url,
-            "must be http://, https:// or sim://NAME",
-            "such as https://api.openai.com/v1",
-        )
-    if parts.username or parts.password or parts.query or parts.fragment:
-        shown = f"{parts.scheme}://{parts.hostname}..."
-        _fail(place, f"{key}.base_url", shown, "no user, password, query or fragment", "a key is named by `key_env`")
-    try:
-        _ = parts.port
-    except ValueError:
-        _fail(
-            place, f"{key}.base_url", target.base_url, "the port must be 1 to 65535", "such as http://127.0.0.1:8080/v1"
-        )
+    for wrong in wrong_in(target):
+        _fail(place, f"{key}.{wrong.key}", wrong.shown, wrong.rule, wrong.hint)
 
 
 def _check_helpers(plan: Plan, place: str) -> None:

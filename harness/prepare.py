@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from harness.dialects import DIALECTS
@@ -13,6 +13,7 @@ from harness.errors import UsageFault
 from harness.loopback import is_loopback
 from harness.plan import Target, Workload
 from harness.prompts import Prompt
+from harness.secrecy import filled, secrets_of, variables_in
 
 SIMULATOR_KEY = "sim-key"
 
@@ -26,10 +27,15 @@ class Prepared:
     target: Target
     workload: Workload
     prompt: Prompt
-    wire: bytes
+    wire: bytes = field(repr=False)
     stream: bool
-    key: str | None
-    job: Step | None = None
+    key: str | None = field(repr=False)
+    job: Step | None = field(default=None, repr=False)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """All that the request carries and nobody may repeat."""
+        return secrets_of(self.key, self.target.headers)
 
 
 def prepare(target: Target, workload: Workload, prompt: Prompt, key: str | None) -> Prepared:
@@ -56,7 +62,7 @@ def wire_of(target: Target, request: HttpRequest) -> bytes:
     authority = endpoint_of(target.base_url).authority
     headers = {"host": authority, "user-agent": "tokenswarm", "accept-encoding": "identity"}
     headers |= {name.lower(): value for name, value in request.headers.items()}
-    headers |= {name.lower(): value for name, value in target.headers.items()}
+    headers |= {name.lower(): value for name, value in filled(target.headers).items()}
     if request.method == "POST":
         headers["content-length"] = str(len(request.body))
     lines = [f"{request.method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
@@ -65,13 +71,22 @@ def wire_of(target: Target, request: HttpRequest) -> bytes:
 
 def key_of(target: Target) -> str | None:
     """The target's key from the environment. The simulator's key stands in where the host is this machine and the
-    variable is not set. Raises UsageFault."""
+    variable is not set. Raises UsageFault: it is not set, or no header can carry it; also of what headers name."""
+    for name in variables_in(target.headers.values()):
+        _variable(target, name)
     if target.key_env is None:
         return None
-    key = os.environ.get(target.key_env)
-    if key:
-        return key
-    if is_loopback(target.base_url):
+    if not os.environ.get(target.key_env) and is_loopback(target.base_url):
         return SIMULATOR_KEY
-    message = f"target {target.name}: environment variable {target.key_env} is not set"
-    raise UsageFault(message, f"export {target.key_env}=... in the shell that starts the run")
+    return _variable(target, target.key_env)
+
+
+def _variable(target: Target, name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        message = f"target {target.name}: environment variable {name} is not set"
+        raise UsageFault(message, f"export {name}=... before the run; a plan never holds the key itself")
+    if not (value.strip().isascii() and value.strip().isprintable()):
+        message = f"target {target.name}: environment variable {name} holds a character that no key has"
+        raise UsageFault(message, "was it copied with a line break or typographic marks? Set it again")
+    return value

@@ -197,7 +197,7 @@ def _literal(place: Place, name: str, text: str) -> Any:
         pass
     try:
         return ast.literal_eval(_with_commas(text))
-    except (ValueError, SyntaxError, MemoryError, RecursionError, tokenize.TokenError) as error:
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError, tokenize.TokenError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         return place.refuse(name, text, f"neither JSON nor a list as Python or numpy print it ({reason})")
 

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = {
     **dict.fromkeys(("plan", "sample", "errors", "plan_file", "loopback", "health_record", "search_record"), 0),
-    **dict.fromkeys(("plain_yaml",), 0),
+    **dict.fromkeys(("plain_yaml", "secrecy", "target_rules"), 0),
     **dict.fromkeys(("question", "numerals", "grade_record", "prices"), 0),
     **dict.fromkeys(("draws", "own_draft", "own_arithmetic", "own_logic", "own_reading", "own_questions"), 1),
     **dict.fromkeys(("question_rows", "question_files", "hub", "asking", "judging"), 1),
@@ -80,7 +80,7 @@ MAY_IMPORT_LOCUST = {
 }
 ANALYSIS_MAY_IMPORT = {
     *("health_record", "search_record", "plan", "plan_file", "prices", "sample", "errors", "rundir", "loopback"),
-    *("question", "numerals", "grade_record", "sequential_record", "plain_yaml"),
+    *("question", "numerals", "grade_record", "sequential_record", "plain_yaml", "target_rules"),
 }
 HARNESS_MAY_IMPORT_ANALYSIS = {
     *("harness.cli_load", "harness.cli_capacity", "harness.cli_numbers", "harness.cli_shown"),

@@ -20,7 +20,7 @@ UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _MESSAGE_CHARS = 500
 _QUOTED_CHARS = 200
 _READ_CHARS = 4096  # of a message of any length
-_MOST_ERROR_BYTES = 1_000_000  # JSON of any shape takes some twenty times its length when it is decoded
+_MOST_ERROR_BYTES = 8_000_000  # JSON of any shape takes some twenty times its length when it is decoded
 
 # Types and codes that only say that there was an error: another field of the same error says more.
 _VAGUE = frozenset(
