@@ -40,8 +40,7 @@ def _wrong_url(url: str) -> Iterator[Wrong]:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        shown = None if "@" in url or "?" in url else url
-        yield Wrong("base_url", shown, "the port must be 1 to 65535", "such as http://127.0.0.1:8080/v1")
+        yield Wrong("base_url", None, "the port must be 1 to 65535", "such as http://127.0.0.1:8080/v1")
         return
     secret = "@" in url or "?" in url or "#" in url
     if parts.scheme not in ("http", "https", "sim") or not parts.hostname:
