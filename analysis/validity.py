@@ -35,6 +35,7 @@ def judge_run(
         *send_findings(samples, results),
         *_ending(ended, run),
         *_journals(samples),
+        *_own_limits(samples),
         *_nothing_worked(results),
         *_reconciled(rows, whole=ended == "complete"),
         *_few_repeats(results, repeats),
@@ -124,6 +125,27 @@ def _clocks(samples: Samples) -> list[Finding]:
     saw = f"{worst.worker}: its host's clock was {offset_s:+.3f} s off the master's, known to {error_s * 1e3:.2g} ms"
     why = "times of all hosts are brought onto the master's clock by it; durations do not depend on it"
     return [Finding(code="clock-offset", severity="note", saw=saw, why=why, hint="keep the hosts' clocks with NTP")]
+
+
+_OWN_LIMITS = {
+    "Too many open files": "raise the limit of open files (ulimit -n), or use more workers",
+    "Cannot assign requested address": "use more workers on other hosts, or keep connections alive: no port is left",
+    "Cannot allocate memory": "give the load more memory, or less load",
+    "No buffer space available": "give the load more memory, or less load",
+}
+
+
+def _own_limits(samples: Samples) -> list[Finding]:
+    """Failures that are this machine's own, though they look like those of a provider."""
+    failed = samples.table[samples.table["error"].notna()]
+    found = []
+    for words, hint in _OWN_LIMITS.items():
+        count = int(failed["error_detail"].astype(object).fillna("").str.contains(words, regex=False).sum())
+        if count:
+            saw = f"{count} of {len(samples.table)} requests failed here: {words}"
+            why = "they are failures of the machine that makes the load, and are counted as the provider's"
+            found.append(Finding(code="own-limits", severity="invalid", saw=saw, why=why, hint=hint))
+    return found
 
 
 def _nothing_worked(results: Sequence[Result]) -> list[Finding]:

@@ -123,6 +123,9 @@ def run(
         ERR.print("live figures: http://{}:{}/tokenswarm".format(*swarm.web), markup=False, highlight=False)
     try:
         code = _run_andfinish(checked, run_dir, swarm)
+    except KeyboardInterrupt:
+        complain("interrupted", f"what was measured is kept: `tokenswarm analyze {run_dir.root}`")
+        code = 130
     except OSError as error:  # a full disk, most likely
         hint = f"what was measured is kept: free some space, then `tokenswarm analyze {run_dir.root}`"
         complain(f"{error.filename or run_dir.root}: {error.strerror or error}", hint)
@@ -206,6 +209,9 @@ def _run_andfinish(plan: Plan, run_dir: RunDir, swarm: Swarm) -> int:
             f"copy their run folders here, then: tokenswarm collect FOLDER... --into {run_dir.root}",
         )
         return {"interrupted": 130, "failed": 1}.get(ending.ended, 0)
+    if ending.ended == "interrupted" and not any(run_dir.journals.glob("*.jsonl")):
+        complain("interrupted before anything was sent", "run it again")
+        return 130
     if plan.wants_grading and ending.ended != "interrupted":
         grade_after(run_dir)
     code = finish(run_dir)

@@ -59,7 +59,17 @@ LAYERS = {
     **dict.fromkeys(("live_picture", "webui"), 3),
     **dict.fromkeys(
         (
-            *("swarm", "gather", "worker_loop", "launch", "estimate", "calibrate", "calibrate_client", "probe"),
+            *(
+                "interrupts",
+                "swarm",
+                "gather",
+                "worker_loop",
+                "launch",
+                "estimate",
+                "calibrate",
+                "calibrate_client",
+                "probe",
+            ),
             *("limits_probe", "limits_sender", "reachable", "capacity_run"),
             *("second_opinion", "grade_run", "sequential_run"),
         ),
