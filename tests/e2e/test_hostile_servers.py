@@ -1,4 +1,4 @@
-"""Servers that want a client's memory or time: each is given up, within bounds, as the fault that docs/robustness.md says."""
+"""Servers that want memory or time of a client: each is given up within bounds (docs/robustness.md)."""
 
 from __future__ import annotations
 

@@ -210,7 +210,7 @@ def test_the_command_itself_is_killed(tmp_path: Path) -> None:
         run.process.kill()
         run.process.communicate()
         summary, _ = read_source(run.run_dir.root)
-        assert (summary.ended, summary.validity.verdict) == ("running", "suspect")
+        assert (summary.ended, summary.validity.verdict) == ("died", "suspect")
         (finding,) = [each for each in summary.validity.findings if each.code == "not-complete"]
         assert finding.saw.startswith("the run died before it ended")
         end_s = time.monotonic() + 60
