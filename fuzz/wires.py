@@ -115,7 +115,7 @@ def dialect(name: str) -> Callable[[bytes], None]:
 
 
 def _check(delta: Delta) -> None:
-    for part in (delta.malformed, delta.error and delta.error.message):
+    for part in (delta.malformed, None if delta.error is None else delta.error.message):
         assert part is None or len(part) < 4096
     if delta.usage is not None:
         counts = (delta.usage.input_tokens, delta.usage.output_tokens, delta.usage.cached_tokens)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import pyarrow.parquet as pq
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import redis
 
 PART = 8
