@@ -43,7 +43,7 @@ $(LLAMA)/.installed:
 FUZZ_S ?= 60
 fuzz: setup
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[fuzz]'
-	$(BIN)/python -m fuzz --seconds $(FUZZ_S) --keep
+	$(BIN)/python -m fuzz --seconds $(FUZZ_S)
 
 # Memory, file descriptors and lag of two hours under moderate load.
 SOAK_S ?= 7200

@@ -1,7 +1,7 @@
 """Fuzzes every surface for a bounded time, each in a process of its own: `python -m fuzz [NAME...] [--seconds 60]`.
 
-Begins with the corpus in `fuzz/corpus`; what it finds anew goes to a folder of its own, and, with `--keep`, what of it
-reaches new code to the corpus, which then has as few and small files as reach it all. Exit code 1: something failed.
+Begins with the corpus in `fuzz/corpus`; what it finds anew goes to a folder of its own, and, with `--keep`, the
+smallest inputs of it that reached new code to the corpus. Exit code 1: something failed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ CORPUS = Path(__file__).parent / "corpus"
 MOST_MB = 2048
 MOST_S = 30  # for one input
 MOST_BYTES = 65_536  # of one input
-_KEPT_BYTES = 4096
+_KEPT_BYTES = 2048
+_KEPT = 10  # inputs of one run
 _LATE_S = 120
 
 
@@ -73,18 +74,14 @@ def _stat(log: str, name: str) -> int:
 
 
 def keep(name: str, folder: Path) -> None:
-    """Bring the corpus of a surface up to date: as few files as reach all code, none of them large."""
+    """Add to the corpus of a surface what reached new code: the smallest inputs, and few of them."""
     seeds = CORPUS / name
-    with tempfile.TemporaryDirectory() as merged:
-        words = [sys.executable, "-m", "fuzz.one", name, "-merge=1", f"-max_len={_KEPT_BYTES}", merged]
-        words += [str(each) for each in (seeds, folder / name) if each.is_dir()]
-        subprocess.run(words, capture_output=True, timeout=600, check=False)  # noqa: S603
-        files = sorted(Path(merged).iterdir(), key=lambda path: path.stat().st_size)
-        seeds.mkdir(parents=True, exist_ok=True)
-        known = {path.read_bytes() for path in seeds.iterdir()}
-        for path in files:
-            if path.read_bytes() not in known:
-                (seeds / path.name[:12]).write_bytes(path.read_bytes())
+    seeds.mkdir(parents=True, exist_ok=True)
+    known = {path.read_bytes() for path in seeds.iterdir()}
+    found = sorted((folder / name).iterdir(), key=lambda path: path.stat().st_size)
+    fresh = [path for path in found if path.stat().st_size <= _KEPT_BYTES and path.read_bytes() not in known]
+    for path in fresh[:_KEPT]:
+        (seeds / path.name[:12]).write_bytes(path.read_bytes())
 
 
 @click.command(help=__doc__)

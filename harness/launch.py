@@ -135,6 +135,9 @@ def run(
         if ending.missing and ending.ended == "complete":
             ending.ended = "degraded"
         with held():
+            if not run_dir.plan.exists():  # somebody deleted it, and the analysis needs it
+                run_dir.root.mkdir(parents=True, exist_ok=True)
+                run_dir.plan.write_text(dump_plan(plan), encoding="utf-8")
             _write_run_json(run_dir, record, ended=ending.ended, ending=ending)
             _collect_csv(run_dir, plan.repeats)
     return ending

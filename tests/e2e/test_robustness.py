@@ -319,10 +319,9 @@ def test_the_whole_run_directory_is_deleted_during_the_load(tmp_path: Path) -> N
         before = run.wait_for_samples()
         run_dir = run.run_dir
         shutil.rmtree(run_dir.root)
-        assert run.ended() == 1, run.said
+        assert run.ended() in FINISHED, run.said
         assert "Traceback" not in run.said
-        assert "hint: what was measured is kept" in run.said
-        assert recorded(list(run_dir.journals.glob("*.jsonl"))) > before
+        assert kept(run_dir, before) > len(before)
 
 
 @long
