@@ -48,6 +48,10 @@ _VERBS = {
     "compare": "cli_compare",
     **dict.fromkeys(("rank", "recommend"), "cli_decide"),
     "trend": "cli_history",
+    "alerts": "cli_alerts",
+    "digest": "cli_digest",
+    "monitor": "cli_monitor",
+    "completion": "cli_completion",
 }  # each verb with the module that defines it
 
 

@@ -14,7 +14,10 @@ ROOT = Path(__file__).parent.parent
 LAYERS = {
     **dict.fromkeys(("plan", "sample", "errors", "plan_file", "loopback", "health_record", "search_record"), 0),
     **dict.fromkeys(("plain_yaml", "secrecy", "target_rules"), 0),
-    **dict.fromkeys(("question", "numerals", "grade_record", "prices"), 0),
+    **dict.fromkeys(("question", "numerals", "grade_record", "prices", "monitor_record"), 0),
+    **dict.fromkeys(("alert_record", "alert_file", "checked_yaml"), 0),
+    "alerts": 1,
+    **dict.fromkeys(("alert_log", "alert_list", "alert_command", "webhook", "sinks", "report_clock"), 2),
     **dict.fromkeys(("draws", "own_draft", "own_arithmetic", "own_logic", "own_reading", "own_questions"), 1),
     **dict.fromkeys(("question_rows", "question_files", "hub", "asking", "judging"), 1),
     **dict.fromkeys(("echo", "prompts", "sse", "alike", "dialects", "arrivals", "traces", "rate_limits", "pace"), 1),
@@ -43,6 +46,7 @@ LAYERS = {
             "merge",
             "relay",
             "live",
+            "live_cell",
             "prepare",
             "batch_job",
             "allowance",
@@ -56,7 +60,8 @@ LAYERS = {
         2,
     ),
     **dict.fromkeys(("stopping", "user", "cell_users", "open_load", "worker_side", "master_side", "shape", "carry"), 3),
-    **dict.fromkeys(("live_picture", "webui"), 3),
+    **dict.fromkeys(("live_picture", "webui", "exposition", "run_shown", "monitor_shown", "scraping"), 3),
+    "metric_table": 0,
     **dict.fromkeys(
         (
             *(
@@ -71,15 +76,21 @@ LAYERS = {
                 "probe",
             ),
             *("limits_probe", "limits_sender", "reachable", "capacity_run"),
-            *("second_opinion", "grade_run", "sequential_run"),
+            *("second_opinion", "grade_run", "sequential_run", "run_metrics", "monitor_metrics"),
         ),
         4,
     ),
     "__main__": 5,
+    **dict.fromkeys(("tail", "monitor_doubts"), 2),
+    **dict.fromkeys(("client_health", "watched_cell", "monitor_state", "monitor", "monitor_loop"), 4),
+    **dict.fromkeys(("folding", "probes", "prober"), 4),
+    **dict.fromkeys(("probe_record", "run_ending"), 2),
+    **dict.fromkeys(("monitor_table", "cli_monitor"), 5),
     **dict.fromkeys(
         (
             *("cli", "cli_load", "cli_limits", "cli_capacity", "cli_grade", "cli_compare", "cli_decide"),
-            *("cli_sequential", "cli_numbers", "cli_history", "cli_shown"),
+            *("cli_sequential", "cli_numbers", "cli_history", "cli_shown", "cli_alerts", "cli_digest"),
+            "cli_completion",
         ),
         5,
     ),
@@ -90,12 +101,17 @@ MAY_IMPORT_LOCUST = {
 }
 ANALYSIS_MAY_IMPORT = {
     *("health_record", "search_record", "plan", "plan_file", "prices", "sample", "errors", "rundir", "loopback"),
-    *("question", "numerals", "grade_record", "sequential_record", "plain_yaml", "target_rules"),
+    *("question", "numerals", "grade_record", "sequential_record", "monitor_record"),
+    *("alert_record", "alert_file", "alert_list", "alert_log", "alerts", "checked_yaml"),
+    *("plain_yaml", "target_rules"),
 }
 HARNESS_MAY_IMPORT_ANALYSIS = {
     *("harness.cli_load", "harness.cli_capacity", "harness.cli_numbers", "harness.cli_shown"),
     *("harness.cli_compare", "harness.cli_sequential", "harness.cli_history", "harness.cli_decide"),
-    "harness.live_picture",
+    *("harness.live_picture", "harness.cli_digest", "harness.run_shown"),
+    *("harness.client_health", "harness.watched_cell", "harness.monitor", "harness.monitor_loop"),
+    "harness.folding",
+    "harness.cli_monitor",
 }
 FORBIDDEN_NAMES = {"utils", "util", "base", "common", "helpers", "manager", "misc"}
 
