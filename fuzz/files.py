@@ -23,6 +23,7 @@ from analysis.opinions import read_opinions
 from analysis.samples import load_samples, write_parquet
 from analysis.searches import read_search
 from analysis.use_cases import read_use_case
+from harness.alert_file import read_alerts
 from harness.errors import UsageFault
 from harness.plan import cells
 from harness.plan_file import dump_plan, plan_of_text, read_plan
@@ -87,6 +88,12 @@ def use_case(data: bytes) -> None:
     """A use case of `recommend`."""
     with suppress(UsageFault):
         read_use_case(str(_written("case.yaml", data)))
+
+
+def alerts(data: bytes) -> None:
+    """A file of alert rules."""
+    with suppress(UsageFault):
+        read_alerts(_written("alerts.yaml", data))
 
 
 def questions(data: bytes) -> None:

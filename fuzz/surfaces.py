@@ -20,6 +20,7 @@ SURFACES: dict[str, Surface] = {
     "prices": files.prices,
     "simulator": files.simulator,
     "use-case": files.use_case,
+    "alerts": files.alerts,
     "questions": files.questions,
     "parquet": files.parquet,
     "traces": files.traces,

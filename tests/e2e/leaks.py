@@ -101,7 +101,8 @@ class Echoing:
 
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers.get("content-length", 0)))
-                provider.requests.append({name.lower(): value for name, value in self.headers.items()})
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                provider.requests.append(headers | {"path": self.path})
                 kind = self.path.split("/")[1]
                 said = "; ".join(f"{name}: {value}" for name, value in self.headers.items())
                 status, mime, body = _answer(kind, said)

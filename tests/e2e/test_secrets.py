@@ -129,7 +129,7 @@ def said(
 def test_no_part_of_a_planted_key_is_found_anywhere(provider: Echoing, tmp_path: Path) -> None:
     plan = plan_of(provider.url, 0.6)
     names = [target["key_env"] for target in plan["targets"]]
-    keys = planted(*names, "KEY_header", "REDIS", "PROXY", "WEBHOOK")
+    keys = planted(*names, "KEY_header", "REDIS", "PROXY", "WEBHOOK", "SIGNATURE")
     search = Search(keys)
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
     home = tmp_path / "home"
@@ -138,13 +138,18 @@ def test_no_part_of_a_planted_key_is_found_anywhere(provider: Echoing, tmp_path:
         variables = {name: keys[name] for name in (*names, "KEY_header")} | {
             "TOKENSWARM_REDIS": url,
             "HTTP_PROXY": f"http://user:{keys['PROXY']}@127.0.0.1:9",
-            "TOKENSWARM_ALERT_WEBHOOK": f"http://127.0.0.1:9/{keys['WEBHOOK']}",
+            "HOOK": f"{provider.url}/ok/{keys['WEBHOOK']}",
+            "HOOK_SECRET": keys["SIGNATURE"],
             "XDG_CACHE_HOME": str(home),
         }
         assert said(search, "check", command("check", "plan.yaml"), tmp_path, variables).returncode == 0
         run_swarm(search, tmp_path, variables, url)
         (run_dir,) = tmp_path.glob("runs/secret/*")
         offline(search, run_dir, variables)
+        sink = {"kind": "webhook", "name": "hook", "url_env": "HOOK", "secret_env": "HOOK_SECRET"}
+        (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"sinks": [sink]}))
+        words = command("alerts", "--check", "rules.yaml", "--test-sinks")
+        assert "Traceback" not in said(search, "alerts", words, tmp_path, variables | {"NO_PROXY": "127.0.0.1"}).stderr
         if ALL:
             done = said(search, "calibrate", command("calibrate", "--quick"), tmp_path, variables)
             assert done.returncode == 0, done.stderr
@@ -152,7 +157,8 @@ def test_no_part_of_a_planted_key_is_found_anywhere(provider: Echoing, tmp_path:
     search.files(tmp_path)
     assert len(provider.requests) > 20
     sent = json.dumps(provider.requests)
-    assert all(keys[name] in sent for name in (*names[1:], "KEY_header")), "each key was really sent"
+    unsent = [name for name in (*names[1:], "KEY_header", "WEBHOOK") if keys[name] not in sent]
+    assert not unsent, "each key was really sent"
     assert search.places > 100
     assert not search.found
     assert "********" in (run_dir / "journal").glob("*.jsonl").__next__().read_text(), "it was said, and cut out"
