@@ -15,12 +15,14 @@ import click
 from harness import __version__
 from harness.cli_shown import complain
 from harness.errors import UsageFault
+from harness.interrupts import as_interrupts
 
 
 def main() -> NoReturn:
     """Run the command; a fault of usage or input is two lines and exit code 2, never a traceback."""
     try:
-        code = tokenswarm.main(standalone_mode=False)
+        with as_interrupts():
+            code = tokenswarm.main(standalone_mode=False)
     except UsageFault as fault:
         complain(fault.message, fault.hint)
         sys.exit(2)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import gevent
+import msgspec
 
 from harness.alike import Alike, alike
 from harness.batch_job import Course, pursue
@@ -26,6 +27,7 @@ from harness.plan import Scenario, Target, Workload
 from harness.prepare import Prepared
 from harness.rate_limits import read_limits, retry_after_s
 from harness.sample import Echo, Outcome, Sample, ServerTime, Usage, outcome_of
+from harness.secrecy import hidden, holds
 from harness.stream_event import BrokenFrame, EventTooLarge, StreamReader
 from harness.stream_readers import reader_of
 from harness.structured import valid
@@ -102,8 +104,7 @@ def perform(connection: Connection, prepared: Prepared, origin: Origin) -> Sampl
     whole = attempt.response.complete and attempt.error is None and not attempt.cancelled
     end_ns = (attempt.response.last_byte_ns if whole else None) or time.monotonic_ns()
     reply = _reply_of(attempt, DIALECTS[prepared.target.dialect], prepared)
-    detail = _redact(reply.detail, prepared.key)
-    return _sample(prepared, origin, attempt, reply, detail, end_ns)
+    return _without_secrets(_sample(prepared, origin, attempt, reply, end_ns), prepared.secrets)
 
 
 def no_contact(sample: Sample) -> bool:
@@ -341,9 +342,7 @@ def _compare_codes(reply: _Reply, code: str) -> None:
         reply.error, reply.detail = ErrorKind.MISMATCHED, "the reply holds the code of another request"
 
 
-def _sample(
-    prepared: Prepared, origin: Origin, attempt: _Attempt, reply: _Reply, detail: str | None, end_ns: int
-) -> Sample:
+def _sample(prepared: Prepared, origin: Origin, attempt: _Attempt, reply: _Reply, end_ns: int) -> Sample:
     target, workload = prepared.target, prepared.workload
     anchor = origin.anchor_ns
     response = attempt.response
@@ -371,7 +370,7 @@ def _sample(
         end_ns=end_ns - anchor,
         outcome=Outcome.CANCELLED if attempt.cancelled else outcome_of(reply.error),
         error=None if attempt.cancelled else reply.error,
-        error_detail=detail,
+        error_detail=reply.detail,
         status=response.head.status,
         retry_after_s=retry_after_s(headers, headers_wall_s),
         request_id=_request_id(headers) if course.job is None else course.job[:100],
@@ -433,14 +432,16 @@ def _told_by(name: str, milliseconds: float, *, streamed: bool) -> ServerTime:
     return ServerTime(source=name, headers_ns=time_ns, total_ns=None if streamed else time_ns)
 
 
-def _redact(detail: str | None, key: str | None) -> str | None:
-    """The detail without the key, nor any part of it of 8 characters or more: some providers echo it."""
-    if detail is None or not key:
-        return detail and detail[:_DETAIL_CHARS]
-    size = min(8, len(key))
-    for begin in range(len(key) - size + 1):
-        detail = detail.replace(key[begin : begin + size], "*" * size)
-    return detail[:_DETAIL_CHARS]
+_FOREIGN = ("error_detail", "request_id", "finish_reason", "fingerprint", "text")  # in the provider's words
+
+
+def _without_secrets(sample: Sample, secrets: tuple[str, ...]) -> Sample:
+    """The sample with all secrets cut out of what the provider said, and its detail short."""
+    said = {name: value for name in _FOREIGN if (value := getattr(sample, name)) is not None}
+    changed = {name: hidden(value, secrets) for name, value in said.items() if holds(value, secrets)}
+    if sample.error_detail is not None:
+        changed["error_detail"] = changed.get("error_detail", sample.error_detail)[:_DETAIL_CHARS]
+    return msgspec.structs.replace(sample, **changed) if changed else sample
 
 
 def describe(sample: Sample) -> dict[str, Any]:

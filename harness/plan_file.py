@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 import yaml
@@ -19,6 +18,7 @@ from harness.errors import UsageFault
 from harness.lengths import parse_length
 from harness.plan import Inject, OutageRule, Plan, Stage, Target, Workload, cells, stages_of
 from harness.question import names_a_file
+from harness.target_rules import wrong_in
 
 SUITE = "suite:"
 _PLAIN = Workload()
@@ -207,8 +207,8 @@ def _mapping(text: str, place: str) -> dict[str, Any]:
 def _apply(document: dict[str, Any], setting: str) -> None:
     """Lay one `KEY=VALUE` over the document. A list is entered by index or by the `name` of an item."""
     key, equals, text = setting.partition("=")
-    if not equals or not key:
-        raise UsageFault(f"--set {setting}: must be KEY=VALUE", "for example --set stages.0.concurrency=20")
+    if not equals or not key or not key.isprintable():
+        raise UsageFault(f"--set {key[:60]!a}: must be KEY=VALUE", "for example --set stages.0.concurrency=20")
     value = load(text, f"--set {key}")
     *parents, last = key.split(".")
     if parents and parents[0] == "workloads" and "workload" in document:
@@ -270,24 +270,8 @@ def _check_target(plan: Plan, target: Target, place: str, key: str) -> None:
         hint = f"add a workload with `kind: {target.kind}`"
         fail(place, f"{key}.dialect", target.dialect, f"no workload of kind `{target.kind}` for it", hint)
     _check_aws(target, place, key)
-    parts = urlsplit(target.base_url)
-    if parts.scheme not in ("http", "https", "sim") or not parts.hostname:
-        fail(
-            place,
-            f"{key}.base_url",
-            target.base_url,
-            "must be http://, https:// or sim://NAME",
-            "such as https://api.openai.com/v1",
-        )
-    if parts.username or parts.password or parts.query or parts.fragment:
-        shown = f"{parts.scheme}://{parts.hostname}..."
-        fail(place, f"{key}.base_url", shown, "no user, password, query or fragment", "a key is named by `key_env`")
-    try:
-        _ = parts.port
-    except ValueError:
-        fail(
-            place, f"{key}.base_url", target.base_url, "the port must be 1 to 65535", "such as http://127.0.0.1:8080/v1"
-        )
+    for wrong in wrong_in(target):
+        fail(place, f"{key}.{wrong.key}", wrong.shown, wrong.rule, wrong.hint)
 
 
 def _check_aws(target: Target, place: str, key: str) -> None:

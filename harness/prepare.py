@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
@@ -15,6 +15,7 @@ from harness.errors import UsageFault
 from harness.loopback import is_loopback
 from harness.plan import Aws, Target, Workload
 from harness.prompts import Prompt
+from harness.secrecy import filled, secrets_of, variables_in
 from harness.structured import SCHEMA
 from harness.tool_box import tools
 
@@ -31,10 +32,15 @@ class Prepared:
     target: Target
     workload: Workload
     prompt: Prompt
-    wire: bytes
+    wire: bytes = field(repr=False)
     stream: bool
-    key: str | None
-    job: Step | None = None
+    key: str | None = field(repr=False)
+    job: Step | None = field(default=None, repr=False)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """All that the request carries and nobody may repeat."""
+        return secrets_of(self.key, self.target.headers)
 
 
 def prepare(target: Target, workload: Workload, prompt: Prompt, key: str | None) -> Prepared:
@@ -62,11 +68,8 @@ def wire_of(target: Target, request: HttpRequest, key: str | None = None) -> byt
     """The bytes of a request. `key` is for those that are signed."""
     url = urlsplit(url_of(target, request))
     path = url.path + (f"?{url.query}" if url.query else "")
-    headers = {
-        "host": endpoint_of(target.base_url).authority,
-        "user-agent": "tokenswarm",
-        "accept-encoding": "identity",
-    }
+    authority = endpoint_of(target.base_url).authority
+    headers = {"host": authority, "user-agent": "tokenswarm", "accept-encoding": "identity"}
     headers |= headers_of(target, request, key)
     if request.method == "POST":
         headers["content-length"] = str(len(request.body))
@@ -87,7 +90,7 @@ def url_of(target: Target, request: HttpRequest) -> str:
 def headers_of(target: Target, request: HttpRequest, key: str | None) -> dict[str, str]:
     """The headers of a request, names in lower case: the target's own over the dialect's; signed where it has to be."""
     headers = {name.lower(): value for name, value in request.headers.items()}
-    headers |= {name.lower(): value for name, value in target.headers.items()}
+    headers |= {name.lower(): value for name, value in filled(target.headers).items()}
     sign = DIALECTS[target.dialect].sign
     if sign is not None and key is not None and target.aws is not None:
         authority = endpoint_of(target.base_url).authority
@@ -107,19 +110,28 @@ def region_of(target: Target) -> str:
 
 def key_of(target: Target) -> str | None:
     """The target's key from the environment; see `Ask` for one of several parts. The simulator's key stands in where
-    the host is this machine and the variable is not set. Raises UsageFault."""
+    the host is this machine and the variable is not set. Raises UsageFault: it is not set, or no header can carry it;
+    also of what headers name, and where a library is missing."""
     check_parser(target)
+    for name in variables_in(target.headers.values()):
+        _variable(target, name)
     if target.key_env is None:
         return None
-    key = os.environ.get(target.key_env)
-    if key and target.aws is not None:
-        return _aws_key(target, target.aws, key)
-    if key:
-        return key
-    if is_loopback(target.base_url):
+    if not os.environ.get(target.key_env) and is_loopback(target.base_url):
         return simulator_key(target)
-    message = f"target {target.name}: environment variable {target.key_env} is not set"
-    raise UsageFault(message, f"export {target.key_env}=... in the shell that starts the run")
+    key = _variable(target, target.key_env)
+    return key if target.aws is None else _aws_key(target, target.aws, key)
+
+
+def _variable(target: Target, name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        message = f"target {target.name}: environment variable {name} is not set"
+        raise UsageFault(message, f"export {name}=... before the run; a plan never holds the key itself")
+    if not (value.strip().isascii() and value.strip().isprintable()):
+        message = f"target {target.name}: environment variable {name} holds a character that no key has"
+        raise UsageFault(message, "was it copied with a line break or typographic marks? Set it again")
+    return value
 
 
 def simulator_key(target: Target) -> str:
@@ -140,9 +152,5 @@ def check_parser(target: Target) -> None:
 
 
 def _aws_key(target: Target, aws: Aws, secret: str) -> str:
-    key_id = os.environ.get(aws.key_id_env)
-    if not key_id:
-        message = f"target {target.name}: environment variable {aws.key_id_env} is not set"
-        raise UsageFault(message, f"it holds the id of the key whose secret {target.key_env} holds")
     token = os.environ.get(aws.session_token_env or "")
-    return " ".join(part.strip() for part in (key_id, secret, token) if part)
+    return " ".join(part.strip() for part in (_variable(target, aws.key_id_env), secret, token) if part)

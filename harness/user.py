@@ -12,6 +12,7 @@ import secrets
 import time
 from argparse import _ArgumentGroup
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
@@ -188,7 +189,9 @@ class Recorder:
 
 def stop_loudly(environment: Environment, message: str) -> None:
     """End the test because the harness itself failed: exit code 1 and the reason on stderr."""
-    os.write(2, f"error: {message}\nhint: free some space or choose another --out; what was written is kept\n".encode())
+    said = f"error: {message}\nhint: free some space or choose another --out; what was written is kept\n"
+    with suppress(OSError):  # the log may stand on the same full disk
+        os.write(2, said.encode())
     environment.process_exit_code = 1
     if environment.runner is not None:
         gevent.spawn(environment.runner.quit)

@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = {
     **dict.fromkeys(("plan", "sample", "errors", "plan_file", "loopback", "health_record", "search_record"), 0),
+    **dict.fromkeys(("plain_yaml", "secrecy", "target_rules"), 0),
     **dict.fromkeys(("question", "numerals", "grade_record", "prices", "monitor_record"), 0),
     **dict.fromkeys(("alert_record", "alert_file", "checked_yaml"), 0),
     "alerts": 1,
@@ -44,6 +45,7 @@ LAYERS = {
             "planned",
             "health",
             "collect",
+            "relay_entries",
             "merge",
             "relay",
             "live",
@@ -66,7 +68,17 @@ LAYERS = {
     "metric_table": 0,
     **dict.fromkeys(
         (
-            *("swarm", "gather", "worker_loop", "launch", "estimate", "calibrate", "calibrate_client", "probe"),
+            *(
+                "interrupts",
+                "swarm",
+                "gather",
+                "worker_loop",
+                "launch",
+                "estimate",
+                "calibrate",
+                "calibrate_client",
+                "probe",
+            ),
             *("limits_probe", "limits_sender", "reachable", "capacity_run"),
             *("second_opinion", "grade_run", "sequential_run", "run_metrics", "monitor_metrics"),
         ),
@@ -96,6 +108,7 @@ ANALYSIS_MAY_IMPORT = {
     *("health_record", "search_record", "plan", "plan_file", "prices", "sample", "errors", "rundir", "loopback"),
     *("question", "numerals", "grade_record", "sequential_record", "monitor_record"),
     *("alert_record", "alert_file", "alert_list", "alert_log", "alerts", "checked_yaml"),
+    *("plain_yaml", "target_rules"),
 }
 HARNESS_MAY_IMPORT_ANALYSIS = {
     *("harness.cli_load", "harness.cli_capacity", "harness.cli_numbers", "harness.cli_shown"),

@@ -30,11 +30,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-import yaml
 
 from harness.dialect_names import DialectName
 from harness.errors import UsageFault
 from harness.lengths import parse_length
+from harness.plain_yaml import read_plain_yaml
 from harness.plan import Count, Name, NotNegative, Positive, Record, Share
 from harness.simulator.bottlenecks import Bottlenecks
 from harness.simulator.skill import Skill
@@ -301,12 +301,7 @@ def load_config(path: Path | None) -> Config:
     """Read a YAML file; None gives the built-in providers. Raises UsageFault."""
     if path is None:
         return Config()
-    try:
-        mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as fault:
-        raise UsageFault(f"{path}: cannot be read: {fault}", "name a readable YAML file") from fault
-    except yaml.YAMLError as fault:
-        raise UsageFault(f"{path}: not YAML: {' '.join(str(fault).split())}", "check its indentation") from fault
+    mapping = read_plain_yaml(path, _HINT)
     return config_from({} if mapping is None else mapping, str(path))
 
 
