@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from dashboard.runs import Runs
 from dashboard.security import Policy
+from dashboard.weighing import Weighing
 
 Query = Mapping[str, str]  # of a page's address; the last value of each name
 
@@ -20,6 +21,7 @@ class Site:
     runs: Runs
     prefix: str = "/"
     policy: Policy = field(default_factory=Policy)
+    weighing: Weighing = field(default_factory=Weighing)
 
     def href(self, path: str, **query: str | None) -> str:
         """The address of a page, with those parts of the query that are something."""
