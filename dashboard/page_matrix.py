@@ -26,7 +26,7 @@ from dashboard.weighing import chosen_load
 from harness.errors import UsageFault
 
 PATH = "matrix"
-_TINT = 0.4  # share of the accent behind the best of a row
+_TINT = 0.3  # share of the accent behind the best of a row
 _HINT = "Choose a number: the difference to the others, its repeats and its plots appear here."
 _DISTRIBUTIONS = ("ttft_s", "itl_s", "e2e_s")
 

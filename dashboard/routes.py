@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dashboard import page_leaderboard, page_matrix, page_run
+from dashboard import page_history, page_leaderboard, page_matrix, page_run
 from dashboard.site import Page
 
-PAGES: tuple[Page, ...] = (page_leaderboard.PAGE, page_matrix.PAGE, page_run.PAGE)
+PAGES: tuple[Page, ...] = (page_leaderboard.PAGE, page_matrix.PAGE, page_run.PAGE, page_history.PAGE)
