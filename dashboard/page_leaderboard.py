@@ -20,7 +20,7 @@ from harness.errors import UsageFault
 
 PATH = ""
 _SIDES = {
-    "latency": "time to first token, end to end",
+    "latency": "TTFT and E2E",
     "throughput": "requests/s, tokens/s",
     "quality": "accuracy of the answers",
     "reliability": "share of success",
