@@ -13,6 +13,7 @@ from dash import Dash, Input, Output, dcc, html, set_props
 from dash.exceptions import DependencyException
 from flask import Flask, Response, g, request, send_file
 from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as Answer
 
 from dashboard import picker
 from dashboard.pieces import empty, fault
@@ -100,16 +101,14 @@ def _failed(error: Exception) -> None:
     set_props("said", {"children": "That could not be answered; the terminal of the dashboard says why."})
 
 
-def _unexpected(error: Exception) -> Response | Exception:
+def _unexpected(error: Exception) -> Answer:
     """What goes wrong outside of an answer: mostly requests that no page of ours makes."""
     if isinstance(error, HTTPException):
-        return error
+        return error.get_response()
     if isinstance(error, DependencyException):
         return Response("no such file\n", 404, mimetype="text/plain")
     if request.method == "POST":
-        logger.warning(
-            "a request that no page makes: %s: %s", type(error).__name__, str(error)[:200].replace("\n", " ")
-        )
+        logger.warning("a request that no page makes: %s: %.200r", type(error).__name__, str(error))
         return Response("this is no request of a page\n", 400, mimetype="text/plain")
     logger.error("the dashboard could not answer", exc_info=error)
     return Response("this went wrong; the terminal of the dashboard says why\n", 500, mimetype="text/plain")
