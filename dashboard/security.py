@@ -151,7 +151,7 @@ class Guard:
 
     def _ask(self) -> Response:
         """To the login, where a person looks at a page; else a plain refusal."""
-        page = request.method == "GET" and request.accept_mimetypes.best == "text/html"
+        page = request.method == "GET" and "text/html" in request.headers.get("Accept", "")
         if page and self.policy.token is not None:
             return _to(f"{self.prefix}login")
         return _refused(401, "log in first")
