@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html as markup
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dash import ALL, Input, Output, ctx, dcc, html, no_update
@@ -39,7 +39,6 @@ def layout(site: Site, query: Query) -> Any:
     metrics = [path for path in _HEADLINES if any(each.metric == path for each in found.series)]
     asked = query.get("metric", "")
     metric = asked if asked in _PATHS else metrics[0] if metrics else _HEADLINES[0]
-    shown = site.runs.trends(metrics=[metric], plans=[plan] if plan else [])
     plan_chips = [(name or "(no plan)", site.href(PATH, plan=name, metric=metric), name == plan) for name in plans[:30]]
     named = [(said.name_of(path), site.href(PATH, plan=plan, metric=path), path == metric) for path in metrics]
     return [
@@ -47,7 +46,8 @@ def layout(site: Site, query: Query) -> Any:
         chips(plan_chips, "Plans"),
         _claims(found),
         chips(named, "Metrics"),
-        *_figures(shown.series),
+        dcc.Store(id="history-shown", data={"plan": plan, "metric": metric}),
+        html.Div(className="later", id="history-figures"),
         html.Div(id="history-opened", **{"aria-live": "polite"}),
         _table(found.series),
         _runs(site, [each for each in listed if each.plan == plan]),
@@ -153,7 +153,12 @@ def _skipped(found: Trends) -> Any:
 
 
 def callbacks(app: Any, site: Site) -> None:
-    """A mark of a chart leads to its run."""
+    """Charts come after the page, whose claims are read first; a mark of one leads to its run."""
+
+    @app.callback(Output("history-figures", "children"), Input("history-shown", "data"))
+    def draw(shown: Mapping[str, Any]) -> Any:
+        plan, metric = str(shown["plan"]), str(shown["metric"])
+        return _figures(site.runs.trends(metrics=[metric], plans=[plan] if plan else []).series)
 
     @app.callback(
         Output("history-opened", "children"),
