@@ -52,6 +52,7 @@ docs: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+	$(BIN)/python -m benchmarks.evidence
 
 # The figures of docs/scaling.md: some 6 minutes.
 bench-swarm: setup

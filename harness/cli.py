@@ -47,6 +47,9 @@ _VERBS = {
     **dict.fromkeys(("rank", "recommend"), "cli_decide"),
     "trend": "cli_history",
     "dashboard": "cli_dashboard",
+    "alerts": "cli_alerts",
+    "digest": "cli_digest",
+    "monitor": "cli_monitor",
     "completion": "cli_completion",
 }  # each verb with the module that defines it
 

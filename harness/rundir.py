@@ -65,6 +65,10 @@ class RunDir:
         """There if somebody ended a repeat from Locust's web UI."""
         return self.locust_logs / f"r{repeat}_stopped"
 
+    def counts(self, repeat: int) -> Path:
+        """What the web UI's process had counted of a run at the end of a repeat; the next one goes on from there."""
+        return self.locust_logs / f"r{repeat}_counts.json"
+
     def locust_csv(self, part: str) -> Path:
         """One of Locust's four files: stats, stats_history, failures, exceptions."""
         return self.root / f"locust_{part}.csv"
@@ -99,6 +103,21 @@ class RunDir:
         return self.root / "sequential.json"
 
     @property
+    def alert_states(self) -> Path:
+        """How every rule stands, for a restart of the monitor."""
+        return self.root / "alert_states.json"
+
+    @property
+    def sinks(self) -> Path:
+        """How far each sink of alerts has come."""
+        return self.root / "sinks.json"
+
+    @property
+    def reports(self) -> Path:
+        """Which daily and weekly reports were made and posted."""
+        return self.root / "reports.json"
+
+    @property
     def unfinished(self) -> Path:
         """The folder of journals of repeats that were cut short and run again: they cost, and are in no figure."""
         return self.root / "unfinished"
@@ -107,6 +126,51 @@ class RunDir:
     def summary(self) -> Path:
         """The run's numbers."""
         return self.root / "summary.json"
+
+    @property
+    def monitor(self) -> Path:
+        """What a monitor saw last; only where one watches or watched."""
+        return self.root / "monitor.json"
+
+    @property
+    def monitor_state(self) -> Path:
+        """From where a monitor goes on after a restart."""
+        return self.root / "monitor_state.json"
+
+    @property
+    def probe(self) -> Path:
+        """How targets are probed; only where they are, without a load run."""
+        return self.root / "probe.json"
+
+    @property
+    def probe_state(self) -> Path:
+        """How far the probing has come, and what it has spent."""
+        return self.root / "probe_state.json"
+
+    @property
+    def probe_lock(self) -> Path:
+        """Held by the process that probes."""
+        return self.root / ".probe.lock"
+
+    @property
+    def monitor_lock(self) -> Path:
+        """Held by the monitor that watches the run."""
+        return self.root / ".monitor.lock"
+
+    @property
+    def alerts(self) -> Path:
+        """Every change of an alert, one a line, appended by the monitor."""
+        return self.root / "alerts.jsonl"
+
+    @property
+    def alert_actions(self) -> Path:
+        """What people did about alerts (acknowledge, silence), one a line."""
+        return self.root / "alert_actions.jsonl"
+
+    @property
+    def history(self) -> Path:
+        """Minutes of probing whose samples are no longer kept, one a line and target; only where a monitor probes."""
+        return self.root / "history.jsonl"
 
     @property
     def report(self) -> Path:

@@ -13,7 +13,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = {
     **dict.fromkeys(("plan", "sample", "errors", "plan_file", "loopback", "health_record", "search_record"), 0),
-    **dict.fromkeys(("question", "numerals", "grade_record", "prices"), 0),
+    **dict.fromkeys(("question", "numerals", "grade_record", "prices", "monitor_record"), 0),
+    **dict.fromkeys(("alert_record", "alert_file", "checked_yaml"), 0),
+    "alerts": 1,
+    **dict.fromkeys(("alert_log", "alert_list", "alert_command", "webhook", "sinks", "report_clock"), 2),
     **dict.fromkeys(("draws", "own_draft", "own_arithmetic", "own_logic", "own_reading", "own_questions"), 1),
     **dict.fromkeys(("question_rows", "question_files", "hub", "asking", "judging"), 1),
     **dict.fromkeys(("echo", "prompts", "sse", "alike", "dialects", "arrivals", "traces", "rate_limits", "pace"), 1),
@@ -41,6 +44,7 @@ LAYERS = {
             "merge",
             "relay",
             "live",
+            "live_cell",
             "prepare",
             "batch_job",
             "allowance",
@@ -54,20 +58,28 @@ LAYERS = {
         2,
     ),
     **dict.fromkeys(("stopping", "user", "cell_users", "open_load", "worker_side", "master_side", "shape", "carry"), 3),
-    **dict.fromkeys(("live_picture", "webui"), 3),
+    **dict.fromkeys(("live_picture", "webui", "exposition", "run_shown", "monitor_shown", "scraping"), 3),
+    "metric_table": 0,
     **dict.fromkeys(
         (
             *("swarm", "gather", "worker_loop", "launch", "estimate", "calibrate", "calibrate_client", "probe"),
             *("limits_probe", "limits_sender", "reachable", "capacity_run"),
-            *("second_opinion", "grade_run", "sequential_run"),
+            *("second_opinion", "grade_run", "sequential_run", "run_metrics", "monitor_metrics"),
         ),
         4,
     ),
     "__main__": 5,
+    **dict.fromkeys(("tail", "monitor_doubts"), 2),
+    **dict.fromkeys(("client_health", "watched_cell", "monitor_state", "monitor", "monitor_loop"), 4),
+    **dict.fromkeys(("folding", "probes", "prober"), 4),
+    **dict.fromkeys(("probe_record", "run_ending"), 2),
+    **dict.fromkeys(("monitor_table", "cli_monitor"), 5),
     **dict.fromkeys(
         (
             *("cli", "cli_load", "cli_limits", "cli_capacity", "cli_grade", "cli_compare", "cli_decide"),
-            *("cli_completion", "cli_sequential", "cli_numbers", "cli_history", "cli_shown", "cli_dashboard"),
+            *("cli_sequential", "cli_numbers", "cli_history", "cli_shown", "cli_alerts", "cli_digest"),
+            "cli_completion",
+            "cli_dashboard",
         ),
         5,
     ),
@@ -78,12 +90,16 @@ MAY_IMPORT_LOCUST = {
 }
 ANALYSIS_MAY_IMPORT = {
     *("health_record", "search_record", "plan", "plan_file", "prices", "sample", "errors", "rundir", "loopback"),
-    *("question", "numerals", "grade_record", "sequential_record"),
+    *("question", "numerals", "grade_record", "sequential_record", "monitor_record"),
+    *("alert_record", "alert_file", "alert_list", "alert_log", "alerts", "checked_yaml"),
 }
 HARNESS_MAY_IMPORT_ANALYSIS = {
     *("harness.cli_load", "harness.cli_capacity", "harness.cli_numbers", "harness.cli_shown"),
     *("harness.cli_compare", "harness.cli_sequential", "harness.cli_history", "harness.cli_decide"),
-    "harness.live_picture",
+    *("harness.live_picture", "harness.cli_digest", "harness.run_shown"),
+    *("harness.client_health", "harness.watched_cell", "harness.monitor", "harness.monitor_loop"),
+    "harness.folding",
+    "harness.cli_monitor",
     "harness.cli_dashboard",
 }
 MAY_IMPORT_DASHBOARD = {"harness.cli_dashboard", "harness.webui"}

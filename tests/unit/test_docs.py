@@ -8,7 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 from conftest import ROOT
+
+from benchmarks.evidence import chart
+from benchmarks.tally import Results
 
 BIN = Path(sys.executable).parent
 LINK = re.compile(r"\]\(([^)#?\s]+)(?:#[^)]*)?\)")
@@ -28,6 +32,11 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     assert "WARNING" not in done.stderr
     pages = {path.relative_to(ROOT / "docs").with_suffix(".html") for path in (ROOT / "docs").rglob("*.md")}
     assert not {page for page in pages if not (tmp_path / "site" / page).exists()}
+
+
+def test_the_chart_of_the_readme_is_that_of_the_latest_results() -> None:
+    results = msgspec.json.decode((ROOT / "benchmarks" / "results.json").read_bytes(), type=Results)
+    assert (ROOT / "docs" / "evidence.svg").read_text() == chart(results)
 
 
 def test_nothing_of_the_site_comes_from_elsewhere() -> None:
