@@ -99,6 +99,16 @@ class RunDir:
         return self.root / "sequential.json"
 
     @property
+    def alert_states(self) -> Path:
+        """How every rule stands, for a restart of the monitor."""
+        return self.root / "alert_states.json"
+
+    @property
+    def sinks(self) -> Path:
+        """How far each sink of alerts has come."""
+        return self.root / "sinks.json"
+
+    @property
     def unfinished(self) -> Path:
         """The folder of journals of repeats that were cut short and run again: they cost, and are in no figure."""
         return self.root / "unfinished"
@@ -107,6 +117,31 @@ class RunDir:
     def summary(self) -> Path:
         """The run's numbers."""
         return self.root / "summary.json"
+
+    @property
+    def monitor(self) -> Path:
+        """What a monitor saw last; only where one watches or watched."""
+        return self.root / "monitor.json"
+
+    @property
+    def monitor_state(self) -> Path:
+        """From where a monitor goes on after a restart."""
+        return self.root / "monitor_state.json"
+
+    @property
+    def alerts(self) -> Path:
+        """Every change of an alert, one a line, appended by the monitor."""
+        return self.root / "alerts.jsonl"
+
+    @property
+    def alert_actions(self) -> Path:
+        """What people did about alerts (acknowledge, silence), one a line."""
+        return self.root / "alert_actions.jsonl"
+
+    @property
+    def history(self) -> Path:
+        """Minutes of probing whose samples are no longer kept, one a line and target; only where a monitor probes."""
+        return self.root / "history.jsonl"
 
     @property
     def report(self) -> Path:
