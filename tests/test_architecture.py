@@ -13,14 +13,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = {
     **dict.fromkeys(("plan", "sample", "errors", "plan_file", "loopback", "health_record", "search_record"), 0),
-<<<<<<< HEAD
-    **dict.fromkeys(("question", "numerals", "grade_record", "prices"), 0),
-    "alert_record": 0,
+    **dict.fromkeys(("question", "numerals", "grade_record", "prices", "monitor_record", "alert_record"), 0),
     **dict.fromkeys(("alerts", "alert_file"), 1),
     **dict.fromkeys(("alert_log", "sinks"), 2),
-=======
-    **dict.fromkeys(("question", "numerals", "grade_record", "prices", "monitor_record"), 0),
->>>>>>> 32e28c14a709d5cde9a35f1eae1d54ff80bb885d
     **dict.fromkeys(("draws", "own_draft", "own_arithmetic", "own_logic", "own_reading", "own_questions"), 1),
     **dict.fromkeys(("question_rows", "question_files", "hub", "asking", "judging"), 1),
     **dict.fromkeys(("echo", "prompts", "sse", "alike", "dialects", "arrivals", "traces", "rate_limits", "pace"), 1),
@@ -85,12 +80,8 @@ MAY_IMPORT_LOCUST = {
 }
 ANALYSIS_MAY_IMPORT = {
     *("health_record", "search_record", "plan", "plan_file", "prices", "sample", "errors", "rundir", "loopback"),
-<<<<<<< HEAD
-    *("question", "numerals", "grade_record", "sequential_record"),
-    *("alert_record", "alert_log", "alerts"),
-=======
     *("question", "numerals", "grade_record", "sequential_record", "monitor_record"),
->>>>>>> 32e28c14a709d5cde9a35f1eae1d54ff80bb885d
+    *("alert_record", "alert_log", "alerts"),
 }
 HARNESS_MAY_IMPORT_ANALYSIS = {
     *("harness.cli_load", "harness.cli_capacity", "harness.cli_numbers", "harness.cli_shown"),
