@@ -32,9 +32,7 @@ _SAID = "run directory: "  # what `tokenswarm run` says first on stderr
 _TAIL = 4000  # characters of what a process said
 _SAME_S = 0.05  # two readings of when one process began
 # Whoever starts the dashboard in the background of a script hands an ignored SIGINT down, and with it no Stop.
-_CODE = (
-    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from harness.cli import main; main()"
-)
+_CODE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from harness.cli import main; main()"
 _OWN_SECRETS = "TOKENSWARM_DASHBOARD_"  # variables of the dashboard itself
 
 State = Literal["running", "stopping", "complete", "degraded", "interrupted", "failed"]

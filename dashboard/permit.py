@@ -28,7 +28,7 @@ _BY_HAND = "start it by `tokenswarm run` where the dashboard runs"
 @dataclass(frozen=True)
 class Permit:
     """`hosts`: those that may be asked beside the simulator, as `HOST` or `HOST:PORT` (`*` is a wildcard); `keys`:
-    patterns of variables that may hold keys; `loopback`: whether servers on the dashboard's own machine may be asked."""
+    patterns of variables that may hold keys; `loopback`: whether servers on the dashboard's machine may be asked."""
 
     hosts: tuple[str, ...] = PROVIDERS
     keys: tuple[str, ...] = KEYS

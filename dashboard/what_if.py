@@ -1,15 +1,13 @@
 """What if: a recommendation asked again with other weights, limits, prices and volumes, from the same measurements.
 
 Nothing is measured anew and no definition is written twice: a supposed use case and supposed prices go through
-`analysis.recommendation`. Only runs whose `summary.json` is there can be asked.
+`analysis.recommendation`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
 
 import msgspec
 
@@ -22,7 +20,6 @@ from analysis.use_cases import UseCase, shipped
 from harness.errors import UsageFault
 from harness.plan import Price
 from harness.prices import Spend
-from harness.rundir import RunDir
 
 LEAST_FACTOR, MOST_FACTOR = 0.01, 100.0
 _PRICES = ("input", "output", "input_cached", "input_cache_write", "reasoning", "per_request_usd")
@@ -133,24 +130,3 @@ def _price(price: Price, factor: float) -> Price:
 
 def _times(value: float | None, factor: float) -> float | None:
     return None if value is None else value * factor
-
-
-def read_summary(run_dir: Path) -> Summary:
-    """The numbers of a run as they stand in its `summary.json`. Read once for each version of the file. Raises
-    UsageFault."""
-    path = RunDir(run_dir).summary
-    try:
-        seen = path.stat()
-    except OSError as error:
-        hint = f"`tokenswarm analyze {run_dir}` makes one of what was measured"
-        raise UsageFault(f"{path}: cannot be read: {error.strerror}", hint) from error
-    return _decoded(path, seen.st_mtime_ns, seen.st_size)
-
-
-@lru_cache(maxsize=32)
-def _decoded(path: Path, changed_ns: int, size: int) -> Summary:  # noqa: ARG001  (they tell versions apart)
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Summary)
-    except (OSError, msgspec.MsgspecError) as error:
-        hint = "`tokenswarm analyze RUN_DIR` of this version makes it anew"
-        raise UsageFault(f"{path}: not a summary of this version: {error}", hint) from error

@@ -125,6 +125,9 @@ def run(
                 if enough is not None and enough(repeat):
                     break
         _collect_csv(run_dir, plan.repeats)
+    except BaseException as error:
+        ending.ended = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+        raise
     finally:
         record["ended_utc"] = now_utc()
         if ending.missing and ending.ended == "complete":
