@@ -33,7 +33,6 @@ _TAIL = 4000  # characters of what a process said
 _SAME_S = 0.05  # two readings of when one process began
 # Whoever starts the dashboard in the background of a script hands an ignored SIGINT down, and with it no Stop.
 _CODE = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from harness.cli import main; main()"
-_OWN_SECRETS = "TOKENSWARM_DASHBOARD_"  # variables of the dashboard itself
 
 State = Literal["running", "stopping", "complete", "degraded", "interrupted", "failed"]
 
@@ -85,14 +84,12 @@ def start(runs_root: Path, plan: Plan, *, most: int = 1) -> str:
 def _launched(runs_root: Path, folder: Path) -> subprocess.Popen[bytes]:
     """In a session of its own: what ends the dashboard does not end the run."""
     words = ["run", str((folder / "plan.yaml").resolve()), "--out", str(runs_root.resolve())]
-    variables = {name: value for name, value in os.environ.items() if not name.startswith(_OWN_SECRETS)}
     with (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr:
         return subprocess.Popen(  # noqa: S603
             [sys.executable, "-c", _CODE, *words],
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=stderr,
-            env=variables,
             start_new_session=True,
         )
 

@@ -51,7 +51,9 @@ def folders(path: Path) -> list[str]:
     """The names of the folders in a folder, without hidden ones and without links, which may lead elsewhere."""
     try:
         with os.scandir(path) as entries:
-            return [each.name for each in entries if not each.name.startswith(".") and each.is_dir(follow_symlinks=False)]
+            return [
+                each.name for each in entries if not each.name.startswith(".") and each.is_dir(follow_symlinks=False)
+            ]
     except OSError:
         return []
 

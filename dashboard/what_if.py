@@ -73,9 +73,10 @@ def usual_weights(use_case: str) -> dict[str, float]:
     return {name: found.get(name, 0.0) for name in CATEGORIES}
 
 
-def loads_of(summaries: Sequence[Summary]) -> list[tuple[str, int, str]]:
-    """Workload, stage and label of every load that at least two targets can be compared under."""
-    return [(each.workload, each.stage, each.label) for each in contests(summaries) if len(each.entrants) > 1]
+def loads_of(summaries: Sequence[Summary]) -> list[tuple[str, int, str, str | None]]:
+    """Workload, stage, label and kind of every load that at least two targets can be compared under."""
+    found = contests(summaries)
+    return [(each.workload, each.stage, each.label, each.kind) for each in found if len(each.entrants) > 1]
 
 
 def billed(summaries: Sequence[Summary]) -> list[str]:

@@ -11,7 +11,12 @@ from harness.errors import UsageFault
 from harness.plan_file import plan_of
 
 TARGET: dict[str, Any] = {"name": "a", "dialect": "openai-chat", "base_url": "sim://openai-sim", "model": "m"}
-PLAN: dict[str, Any] = {"name": "p", "targets": [TARGET], "workload": {}, "stages": [{"concurrency": 1, "duration_s": 1}]}
+PLAN: dict[str, Any] = {
+    "name": "p",
+    "targets": [TARGET],
+    "workload": {},
+    "stages": [{"concurrency": 1, "duration_s": 1}],
+}
 
 
 def _refusal(permit: Permit | None = None, **changes: Any) -> str:

@@ -59,7 +59,7 @@ def test_nothing_supposed_is_the_recommendation(summary: Summary) -> None:
     found = answer([summary], same)
     assert (found.answer, found.primary, found.says) == (usual.answer, usual.primary, usual.says)
     assert found.weights == pytest.approx(usual.weights)
-    assert loads_of([summary]) == [("chat", 0, "4 users")]
+    assert loads_of([summary]) == [("chat", 0, "4 users", "chat")]
     assert billed([summary]) == ["quick", "cheap"]
 
 
