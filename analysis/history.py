@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,6 +82,14 @@ def _copies(table: Table) -> list[Skipped]:
         if path != entry.path:
             found.append(Skipped(path=entry.path, reason=f"is the run of {path} once more"))
     return found
+
+
+def without(history: History, paths: set[str]) -> History:
+    """The history without some of its runs, by the paths of their summaries; the index still holds them."""
+    kept = {each.path for each in history.table.entries} - paths
+    whole = history.table if history.whole is None else history.whole
+    skipped = tuple(each for each in history.skipped if each.path not in paths)
+    return replace(history, table=_without(history.table, kept), skipped=skipped, whole=whole)
 
 
 def keep(history: History, findings: dict[str, Findings]) -> str:

@@ -46,6 +46,7 @@ _VERBS = {
     "compare": "cli_compare",
     **dict.fromkeys(("rank", "recommend"), "cli_decide"),
     "trend": "cli_history",
+    "dashboard": "cli_dashboard",
 }  # each verb with the module that defines it
 
 
