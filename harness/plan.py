@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from harness.alert_record import AlertConfig
+
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
@@ -307,7 +309,7 @@ class Plan(Record, frozen=True, kw_only=True):
     budget: Budget = Budget()
     quality: Quality = Quality()
     simulator: dict[str, Any] = {}
-    alerts: dict[str, Any] = {}
+    alerts: AlertConfig = AlertConfig()
 
     @property
     def wants_grading(self) -> bool:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 import yaml
 
+from harness.alert_file import check_alerts
+from harness.checked_yaml import fail, load, text_of_file, typed
 from harness.errors import UsageFault
 from harness.plan import (
     KIND_OF_DIALECT,
@@ -29,7 +30,7 @@ from harness.question import names_a_file
 
 SUITE = "suite:"
 _PLAIN = Workload()
-_MAX_BYTES = 4_000_000
+_GUIDE = ("", "docs/plan.md", "`tokenswarm init`")
 
 
 def read_plan(source: str, settings: Iterable[str] = (), targets_file: Path | None = None) -> Plan:
@@ -41,7 +42,7 @@ def read_plan(source: str, settings: Iterable[str] = (), targets_file: Path | No
     """
     document = _mapping(read_text(source), source)
     if targets_file is not None:
-        document["targets"] = _load(read_text(str(targets_file)), str(targets_file))
+        document["targets"] = load(read_text(str(targets_file)), str(targets_file))
         if source.startswith(SUITE):
             _leave_out_workloads(document)
             _replace_helpers(document)
@@ -133,7 +134,7 @@ def _replace_helpers(document: dict[str, Any]) -> None:
 
 def plan_of_targets(path: Path) -> Plan:
     """A plan of the targets in a YAML list, with whatever workload fits them. Raises UsageFault."""
-    targets = _load(read_text(str(path)), str(path))
+    targets = load(read_text(str(path)), str(path))
     dialects = [each.get("dialect") for each in targets if isinstance(each, dict)] if isinstance(targets, list) else []
     kinds = {KIND_OF_DIALECT[each] for each in dialects if isinstance(each, str) and each in KIND_OF_DIALECT}
     workloads = [{"kind": kind, "name": kind} for kind in sorted(kinds)] or [{}]
@@ -147,10 +148,7 @@ def with_outage(rule: OutageRule, settings: Iterable[str]) -> OutageRule:
     document: dict[str, Any] = {"outage": msgspec.to_builtins(rule)}
     for setting in settings:
         _apply(document, f"outage.{setting}")
-    try:
-        return msgspec.convert(document["outage"], OutageRule)
-    except msgspec.ValidationError as error:
-        _fail_conversion("--outage", document["outage"], error)
+    return typed(document["outage"], OutageRule, "--outage", *_GUIDE)
 
 
 def plan_of_text(text: str, place: str) -> Plan:
@@ -163,12 +161,9 @@ def plan_of(document: Mapping[str, Any], place: str) -> Plan:
     document = dict(document)
     if "workload" in document:
         if "workloads" in document:
-            _fail(place, "workload", None, "a plan has either `workload` or `workloads`", "remove one of the two")
+            fail(place, "workload", None, "a plan has either `workload` or `workloads`", "remove one of the two")
         document["workloads"] = [document.pop("workload")]
-    try:
-        plan = msgspec.convert(document, Plan)
-    except msgspec.ValidationError as error:
-        _fail_conversion(place, document, error)
+    plan = typed(document, Plan, place, *_GUIDE)
     _check_meaning(plan, place)
     return _scaled(plan)
 
@@ -201,35 +196,11 @@ def read_text(source: str) -> str:
         if name not in suites():
             raise UsageFault(f"{source}: no such suite", f"choose one of: {', '.join(suites())}")
         return files("harness").joinpath("suites", f"{name}.yaml").read_text(encoding="utf-8")
-    path = Path(source)
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise UsageFault(f"{source}: {path.stat().st_size} bytes: a plan has at most {_MAX_BYTES}", "is it a plan?")
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        hint = "`tokenswarm init` writes a starter plan"
-        raise UsageFault(f"{source}: cannot be read: {error.strerror}", hint) from error
-    except UnicodeDecodeError as error:
-        raise UsageFault(f"{source}: byte {error.start}: not UTF-8 text", "save the plan as UTF-8") from error
-
-
-def _load(text: str, place: str) -> Any:
-    try:
-        events = list(yaml.parse(text, Loader=yaml.SafeLoader))
-        if any(isinstance(event, yaml.AliasEvent) for event in events):
-            raise UsageFault(f"{place}: anchors and aliases (`*name`) are not allowed", "write the value out")
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise UsageFault(f"{place}:{line} not YAML: {problem}", "check indentation, colons and quotes") from error
-    except (ValueError, RecursionError) as error:
-        raise UsageFault(f"{place}: not usable YAML: {error}", "check dates, numbers and nesting") from error
+    return text_of_file(Path(source), "plan", "`tokenswarm init` writes a starter plan")
 
 
 def _mapping(text: str, place: str) -> dict[str, Any]:
-    document = _load(text, place)
+    document = load(text, place)
     if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
         found = "an empty file" if document is None else type(document).__name__
         raise UsageFault(f"{place}: {found}: a plan is a mapping of keys", "`tokenswarm init` writes a starter plan")
@@ -241,7 +212,7 @@ def _apply(document: dict[str, Any], setting: str) -> None:
     key, equals, text = setting.partition("=")
     if not equals or not key:
         raise UsageFault(f"--set {setting}: must be KEY=VALUE", "for example --set stages.0.concurrency=20")
-    value = _load(text, f"--set {key}")
+    value = load(text, f"--set {key}")
     *parents, last = key.split(".")
     if parents and parents[0] == "workloads" and "workload" in document:
         document["workloads"] = [document.pop("workload")]
@@ -274,31 +245,6 @@ def _index(items: list[Any], part: str, key: str) -> int:
     raise UsageFault(f"--set {key}: `{part}`: no such item in the list", f"there are: {known}")
 
 
-_AT = re.compile(r"^(?P<rule>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
-_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>.*)`$", re.DOTALL)
-_STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]")
-
-
-def _fail_conversion(place: str, document: Mapping[str, Any], error: msgspec.ValidationError) -> NoReturn:
-    match = _AT.match(str(error))
-    rule, path = (match["rule"], match["path"] or "$") if match else (str(error), "$")
-    where = path.removeprefix("$").lstrip(".")
-    unknown = _UNKNOWN.match(rule)
-    if unknown:
-        full = f"{where}.{unknown['key']}".lstrip(".")
-        _fail(place, full, None, "unknown key", "see docs/plan.md for the keys; a plan is checked against them all")
-    value: Any = document
-    for name, index in _STEP.findall(path):
-        value = value[int(index)] if index else value.get(name) if isinstance(value, dict) else None
-    shown = None if isinstance(value, (dict, list)) else value
-    _fail(place, where, shown, rule[:1].lower() + rule[1:], "see docs/plan.md, or `tokenswarm init` for an example")
-
-
-def _fail(place: str, key: str, value: Any, rule: str, hint: str) -> NoReturn:
-    shown = "" if value is None else f" {str(value)[:80]!r}:" if isinstance(value, str) else f" {value}:"
-    raise UsageFault(": ".join(part for part in (place, key) if part) + f":{shown} {rule}", hint)
-
-
 def _check_meaning(plan: Plan, place: str) -> None:
     _check_unique(place, "targets", [target.name for target in plan.targets])
     _check_unique(place, "workloads", [workload.name for workload in plan.workloads])
@@ -309,25 +255,26 @@ def _check_meaning(plan: Plan, place: str) -> None:
         _check_stage(stage, place, f"stages[{index}]")
     for index, workload in enumerate(plan.workloads):
         _check_workload(plan, workload, place, f"workloads[{index}]")
+    check_alerts(plan.alerts, place, "alerts")
     if not cells(plan, 1):
         hint = "`rate_limit` wants a simulated target; `tokenswarm limits` measures a real one's limits"
-        _fail(place, "stages", None, "none of them can be run: their faults cannot be injected", hint)
+        fail(place, "stages", None, "none of them can be run: their faults cannot be injected", hint)
 
 
 def _check_unique(place: str, key: str, names: list[str]) -> None:
     for name in names:
         if names.count(name) > 1:
-            _fail(place, key, name, "a name is used once", "give each its own `name`")
+            fail(place, key, name, "a name is used once", "give each its own `name`")
 
 
 def _check_target(plan: Plan, target: Target, place: str, key: str) -> None:
     helps = target.name in (plan.quality.embedder, plan.quality.judge)
     if not helps and target.kind not in {workload.kind for workload in plan.workloads}:
         hint = f"add a workload with `kind: {target.kind}`"
-        _fail(place, f"{key}.dialect", target.dialect, f"no workload of kind `{target.kind}` for it", hint)
+        fail(place, f"{key}.dialect", target.dialect, f"no workload of kind `{target.kind}` for it", hint)
     parts = urlsplit(target.base_url)
     if parts.scheme not in ("http", "https", "sim") or not parts.hostname:
-        _fail(
+        fail(
             place,
             f"{key}.base_url",
             target.base_url,
@@ -336,11 +283,11 @@ def _check_target(plan: Plan, target: Target, place: str, key: str) -> None:
         )
     if parts.username or parts.password or parts.query or parts.fragment:
         shown = f"{parts.scheme}://{parts.hostname}..."
-        _fail(place, f"{key}.base_url", shown, "no user, password, query or fragment", "a key is named by `key_env`")
+        fail(place, f"{key}.base_url", shown, "no user, password, query or fragment", "a key is named by `key_env`")
     try:
         _ = parts.port
     except ValueError:
-        _fail(
+        fail(
             place, f"{key}.base_url", target.base_url, "the port must be 1 to 65535", "such as http://127.0.0.1:8080/v1"
         )
 
@@ -352,22 +299,22 @@ def _check_helpers(plan: Plan, place: str) -> None:
         fitting = [target.name for target in plan.targets if target.kind == kind]
         if wanted is not None and wanted not in fitting:
             hint = f"name one of: {', '.join(fitting)}" if fitting else f"add a target of kind `{kind}`"
-            _fail(place, f"quality.{name}", wanted, f"must name a target of kind `{kind}`", hint)
+            fail(place, f"quality.{name}", wanted, f"must name a target of kind `{kind}`", hint)
 
 
 def _check_stage(stage: Stage, place: str, key: str) -> None:
     traced = stage.arrival == "trace"
     if [stage.concurrency is not None, stage.rate_rps is not None, traced].count(True) != 1:
         rule = "a stage is closed (`concurrency`) or open (`rate_rps`, or `arrival: trace`): exactly one of them"
-        _fail(place, key, None, rule, "such as {concurrency: 8, duration_s: 60}")
+        fail(place, key, None, rule, "such as {concurrency: 8, duration_s: 60}")
     if traced != (stage.trace is not None):
-        _fail(place, f"{key}.trace", stage.trace, "`arrival: trace` and `trace: FILE` go together", "name both")
+        fail(place, f"{key}.trace", stage.trace, "`arrival: trace` and `trace: FILE` go together", "name both")
     if stage.end_concurrency is not None and stage.concurrency is None:
         hint = "use end_rate_rps in an open stage"
-        _fail(place, f"{key}.end_concurrency", stage.end_concurrency, "wants `concurrency`", hint)
+        fail(place, f"{key}.end_concurrency", stage.end_concurrency, "wants `concurrency`", hint)
     if stage.end_rate_rps is not None and stage.rate_rps is None:
         hint = "use end_concurrency in a closed stage"
-        _fail(place, f"{key}.end_rate_rps", stage.end_rate_rps, "wants `rate_rps`", hint)
+        fail(place, f"{key}.end_rate_rps", stage.end_rate_rps, "wants `rate_rps`", hint)
     if stage.inject is not None:
         _check_inject(stage, stage.inject, place, f"{key}.inject")
 
@@ -375,12 +322,10 @@ def _check_stage(stage: Stage, place: str, key: str) -> None:
 def _check_inject(stage: Stage, inject: Inject, place: str, key: str) -> None:
     if not stage.open:
         hint = "name a rate_rps instead of concurrency"
-        _fail(place, key, None, "wants an open stage: users who wait for a hung reply would not see the repair", hint)
+        fail(place, key, None, "wants an open stage: users who wait for a hung reply would not see the repair", hint)
     if inject.start_s + inject.duration_s >= stage.duration_s:
         hint = "make the stage longer, so that the recovery lies in it"
-        _fail(
-            place, f"{key}.duration_s", inject.duration_s, f"must end before the stage ({stage.duration_s:g} s)", hint
-        )
+        fail(place, f"{key}.duration_s", inject.duration_s, f"must end before the stage ({stage.duration_s:g} s)", hint)
 
 
 def _check_workload(plan: Plan, workload: Workload, place: str, key: str) -> None:
@@ -389,27 +334,27 @@ def _check_workload(plan: Plan, workload: Workload, place: str, key: str) -> Non
         try:
             parse_length(value)
         except ValueError as error:
-            _fail(place, f"{key}.{name}", value, str(error), "such as 256, N(480,120) or U(100,400)")
+            fail(place, f"{key}.{name}", value, str(error), "such as 256, N(480,120) or U(100,400)")
     _check_replies(workload, place, key)
     if workload.kind == "chat" and workload.batch != 1:
         hint = "`kind: batch` sends jobs to a batch endpoint; stages of rising concurrency send chats at once"
-        _fail(place, f"{key}.batch", workload.batch, "a chat request holds one prompt", hint)
+        fail(place, f"{key}.batch", workload.batch, "a chat request holds one prompt", hint)
     if not stages_of(plan, workload):
-        _fail(place, key, None, "has no stages, nor has the plan", "add stages: [{concurrency: 8, duration_s: 60}]")
+        fail(place, key, None, "has no stages, nor has the plan", "add stages: [{concurrency: 8, duration_s: 60}]")
     for index, stage in enumerate(workload.stages):
         _check_stage(stage, place, f"{key}.stages[{index}]")
     if workload.kind not in {target.kind for target in plan.targets}:
         hint = "add a target whose dialect fits, or remove the workload"
-        _fail(place, f"{key}.kind", workload.kind, "no target of this kind", hint)
+        fail(place, f"{key}.kind", workload.kind, "no target of this kind", hint)
 
 
 def _check_replies(workload: Workload, place: str, key: str) -> None:
     """What is asked of the text of replies."""
     if workload.echo and (workload.kind != "chat" or not workload.unique_prompts):
         hint = "leave it out for embeddings and rankings: they repeat no text"
-        _fail(place, f"{key}.echo", None, "wants a chat with unique_prompts", hint)
+        fail(place, f"{key}.echo", None, "wants a chat with unique_prompts", hint)
     if workload.questions is not None and workload.echo:
-        _fail(place, f"{key}.echo", None, "does not go with `questions`", "ask for codes in a workload of its own")
+        fail(place, f"{key}.echo", None, "does not go with `questions`", "ask for codes in a workload of its own")
     for name in ("questions", "keep_text", "ask_times"):
         if workload.kind != "chat" and getattr(workload, name) != getattr(_PLAIN, name):
-            _fail(place, f"{key}.{name}", None, "wants a chat", "leave it out: only a chat replies with text")
+            fail(place, f"{key}.{name}", None, "wants a chat", "leave it out: only a chat replies with text")

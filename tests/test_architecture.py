@@ -13,8 +13,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = {
     **dict.fromkeys(("plan", "sample", "errors", "plan_file", "loopback", "health_record", "search_record"), 0),
-    **dict.fromkeys(("question", "numerals", "grade_record", "prices", "monitor_record", "alert_record"), 0),
-    **dict.fromkeys(("alerts", "alert_file"), 1),
+    **dict.fromkeys(("question", "numerals", "grade_record", "prices", "monitor_record"), 0),
+    **dict.fromkeys(("alert_record", "alert_file", "checked_yaml"), 0),
+    "alerts": 1,
     **dict.fromkeys(("alert_log", "sinks"), 2),
     **dict.fromkeys(("draws", "own_draft", "own_arithmetic", "own_logic", "own_reading", "own_questions"), 1),
     **dict.fromkeys(("question_rows", "question_files", "hub", "asking", "judging"), 1),
@@ -81,7 +82,7 @@ MAY_IMPORT_LOCUST = {
 ANALYSIS_MAY_IMPORT = {
     *("health_record", "search_record", "plan", "plan_file", "prices", "sample", "errors", "rundir", "loopback"),
     *("question", "numerals", "grade_record", "sequential_record", "monitor_record"),
-    *("alert_record", "alert_log", "alerts"),
+    *("alert_record", "alert_file", "alert_log", "alerts", "checked_yaml"),
 }
 HARNESS_MAY_IMPORT_ANALYSIS = {
     *("harness.cli_load", "harness.cli_capacity", "harness.cli_numbers", "harness.cli_shown"),

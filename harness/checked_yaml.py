@@ -1,0 +1,82 @@
+"""YAML text -> plain values, and plain values -> typed records. Every error names place, key, value and rule."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+import yaml
+
+from harness.errors import UsageFault
+
+Typed = TypeVar("Typed")
+_AT = re.compile(r"^(?P<rule>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>.*)`$", re.DOTALL)
+_STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]")
+_MAX_BYTES = 4_000_000
+
+
+def text_of_file(path: Path, what: str, hint: str) -> str:
+    """The text of a file, `what` it should be, and the `hint` where there is none to read. Raises UsageFault."""
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise UsageFault(
+                f"{path}: {path.stat().st_size} bytes: a {what} has at most {_MAX_BYTES}", f"is it a {what}?"
+            )
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageFault(f"{path}: cannot be read: {error.strerror}", hint) from error
+    except UnicodeDecodeError as error:
+        raise UsageFault(f"{path}: byte {error.start}: not UTF-8 text", f"save the {what} as UTF-8") from error
+
+
+def load(text: str, place: str) -> Any:
+    """The plain values of a YAML text. `place` names it in errors. Raises UsageFault."""
+    try:
+        events = list(yaml.parse(text, Loader=yaml.SafeLoader))
+        if any(isinstance(event, yaml.AliasEvent) for event in events):
+            raise UsageFault(f"{place}: anchors and aliases (`*name`) are not allowed", "write the value out")
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise UsageFault(f"{place}:{line} not YAML: {problem}", "check indentation, colons and quotes") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageFault(f"{place}: not usable YAML: {error}", "check dates, numbers and nesting") from error
+
+
+def typed(document: Mapping[str, Any], kind: type[Typed], place: str, under: str, guide: str, example: str) -> Typed:
+    """A record of what a mapping says. `under` is the key that the mapping itself has (or ""), `guide` the page that
+    lists the keys, `example` where one is shown. Raises UsageFault."""
+    try:
+        return msgspec.convert(document, kind)
+    except msgspec.ValidationError as error:
+        _fail_conversion(document, error, (place, under, guide, example))
+
+
+def _fail_conversion(
+    document: Mapping[str, Any], error: msgspec.ValidationError, told: tuple[str, str, str, str]
+) -> NoReturn:
+    place, under, guide, example = told
+    match = _AT.match(str(error))
+    rule, path = (match["rule"], match["path"] or "$") if match else (str(error), "$")
+    where = f"{under}{path.removeprefix('$')}".lstrip(".")
+    unknown = _UNKNOWN.match(rule)
+    if unknown:
+        full = f"{where}.{unknown['key']}".lstrip(".")
+        fail(place, full, None, "unknown key", f"see {guide} for the keys; a file is checked against them all")
+    value: Any = document
+    for name, index in _STEP.findall(path):
+        value = value[int(index)] if index else value.get(name) if isinstance(value, dict) else None
+    shown = None if isinstance(value, (dict, list)) else value
+    fail(place, where, shown, rule[:1].lower() + rule[1:], f"see {guide}, or {example} for an example")
+
+
+def fail(place: str, key: str, value: Any, rule: str, hint: str) -> NoReturn:
+    """Raise UsageFault: place, key, value (None: not shown) and the rule that was broken."""
+    shown = "" if value is None else f" {str(value)[:80]!r}:" if isinstance(value, str) else f" {value}:"
+    raise UsageFault(": ".join(part for part in (place, key) if part) + f":{shown} {rule}", hint)
