@@ -18,6 +18,7 @@ Flags = npt.NDArray[np.bool_]
 _BITS = 16
 _BUCKETS = 1 << _BITS
 _BELOW = 1 << 32
+FEW = 100_000
 
 
 @dataclass(frozen=True)
@@ -166,12 +167,28 @@ class GapFigures:
     max_ns: float
 
 
-def gap_figures(gaps: Gaps, groups: Sequence[Flags], quantiles: Sequence[float]) -> list[GapFigures | None]:
-    """For each group of rows, and last for all together; None where there is no gap. Quantiles are of type 7."""
+def gap_figures(
+    gaps: Gaps, groups: Sequence[Flags], quantiles: Sequence[float], *, few: int = FEW
+) -> list[GapFigures | None]:
+    """For each group of rows, and last for all together; None where there is no gap. Quantiles are of type 7. Up to
+    `few` gaps are put in order, more are counted."""
+    if sum(len(part.gaps) for part in gaps.parts) <= few:
+        each = [np.concatenate([np.empty(0, np.int64), *gaps.of_rows(chosen)]) for chosen in groups]
+        return [_of_few(values, quantiles) for values in [*each, np.concatenate(each)]]
     tallies = [tally(gaps, chosen) for chosen in groups]
     tallies.append(sum(tallies, Tally()))
     settled = _settled(gaps, groups, tallies, [_ranks(each.n, quantiles) for each in tallies])
     return [_figures(each, found, quantiles) for each, found in zip(tallies, settled, strict=True)]
+
+
+def _of_few(values: Whole, quantiles: Sequence[float]) -> GapFigures | None:
+    """The same without counting, which for few gaps takes longer than to order them."""
+    n = len(values)
+    if n == 0:
+        return None
+    ranks = _ranks(n, quantiles)
+    ordered = np.partition(values, ranks)
+    return _quantiles(n, int(values.sum()), {rank: int(ordered[rank]) for rank in ranks}, quantiles)
 
 
 def _ranks(n: int, quantiles: Sequence[float]) -> list[int]:
@@ -183,11 +200,13 @@ def _ranks(n: int, quantiles: Sequence[float]) -> list[int]:
 
 def _figures(counted: Tally, values: dict[int, int], quantiles: Sequence[float]) -> GapFigures | None:
     n = counted.n
-    if n == 0:
-        return None
+    return None if n == 0 else _quantiles(n, counted.total_ns, values, quantiles)
+
+
+def _quantiles(n: int, total_ns: int, values: dict[int, int], quantiles: Sequence[float]) -> GapFigures:
     found = {}
     for quantile in quantiles:
         at = (n - 1) * quantile
         low, high = values[math.floor(at)], values[min(n - 1, math.floor(at) + 1)]
         found[quantile] = low + (high - low) * (at - math.floor(at))
-    return GapFigures(n, counted.total_ns / n, found, values[n - 1])
+    return GapFigures(n, total_ns / n, found, values[n - 1])

@@ -114,6 +114,26 @@ def read_range(path: Path, begin: int, end: int) -> Batch:
     return Batch(numbers, _categories(samples), _texts(samples), gaps, tuple(headers), closed, torn, bad)
 
 
+_LATENCIES_NEED = (
+    *("start_ns", "end_ns", "first_text_ns", "first_event_tokens", "output_tokens", "reasoning_tokens"),
+    *("seq", "attempt"),
+)
+
+
+def batch_of(samples: Sequence[Sample]) -> Batch:
+    """Samples that were read already as columns: those that latencies, tokens and outcomes are made of."""
+    events, gaps = _events(samples)
+    usages = [each.usage for each in samples]
+    numbers: dict[str, npt.NDArray[Any]] = events
+    for name in _LATENCIES_NEED:
+        of = usages if name in USAGE else samples
+        values = [each and getattr(each, name) for each in of]
+        numbers[name] = np.array(values, WHOLE.get(name, np.float64))
+    categories = {name: _category([getattr(each, name) for each in samples]) for name in ("outcome", "error_class")}
+    categories["worker"] = _category([each.worker for each in samples])
+    return Batch(numbers, categories, {}, gaps, (), closed=False, torn=False, bad_lines=0)
+
+
 def _lines(path: Path, begin: int, end: int) -> tuple[list[bytes], bool]:
     """The lines of a range, and whether the last of them has no end. Only a line feed ends one."""
     with path.open("rb") as file:

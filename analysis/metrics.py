@@ -7,7 +7,7 @@ event arrived inside it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,27 +78,36 @@ def _last_due(due: Floats) -> float:
     return float(known.max() + (known.max() - known.min()) / (len(known) - 1))
 
 
-def latencies(windows: Sequence[Window]) -> tuple[dict[str, Dist | None], list[dict[str, Figures]]]:
-    """Every distribution of a result by name, in seconds (token counts in tokens), over all repeats; and its figures
-    in each repeat. None: not measured."""
-    arrays = [_latencies_of(window) for window in windows]
+def latencies(
+    windows: Sequence[Window], names: Collection[str] | None = None
+) -> tuple[dict[str, Dist | None], list[dict[str, Figures]]]:
+    """Every distribution of a result by name, or those that are named, in seconds (token counts in tokens), over all
+    repeats; and its figures in each repeat. None: not measured."""
+    arrays = [_latencies_of(window, names) for window in windows]
     own = [{name: figures(values) for name, values in each.items()} for each in arrays]
-    pooled = {name: figures(np.concatenate([each[name] for each in arrays])) for name in arrays[0]}
-    *own_gaps, pooled_gaps = _gaps_of(windows)
-    for each, found in zip(own, own_gaps, strict=True):
-        each["itl_s"] = found
-    pooled["itl_s"] = pooled_gaps
+    pooled = (
+        {name: figures(np.concatenate([each[name] for each in arrays])) for name in arrays[0]}
+        if len(windows) > 1
+        else dict(own[0])
+    )
+    if names is None or "itl_s" in names:
+        *own_gaps, pooled_gaps = _gaps_of(windows)
+        for each, found in zip(own, own_gaps, strict=True):
+            each["itl_s"] = found
+        pooled["itl_s"] = pooled_gaps
     return {name: dist_of(found, [each[name] for each in own]) for name, found in pooled.items()}, own
 
 
 SERVER_PARTS = tuple(name for name in ServerTime.__struct_fields__ if name != "source")
 
 
-def _latencies_of(window: Window) -> dict[str, Floats]:
+def _latencies_of(window: Window, names: Collection[str] | None) -> dict[str, Floats]:
     samples, good, inside = window.samples, window.good, window.inside
-    found = {name: times_s(name, samples, inside if name in _OF_ALL else good) for name in TIMES}
-    found |= {name: samples.column(name, good) for name in ("input_tokens", "output_tokens")}
-    found |= {f"server_{name}": samples.column(f"server_{name}", good) / 1e9 for name in SERVER_PARTS}
+    wanted = [name for name in TIMES if names is None or name in names]
+    found = {name: times_s(name, samples, inside if name in _OF_ALL else good) for name in wanted}
+    if names is None:
+        found |= {name: samples.column(name, good) for name in ("input_tokens", "output_tokens")}
+        found |= {f"server_{name}": samples.column(f"server_{name}", good) / 1e9 for name in SERVER_PARTS}
     return {name: _known(values) for name, values in found.items()}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,15 @@ def load_samples(run_dir: RunDir) -> Samples:
         columns.add(batch, anchors)
     table, gaps, duplicates, origin_wall_ns = columns.joined()
     return Samples(table, gaps, tuple(states.values()), duplicates, origin_wall_ns)
+
+
+def samples_of(batches: Sequence[tuple[Batch, Whole]]) -> Samples:
+    """The samples of some batches (at least one), each with the wall time in ns of every row's anchor."""
+    columns = _Columns(sum(batch.rows for batch, _ in batches))
+    for batch, anchors in batches:
+        columns.add(batch, anchors)
+    table, gaps, duplicates, origin_wall_ns = columns.joined()
+    return Samples(table, gaps, (), duplicates, origin_wall_ns)
 
 
 def _grown(state: JournalState, batch: Batch, headless: int, header: Header | None) -> JournalState:

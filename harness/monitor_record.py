@@ -59,8 +59,9 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shift(msgspec.Struct, frozen=True, kw_only=True):
-    """How far one metric is from its baseline. `kind`: its level moved, or its distribution did. `p_or_statistic` is
-    judged against `threshold`; `confirmed`: it is a degradation by the rule that keeps false alarms rare."""
+    """How far one metric is from its baseline. `kind`: its level moved, or its distribution did. `against`: its own
+    last hours, or a fixed baseline (a run; without one the mean of days). `p_or_statistic` is the logarithm of the
+    evidence, judged against `threshold`; `confirmed`: it is a degradation by the rule that keeps false alarms rare."""
 
     metric: ShiftMetric
     kind: Literal["level", "distribution"]
@@ -71,16 +72,19 @@ class Shift(msgspec.Struct, frozen=True, kw_only=True):
     threshold: float
     since_utc: str | None
     confirmed: bool
+    against: Literal["recent", "baseline"] = "recent"
 
 
 class Burn(msgspec.Struct, frozen=True, kw_only=True):
     """How fast an error budget burns over a long and a short window; 1 spends it exactly by the end of its period.
-    `burning`: both are beyond `limit`."""
+    `burning`: both are beyond `limit`. `long_s`, `short_s`: how long the windows are, which short runs shorten."""
 
     long: float | None
     short: float | None
     limit: float
     burning: bool
+    long_s: float | None = None
+    short_s: float | None = None
 
 
 class SlaState(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.gaps import Gaps, Part, gap_figures
+from analysis.gaps import FEW, Gaps, Part, gap_figures
 from analysis.journals import narrowed
 
 QUANTILES = (0.0, 0.5, 0.9, 0.99, 1.0)
@@ -29,11 +29,11 @@ def _gaps(rows: list[tuple[int, list[int]]], part_rows: int) -> Gaps:
     return Gaps(tuple(parts))
 
 
-@given(ROWS, st.integers(1, 7))
-def test_counting_gives_what_sorting_gives(rows: list[tuple[int, list[int]]], part_rows: int) -> None:
+@given(ROWS, st.integers(1, 7), st.sampled_from([-1, FEW]))
+def test_counting_gives_what_sorting_gives(rows: list[tuple[int, list[int]]], part_rows: int, few: int) -> None:
     """Rows of group 2 are chosen by none."""
     group = np.array([number for number, _ in rows], dtype=np.int64)
-    found = gap_figures(_gaps(rows, part_rows), [group == 0, group == 1], QUANTILES)
+    found = gap_figures(_gaps(rows, part_rows), [group == 0, group == 1], QUANTILES, few=few)
     for figures, numbers in zip(found, ([0], [1], [0, 1]), strict=True):
         values = np.array([value for number, each in rows for value in each if number in numbers], dtype=float)
         if figures is None:
