@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 from dash import Dash, Input, Output, dcc, html
 from flask import Flask, Response, g, send_file
 
+from dashboard.permit import Permit
 from dashboard.pieces import empty, fault
 from dashboard.routes import PAGES
 from dashboard.runs import Runs
@@ -51,15 +52,16 @@ def make_app(
     server: Flask | None = None,
     prefix: str = "/",
     policy: Policy | None = None,
+    permit: Permit | None = None,
     pages: Sequence[Page] = PAGES,
 ) -> Any:
     """A dashboard of the runs below `root`.
 
     `server`: the Flask server to mount it in (None: one of its own, the app's `server`); `prefix`: where, with slashes
-    at both ends; `policy`: who may use it (None: whoever is on this machine).
+    at both ends; `policy`: who may use it (None: whoever is on this machine); `permit`: what plans of it may do.
     """
     own = Flask("dashboard", static_folder=None) if server is None else server
-    site = Site(Runs(root), prefix, policy or Policy())
+    site = Site(Runs(root), prefix, policy or Policy(), permit or Permit())
     if server is None:
         own.config["MAX_CONTENT_LENGTH"] = _MOST_BYTES
     app = StrictDash(

@@ -32,7 +32,6 @@ def layout(site: Site, query: Query) -> Any:
         heading("Live", says="Runs that go on, as their monitor sees them. What is shown is at most 2 s old."),
         dcc.Store(id="live-run", data=name),
         dcc.Store(id="live-at"),
-        dcc.Interval(id="live-tick", interval=LOOK_MS, disabled=not name),
         dcc.Interval(id="live-list-tick", interval=_LIST_MS),
     ]
     if name:
@@ -58,6 +57,7 @@ def _watched(name: str) -> Any:
     ]
     return html.Div(
         [
+            dcc.Interval(id="live-tick", interval=LOOK_MS),
             html.P(["Run ", html.Code(name)], className="lead"),
             html.P("", id="live-trouble", className="missed", role="alert"),
             html.Div(card("Progress", html.P("Waiting for the monitor.", className="soft")), id="live-progress"),

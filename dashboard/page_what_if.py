@@ -10,7 +10,9 @@ from analysis.burdens import CATEGORIES
 from analysis.recommendation_record import Reason, Recommendation
 from analysis.summary import Summary
 from analysis.use_cases import UseCase, shipped
+from analysis.wording import NOTHING
 from analysis.wording_decision import apart_text, load_text, notes_of, share_text
+from dashboard.board import COLOUR
 from dashboard.pieces import card, chips, empty, heading, table
 from dashboard.site import Page, Query, Site
 from dashboard.what_if import Supposed, answer, billed, loads_of, usual_weights
@@ -39,6 +41,7 @@ def layout(site: Site, query: Query) -> Any:
     load = query.get("load") if query.get("load") in loads else next(reversed(loads))
     entries = [(text, site.href("what-if", run=name, use=use, load=key), key == load) for key, text in loads.items()]
     asked = {"run": name, "use": use, "load": load}
+    says, answers, shares = _answered(site, asked, _nothing_supposed(use, load))
     return [
         head,
         html.P(["Run ", dcc.Link(name, href=site.href("run", run=name))], className="lead"),
@@ -47,10 +50,11 @@ def layout(site: Site, query: Query) -> Any:
         dcc.Store(id="what-if-asked", data=asked),
         html.Div(
             [
-                html.Div(_answered(site, asked, _nothing_supposed(use, load)), id="what-if-answer", className="stack"),
-                html.Div(_controls(summary, use_case, use), className="sticky stack"),
+                html.Div(says, id="what-if-says", className="says", **{"aria-live": "polite"}),
+                html.Div(_controls(summary, use_case, use, shares), className="controls stack"),
+                html.Div(answers, id="what-if-answer", className="answers stack"),
             ],
-            className="side",
+            className="what-if",
         ),
     ]
 
@@ -74,22 +78,9 @@ def _uses(site: Site, name: str, use: str) -> Any:
     return chips(entries, "Use cases")
 
 
-def _controls(summary: Summary, use_case: UseCase, use: str) -> list[Any]:
+def _controls(summary: Summary, use_case: UseCase, use: str, shares: list[str]) -> list[Any]:
     weights = usual_weights(use)
-    sliders = [
-        _field(
-            name,
-            dcc.Input(
-                id={"page": "what-if", "weight": name},
-                type="range",
-                min=0,
-                max=100,
-                step=1,
-                value=round(100 * weights[name]),
-            ),
-        )
-        for name in CATEGORIES
-    ]
+    sliders = [_slider(name, weights[name], share) for name, share in zip(CATEGORIES, shares, strict=True)]
     prices = [
         _field(
             name,
@@ -118,6 +109,22 @@ def _controls(summary: Summary, use_case: UseCase, use: str) -> list[Any]:
     ]
 
 
+def _slider(name: str, weight: float, share: str) -> Any:
+    return html.Div(
+        [
+            html.Label(
+                [html.Span(className="swatch", style={"background": COLOUR[name]}), html.Span(name)],
+                htmlFor=f"what-if-{name}",
+            ),
+            html.Output(share, id=f"what-if-{name}-share"),
+            dcc.Input(
+                id=f"what-if-{name}", type="range", min=0, max=100, step=5, value=round(100 * weight), debounce=0.03
+            ),
+        ],
+        className="slider",
+    )
+
+
 def _field(text: str, control: Any) -> Any:
     return html.Label([html.Span(text, className="label"), control], className="field")
 
@@ -134,52 +141,57 @@ def _nothing_supposed(use: str, load: str) -> Supposed:
 def callbacks(app: Any, site: Site) -> None:
     """Every change is answered from the numbers in memory."""
 
+    sliders, shares = [f"what-if-{name}" for name in CATEGORIES], [f"what-if-{name}-share" for name in CATEGORIES]
+
     @app.callback(
+        Output("what-if-says", "children"),
         Output("what-if-answer", "children"),
-        Input({"page": "what-if", "weight": ALL}, "value"),
+        *(Output(each, "children") for each in shares),
+        *(Input(each, "value") for each in sliders),
         Input({"page": "what-if", "price": ALL}, "value"),
         Input("what-if-limits", "value"),
         Input("what-if-volume", "value"),
         Input("what-if-budget", "value"),
-        State({"page": "what-if", "weight": ALL}, "id"),
         State({"page": "what-if", "price": ALL}, "id"),
         State("what-if-asked", "data"),
         prevent_initial_call=True,
     )
-    def ask(
-        weights: list[Any],
-        prices: list[Any],
-        limits: str | None,
-        volume: float | None,
-        budget: float | None,
-        weighed: list[dict[str, str]],
-        priced: list[dict[str, str]],
-        asked: dict[str, str],
-    ) -> Any:
-        stage, _, workload = asked["load"].partition(":")
-        lines = [line.strip() for line in (limits or "").splitlines() if line.strip()]
-        supposed = Supposed(
-            asked["use"],
-            weights={each["weight"]: float(value or 0) for each, value in zip(weighed, weights, strict=True)},
-            limits=tuple(lines[:_MOST_LIMITS]),
-            requests_per_month=volume or None,
-            budget_usd=budget or None,
-            factors={
-                each["price"]: float(value) for each, value in zip(priced, prices, strict=True) if value is not None
-            },
-            workload=workload,
-            stage=int(stage),
-        )
-        return _answered(site, asked, supposed)
+    def ask(*values: Any) -> Any:
+        *weights, prices, limits, volume, budget, priced, asked = values
+        named = [each["price"] for each in priced]
+        supposed = _supposed(asked, weights, limits, volume, budget, dict(zip(named, prices, strict=True)))
+        says, answers, told = _answered(site, asked, supposed)
+        return [says, answers, *told]
 
 
-def _answered(site: Site, asked: dict[str, str], supposed: Supposed) -> list[Any]:
-    """The answer, or why there is none."""
+def _supposed(
+    asked: dict[str, str], weights: list[Any], limits: str | None, volume: Any, budget: Any, prices: dict[str, Any]
+) -> Supposed:
+    """What stands in the controls."""
+    stage, _, workload = asked["load"].partition(":")
+    lines = [line.strip() for line in (limits or "").splitlines() if line.strip()]
+    return Supposed(
+        asked["use"],
+        weights={name: float(value or 0) for name, value in zip(CATEGORIES, weights, strict=True)},
+        limits=tuple(lines[:_MOST_LIMITS]),
+        requests_per_month=volume or None,
+        budget_usd=budget or None,
+        factors={name: float(value) for name, value in prices.items() if value is not None},
+        workload=workload,
+        stage=int(stage),
+    )
+
+
+def _answered(site: Site, asked: dict[str, str], supposed: Supposed) -> tuple[Any, list[Any], list[str]]:
+    """The answer in short and at length, and the shares of the weights; or why there is none."""
     try:
         found = answer([site.runs.summary(asked["run"])], supposed)
     except UsageFault as fault:
-        return [html.Div([html.Strong(fault.message), html.P(fault.hint)], className="finding invalid", role="alert")]
-    return [_says(found), _choices(found), _reasons(found), _turns(found), _fail_over(found), _rest(found)]
+        said = html.Div([html.Strong(fault.message), html.P(fault.hint)], className="finding invalid", role="alert")
+        return said, [], [NOTHING] * len(CATEGORIES)
+    shares = [f"{100 * found.weights.get(name, 0.0):.0f} %" for name in CATEGORIES]
+    parts = [_choices(found), _reasons(found), _turns(found), _fail_over(found), _rest(found)]
+    return _says(found), parts, shares
 
 
 def _says(found: Recommendation) -> Any:
@@ -187,7 +199,6 @@ def _says(found: Recommendation) -> Any:
         found.primary or "None",
         html.P(found.says, className="answer"),
         html.P(found.answer, className="soft"),
-        id="what-if-says",
         **{"data-primary": found.primary or "", "data-answer": found.answer},
     )
 

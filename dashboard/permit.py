@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from typing import NoReturn
 from urllib.parse import urlsplit
 
+from harness.alert_record import LogSink, Reports
 from harness.errors import UsageFault
 from harness.loopback import is_loopback
 from harness.plan import Plan, Stage, Target, stages_of
@@ -21,18 +22,19 @@ from harness.question import names_a_file
 PROVIDERS = ("api.openai.com", "api.anthropic.com", "generativelanguage.googleapis.com", "api.jina.ai")
 KEYS = ("*_API_KEY",)
 _SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie", "api-key", "x-api-key", "x-goog-api-key")
-_OF_ALERTS = ("rules", "sla")  # what is left of `alerts`: the rest names commands, URLs and folders
 _BY_HAND = "start it by `tokenswarm run` where the dashboard runs"
 
 
 @dataclass(frozen=True)
 class Permit:
     """`hosts`: those that may be asked beside the simulator, as `HOST` or `HOST:PORT` (`*` is a wildcard); `keys`:
-    patterns of variables that may hold keys; `loopback`: whether servers on the dashboard's machine may be asked."""
+    patterns of variables that may hold keys; `loopback`: whether servers on the dashboard's machine may be asked;
+    `most_jobs`: how many may run at once, since they share this machine and so disturb each other's figures."""
 
     hosts: tuple[str, ...] = PROVIDERS
     keys: tuple[str, ...] = KEYS
     loopback: bool = True
+    most_jobs: int = 1
 
 
 def check_permitted(plan: Plan, permit: Permit, place: str = "plan") -> None:
@@ -45,10 +47,10 @@ def check_permitted(plan: Plan, permit: Permit, place: str = "plan") -> None:
             _refuse(f"{place}: workloads[{number}].questions", source, "from the dashboard only `own` or `own:N`")
         for stage in stages_of(plan, workload):
             _check_stage(stage, f"{place}: workloads[{number}].stages")
-    for key in plan.alerts:
-        if key not in _OF_ALERTS:
-            rule = f"from the dashboard only {' and '.join(_OF_ALERTS)}"
-            _refuse(f"{place}: alerts.{str(key)[:40]}", None, rule)
+    if any(not isinstance(sink, LogSink) for sink in plan.alerts.sinks or ()):
+        _refuse(f"{place}: alerts.sinks", None, "from the dashboard only `log`: the others run commands and ask URLs")
+    if plan.alerts.reports != Reports():
+        _refuse(f"{place}: alerts.reports", None, "no files from the dashboard")
     real = [each for each in plan.targets if not each.simulated and not is_loopback(each.base_url)]
     if real and plan.budget.usd is None and plan.budget.requests is None:
         _refuse(f"{place}: budget", None, f"{real[0].name} costs money: usd or requests must limit it", "set a budget")

@@ -3,7 +3,13 @@
 
 from __future__ import annotations
 
-from dashboard import page_leaderboard
+from dashboard import page_alerts, page_leaderboard, page_live, page_new, page_what_if
 from dashboard.site import Page
 
-PAGES: tuple[Page, ...] = (page_leaderboard.PAGE,)
+PAGES: tuple[Page, ...] = (
+    page_leaderboard.PAGE,
+    page_what_if.PAGE,
+    page_live.PAGE,
+    page_alerts.PAGE,
+    page_new.PAGE,
+)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+from dashboard.permit import Permit
 from dashboard.runs import Runs
 from dashboard.security import Policy
 
@@ -15,11 +16,12 @@ Query = Mapping[str, str]  # of a page's address; the last value of each name
 
 @dataclass(frozen=True)
 class Site:
-    """What every page is given. `prefix` begins and ends with a slash."""
+    """What every page is given. `prefix` begins and ends with a slash; `permit`: what plans of the page may do."""
 
     runs: Runs
     prefix: str = "/"
     policy: Policy = field(default_factory=Policy)
+    permit: Permit = field(default_factory=Permit)
 
     def href(self, path: str, **query: str | None) -> str:
         """The address of a page, with those parts of the query that are something."""

@@ -27,7 +27,19 @@ _THREADS = 8
 @click.option("--port", type=click.IntRange(0, 65535), default=8050, show_default=True, help="0: any that is free.")
 @click.option("--token-env", metavar="NAME", help="The environment variable that holds the token (else one is made).")
 @click.option("--login", is_flag=True, help="Ask for a token on this machine too; the page may then start runs.")
-def dashboard(runs_root: Path, host: str, port: int, token_env: str | None, login: bool) -> None:  # noqa: FBT001
+@click.option("--allow-host", "hosts", multiple=True, metavar="HOST", help="Plans of the page may ask it too; repeat.")
+@click.option("--key-env", "keys", multiple=True, metavar="NAME", help="Plans may name this variable too; repeat.")
+@click.option("--jobs", type=click.IntRange(1, 16), default=1, show_default=True, help="Runs at once, from the page.")
+def dashboard(
+    runs_root: Path,
+    host: str,
+    port: int,
+    token_env: str | None,
+    login: bool,  # noqa: FBT001
+    hosts: tuple[str, ...],
+    keys: tuple[str, ...],
+    jobs: int,
+) -> None:
     """The interactive page of a folder of runs: leaderboard, comparison, runs, history, live, alerts.
 
     Prints `ready URL` once it listens. On 127.0.0.1 whoever is on this machine may look; any other address asks for a
@@ -39,6 +51,7 @@ def dashboard(runs_root: Path, host: str, port: int, token_env: str | None, logi
         from waitress.server import create_server  # noqa: PLC0415
 
         from dashboard.app import make_app  # noqa: PLC0415
+        from dashboard.permit import KEYS, PROVIDERS, Permit  # noqa: PLC0415
         from dashboard.security import Policy, is_loopback  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise UsageFault(f"dashboard: {error.name} is not installed", "pip install 'tokenswarm[dashboard]'") from error
@@ -46,7 +59,8 @@ def dashboard(runs_root: Path, host: str, port: int, token_env: str | None, logi
         raise UsageFault(f"{runs_root}: no such folder", "name the folder that `tokenswarm run --out` wrote to")
     here = is_loopback(host)
     token = _token(token_env, wanted=login or not here)
-    app = make_app(runs_root, policy=Policy(token=token, loopback=here))
+    permit = Permit(hosts=(*PROVIDERS, *hosts), keys=(*KEYS, *keys), loopback=here, most_jobs=jobs)
+    app = make_app(runs_root, policy=Policy(token=token, loopback=here), permit=permit)
     try:
         server = create_server(app.server, host=host, port=port, threads=_THREADS, ident=None)
     except OSError as error:

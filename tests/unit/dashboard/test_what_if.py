@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import pytest
 
@@ -11,7 +10,7 @@ from analysis.recommendation import recommend
 from analysis.summarise import summarise
 from analysis.summary import Summary
 from analysis.use_cases import shipped
-from dashboard.what_if import Supposed, answer, billed, loads_of, usual_weights, use_case_of, with_prices
+from dashboard.what_if import Supposed, answer, billed, loads_of, use_case_of, usual_weights, with_prices
 from harness.errors import UsageFault
 from harness.plan_file import plan_of
 from harness.rundir import RunDir
