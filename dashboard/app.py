@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 from dash import Dash, Input, Output, dcc, html
 from flask import Flask, Response, g, send_file
 
+from dashboard import picker
 from dashboard.permit import Permit
 from dashboard.pieces import empty, fault
 from dashboard.routes import PAGES
@@ -84,6 +85,7 @@ def make_app(
     shown = tuple(page for page in pages if page.shown(site))
     app.layout = lambda: _shell(site, shown)
     _route(app, site, shown)
+    picker.callbacks(app, site)
     for page in shown:
         page.callbacks(app, site)
     own.add_url_rule(f"{prefix}download/<path:place>", "tokenswarm_download", lambda place: _download(site, place))

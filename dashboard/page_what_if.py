@@ -12,6 +12,7 @@ from analysis.summary import Summary
 from analysis.use_cases import UseCase, shipped
 from analysis.wording import NOTHING
 from analysis.wording_decision import apart_text, load_text, notes_of, share_text
+from dashboard import picker
 from dashboard.board import COLOUR
 from dashboard.pieces import card, chips, empty, heading, table
 from dashboard.site import Page, Query, Site
@@ -37,14 +38,14 @@ def layout(site: Site, query: Query) -> Any:
     if not loads:
         kinds = " or ".join(use_case.kinds)
         reason = f"{name} has no load of kind {kinds} under which two targets can be compared."
-        return [head, _uses(site, name, use), empty("Nothing to choose from", reason)]
+        return [head, picker.picker(site, name), _uses(site, name, use), empty("Nothing to choose from", reason)]
     load = query.get("load") if query.get("load") in loads else next(reversed(loads))
     entries = [(text, site.href("what-if", run=name, use=use, load=key), key == load) for key, text in loads.items()]
     asked = {"run": name, "use": use, "load": load}
     says, answers, shares = _answered(site, asked, _nothing_supposed(use, load))
     return [
         head,
-        html.P(["Run ", dcc.Link(name, href=site.href("run", run=name))], className="lead"),
+        picker.picker(site, name),
         _uses(site, name, use),
         chips(entries, "Loads") if len(entries) > 1 else None,
         dcc.Store(id="what-if-asked", data=asked),
@@ -140,7 +141,6 @@ def _nothing_supposed(use: str, load: str) -> Supposed:
 
 def callbacks(app: Any, site: Site) -> None:
     """Every change is answered from the numbers in memory."""
-
     sliders, shares = [f"what-if-{name}" for name in CATEGORIES], [f"what-if-{name}-share" for name in CATEGORIES]
 
     @app.callback(

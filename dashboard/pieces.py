@@ -29,10 +29,10 @@ def badge(verdict: str) -> Part:
     return html.Span(f"{_MARKS.get(verdict, '·')} {verdict or 'no summary'}", className=f"badge {known}")
 
 
-def card(title: str, *children: Part, note: Part = "", wide: bool = False, **more: Any) -> Part:
-    """A titled box."""
+def card(title: str, *children: Part, note: Part = "", kind: str = "", **more: Any) -> Part:
+    """A titled box; `kind`: further classes of it."""
     said = html.P(note, className="note") if note else None
-    return html.Section([html.H2(title), said, *children], className="card wide" if wide else "card", **more)
+    return html.Section([html.H2(title), said, *children], className=f"card {kind}".strip(), **more)
 
 
 def empty(title: str, says: str, hint: str = "", code: str = "") -> Part:

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from dashboard.permit import Permit
 from dashboard.runs import Runs
 from dashboard.security import Policy
+from dashboard.weighing import Weighing
 
 Query = Mapping[str, str]  # of a page's address; the last value of each name
 
@@ -22,6 +23,7 @@ class Site:
     prefix: str = "/"
     policy: Policy = field(default_factory=Policy)
     permit: Permit = field(default_factory=Permit)
+    weighing: Weighing = field(default_factory=Weighing)
 
     def href(self, path: str, **query: str | None) -> str:
         """The address of a page, with those parts of the query that are something."""
