@@ -110,7 +110,7 @@ def _decoded(decoder: msgspec.json.Decoder[Any], line: bytes) -> Any:
 
 def keep_states(run_dir: RunDir, states: Mapping[str, Episode]) -> None:
     """Write `alert_states.json`, after the events of the same step. Raises OSError."""
-    size = run_dir.alerts.stat().st_size if run_dir.alerts.exists() else 0
+    size = run_dir.alerts.stat().st_size if run_dir.alerts.is_file() else 0
     write_whole(run_dir.alert_states, msgspec.json.encode(_Kept(events_to=size, states=dict(states))))
 
 
@@ -121,7 +121,4 @@ def recover(run_dir: RunDir) -> dict[str, Episode]:
         kept = msgspec.json.decode(run_dir.alert_states.read_bytes(), type=_Kept)
     except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError):
         kept = _Kept(events_to=0, states={})
-    states = dict(kept.states)
-    for _, event in events_after(run_dir.alerts, kept.events_to):
-        states = fold(states, [event])
-    return states
+    return fold(kept.states, (event for _, event in events_after(run_dir.alerts, kept.events_to)))

@@ -17,6 +17,8 @@ NoData = Literal["keep", "resolve", "fire"]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Pause = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+Limit = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+Ratio = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 Glob = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 Variable = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Argument = Annotated[str, msgspec.Meta(max_length=4096)]
@@ -139,30 +141,32 @@ class Reports(Part, frozen=True, kw_only=True):
     webhooks: tuple[Name, ...] = ()
 
 
-class Objective(Part, frozen=True, kw_only=True):
-    """A promise: `target_ratio` of the requests of `period_days` keep `objective`, such as `ttft_s<=1.0` or
-    `availability`. `target` and `workload` are globs (None: all)."""
+class Sla(Part, frozen=True, kw_only=True):
+    """The promises that a budget of errors is kept of: the limits of a plan's `slo` (None: as the plan says), which
+    part of the requests must keep each latency, and over how many days (a run of a plan: over its length)."""
 
-    objective: Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-    target_ratio: Annotated[float, msgspec.Meta(gt=0, lt=1)]
+    ttft_s: Limit | None = None
+    tpot_s: Limit | None = None
+    e2e_s: Limit | None = None
+    availability: Ratio | None = None
+    latency_target: Ratio = 0.95
     period_days: Annotated[float, msgspec.Meta(gt=0, le=366)] = 30.0
-    target: Glob | None = None
-    workload: Glob | None = None
 
 
 class AlertConfig(Part, frozen=True, kw_only=True):
     """A rule file, or the key `alerts` of a plan. `rules` None: the shipped ones; `shipped` puts them beside,
-    and of one name those of the file win. `sinks` None: the log. `sla` None: what the plan's `slo` says."""
+    and of one name those of the file win. `sinks` None: the log."""
 
     rules: tuple[Rule, ...] | None = None
     shipped: bool = False
     sinks: tuple[Sink, ...] | None = None
     reports: Reports = Reports()
-    sla: tuple[Objective, ...] | None = None
+    sla: Sla = Sla()
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """What is measured of a target and workload at a moment. A value that is missing or not a number is no data."""
+    """What is measured of a target and workload at a moment. A value that is missing or not a number is no data. What
+    is of the whole run (`spend_usd`, `spend_share`, `validity`) stands in a reading whose two names are empty."""
 
     wall_s: float
     target: str

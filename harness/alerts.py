@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -89,7 +89,7 @@ def finish(states: Mapping[str, Episode], now_wall_s: float, why: str) -> tuple[
     return after, events
 
 
-def fold(states: Mapping[str, Episode], events: Sequence[AlertEvent]) -> States:
+def fold(states: Mapping[str, Episode], events: Iterable[AlertEvent]) -> States:
     """The states after events that were recorded, so that none is made again."""
     after = dict(states)
     for event in events:
@@ -156,11 +156,19 @@ def _places(
     rule: Rule, found: Mapping[tuple[str, str], Reading], states: Mapping[str, Episode]
 ) -> Iterator[tuple[str, str]]:
     """The targets and workloads that a rule is about: those that are read now, and those that it knows."""
-    known = [(each.target, each.workload) for each in states.values() if each.rule == rule.name]
-    for target, workload in dict.fromkeys([*found, *known]):
-        fits_target = rule.target is None or fnmatchcase(target, rule.target)
-        if fits_target and (rule.workload is None or fnmatchcase(workload, rule.workload)):
-            yield target, workload
+    known = dict.fromkeys((each.target, each.workload) for each in states.values() if each.rule == rule.name)
+    for place in dict.fromkeys([*found, *known]):
+        fits_target = rule.target is None or fnmatchcase(place[0], rule.target)
+        fits = fits_target and (rule.workload is None or fnmatchcase(place[1], rule.workload))
+        if fits and (place in known or _concerns(rule, found[place])):
+            yield place
+
+
+def _concerns(rule: Rule, reading: Reading) -> bool:
+    """Whether a rule is about what a reading is of: it has the metric, or it is of a target and none is bad news."""
+    if any(name.partition("@")[0] == rule.metric.partition("@")[0] for name in reading.values):
+        return True
+    return rule.no_data == "fire" and bool(reading.target) and "sink_failing_s" not in reading.values
 
 
 def _value(rule: Rule, reading: Reading | None) -> float | None:

@@ -16,7 +16,7 @@ LAYERS = {
     **dict.fromkeys(("question", "numerals", "grade_record", "prices", "monitor_record"), 0),
     **dict.fromkeys(("alert_record", "alert_file", "checked_yaml"), 0),
     "alerts": 1,
-    **dict.fromkeys(("alert_log", "sinks"), 2),
+    **dict.fromkeys(("alert_log", "alert_command", "webhook", "sinks"), 2),
     "tail": 2,
     **dict.fromkeys(("draws", "own_draft", "own_arithmetic", "own_logic", "own_reading", "own_questions"), 1),
     **dict.fromkeys(("question_rows", "question_files", "hub", "asking", "judging"), 1),
