@@ -129,6 +129,11 @@ class RunDir:
         return self.root / "monitor_state.json"
 
     @property
+    def monitor_lock(self) -> Path:
+        """Held by the monitor that watches the run."""
+        return self.root / ".monitor.lock"
+
+    @property
     def alerts(self) -> Path:
         """Every change of an alert, one a line, appended by the monitor."""
         return self.root / "alerts.jsonl"

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,12 +44,15 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Read:
-    """What one look at one journal found. `samples` follow each other as they were written; `behind`: there is more."""
+    """What one look at one journal found. `samples` follow each other as they were written, `ends` are the bytes behind
+    each of their lines. `behind`: there is more. `anew`: it is another journal than before, read from its beginning."""
 
     name: str
     samples: list[Sample]
+    ends: list[int]
     anchor_ns: int
     behind: bool
+    anew: bool = False
 
 
 @dataclass
@@ -76,18 +80,29 @@ class Tail:
         """Whole lines, of all journals, that were no record."""
         return sum(place.bad_lines for place in self.places.values())
 
+    def place_anew(self, wall_ns: int, mono_ns: int) -> None:
+        """Place every journal in time by the clocks of now: those of before a restart may have been set since."""
+        for name, place in self.places.items():
+            with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+                header = decode(place.head)
+                if isinstance(header, Header):
+                    anchor_ns = anchor_of(header, wall_ns, mono_ns)
+                    self.places[name] = msgspec.structs.replace(place, anchor_ns=anchor_ns)
+
     def _forget_missing(self, names: list[str]) -> None:
         """A file that is gone may come back; but not of ever more of them the place is kept."""
         missing = sorted(self.places.keys() - set(names))
         for name in missing[: max(0, len(missing) - _MOST_MISSING)]:
             del self.places[name]
 
-    def read(self, wall_ns: int, mono_ns: int, most_bytes: int = MOST_BYTES) -> Iterator[Read]:
-        """What is new in each journal, up to `most_bytes` of each. A journal that cannot be read now is left for later
-        and noted in `faults`."""
+    def read(
+        self, wall_ns: int, mono_ns: int, most_bytes: int = MOST_BYTES, skip: Container[str] = ()
+    ) -> Iterator[Read]:
+        """What is new in each journal, up to `most_bytes` of each; those to `skip` are left. A journal that cannot be
+        read now is left for later and noted in `faults`."""
         names = self.names()
         self._forget_missing(names)
-        for name in names:
+        for name in [each for each in names if each not in skip]:
             try:
                 found = self._read_one(name, wall_ns, mono_ns, most_bytes)
             except OSError as error:
@@ -100,6 +115,7 @@ class Tail:
     def _read_one(self, name: str, wall_ns: int, mono_ns: int, most_bytes: int) -> Read | None:
         with (self.folder / name).open("rb") as file:
             place = self._found_again(name, file.fileno())
+            anew = place.offset == 0 and name in self.places and self.places[name].offset > 0
             size = os.fstat(file.fileno()).st_size
             if size <= place.offset:
                 self.places[name] = place
@@ -115,11 +131,11 @@ class Tail:
                 data += more
         if not whole and len(data) >= LONGEST_LINE:
             self.places[name] = msgspec.structs.replace(place, offset=place.offset + len(data), skipping=True)
-            return Read(name, [], 0, behind=True)
-        place, samples = _taken(place, data[:whole], wall_ns, mono_ns)
+            return Read(name, [], [], 0, behind=True)
+        place, samples, ends = _taken(place, data[:whole], wall_ns, mono_ns)
         self.places[name] = place
         behind = place.offset < size and whole > 0
-        return Read(name, samples, place.anchor_ns or 0, behind) if whole else None
+        return Read(name, samples, ends, place.anchor_ns or 0, behind, anew) if whole else None
 
     def _found_again(self, name: str, file: int) -> Place:
         """Where to go on in a file of this name: it may be another than before, or have been cut."""
@@ -139,12 +155,15 @@ class Tail:
         return msgspec.structs.replace(place, inode=status.st_ino)
 
 
-def _taken(place: Place, data: bytes, wall_ns: int, mono_ns: int) -> tuple[Place, list[Sample]]:
-    """The place behind some whole lines, and the samples in them."""
+def _taken(place: Place, data: bytes, wall_ns: int, mono_ns: int) -> tuple[Place, list[Sample], list[int]]:
+    """The place behind some whole lines, the samples in them, and the byte behind each."""
     samples: list[Sample] = []
+    ends: list[int] = []
+    at = place.offset
     head, bad, closed, anchor_ns = place.head, place.bad_lines, place.closed, place.anchor_ns
     lines = data.split(b"\n")[:-1]
     for index, line in enumerate(lines):
+        at += len(line) + 1
         if index == 0 and place.skipping:
             bad += 1
             continue
@@ -164,6 +183,7 @@ def _taken(place: Place, data: bytes, wall_ns: int, mono_ns: int) -> tuple[Place
             bad += 1
         else:
             samples.append(record)
+            ends.append(at)
     found = Place(
         offset=place.offset + len(data),
         head=head,
@@ -173,7 +193,7 @@ def _taken(place: Place, data: bytes, wall_ns: int, mono_ns: int) -> tuple[Place
         closed=closed,
         anchor_ns=anchor_ns,
     )
-    return found, samples
+    return found, samples, ends
 
 
 def anchor_of(header: Header, wall_ns: int, mono_ns: int) -> int:

@@ -68,6 +68,9 @@ LAYERS = {
         4,
     ),
     "__main__": 5,
+    **dict.fromkeys(("tail", "monitor_doubts"), 2),
+    **dict.fromkeys(("client_health", "watched_cell", "monitor_state", "monitor", "monitor_loop"), 4),
+    **dict.fromkeys(("monitor_table", "cli_monitor"), 5),
     **dict.fromkeys(
         (
             *("cli", "cli_load", "cli_limits", "cli_capacity", "cli_grade", "cli_compare", "cli_decide"),
@@ -90,6 +93,8 @@ HARNESS_MAY_IMPORT_ANALYSIS = {
     *("harness.cli_compare", "harness.cli_sequential", "harness.cli_history", "harness.cli_decide"),
     "harness.live_picture",
     "harness.cli_dashboard",
+    *("harness.client_health", "harness.watched_cell", "harness.monitor", "harness.monitor_loop"),
+    "harness.cli_monitor",
 }
 MAY_IMPORT_DASHBOARD = {"harness.cli_dashboard", "harness.webui"}
 FORBIDDEN_NAMES = {"utils", "util", "base", "common", "helpers", "manager", "misc"}

@@ -1,0 +1,336 @@
+"""Watching one run directory: journals in, `monitor.json`, `alerts.jsonl` and `monitor_state.json` out.
+
+Time goes in steps up to now, also for what ended before this process began or while it was down: nothing that a rule
+asks for is passed over, and a run of long ago is gone through as if it were watched. What a step takes in is kept
+together with where it stands in the journals, and an alert is on the disk before its step counts as done: so a monitor
+that is killed at any moment loses none and makes none twice.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from analysis.live_windows import Ended
+from analysis.slices import Slice
+from harness import alerts
+from harness.alert_file import rules_of
+from harness.alert_log import keep_states, read_actions, recover
+from harness.alert_record import AlertAction, AlertConfig, AlertEvent, Episode, Reading, utc_text
+from harness.client_health import ClientHealth
+from harness.monitor_doubts import GRAVITY, Troubles, doubts_of
+from harness.monitor_record import AlertState, Doubt, Mode, Picture, RunState, SpendNow, encode_picture
+from harness.monitor_state import MonitorState, Taken, read_state, write_state
+from harness.plan import Plan, Slo, cells
+from harness.rundir import RunDir, write_whole
+from harness.sample import Sample
+from harness.sinks import Delivery
+from harness.tail import Tail
+from harness.watched_cell import Used, WatchedCell, values_of
+
+S = 1_000_000_000
+WHOLE_RUN = ("(run)", "(all)")  # target and workload of what concerns none alone
+DIED_AFTER_S = 120.0
+_MOST_STEPS = 600  # in which a past is gone through
+_KEPT_EVERY_NS = 5 * S
+_AHEAD_NS = 2 * S
+_BACK_NS = 60 * S
+_PIECE = 1_000_000  # bytes of one journal at a time
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a run stands, and when it ended if it did (ns, wall clock)."""
+
+    state: RunState
+    began_ns: int | None = None
+    ended_ns: int | None = None
+
+
+def ending_of(run_dir: RunDir, now_ns: int) -> Ending:
+    """By `run.json`; a run that says that it goes on but writes nothing for two minutes has died."""
+    try:
+        said = msgspec.json.decode(run_dir.run_json.read_bytes(), type=dict[str, Any])
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        said = {}
+    began_ns = _ns_of(said.get("started_utc"))
+    ended_ns = _ns_of(said.get("ended_utc"))
+    if said and said.get("ended") != "running":
+        return Ending("ended", began_ns, ended_ns)
+    newest_s = _newest_change_s(run_dir)
+    if newest_s is None:
+        return Ending("waiting", began_ns)
+    if now_ns / S - newest_s > DIED_AFTER_S:
+        return Ending("died", began_ns, round(newest_s * S))
+    return Ending("running", began_ns)
+
+
+def _ns_of(utc: Any) -> int | None:
+    try:
+        return round(datetime.fromisoformat(utc).timestamp() * S)
+    except (TypeError, ValueError):
+        return None
+
+
+def _newest_change_s(run_dir: RunDir) -> float | None:
+    """When a journal or the health of the workers was written last."""
+    found = []
+    for path in (run_dir.health, run_dir.run_json, *run_dir.journals.glob("*.jsonl")):
+        try:
+            found.append(path.stat().st_mtime)
+        except OSError:
+            continue
+    return max(found, default=None)
+
+
+@dataclass
+class _Queue:
+    """Attempts of one journal that are read and not taken in yet, with the byte behind each."""
+
+    anchor_ns: int = 0
+    rows: deque[tuple[Sample, int]] = field(default_factory=deque)
+
+
+class Watch:
+    """One run directory. `look` brings everything up to a moment; `delivery` None: no sink is told."""
+
+    def __init__(
+        self,
+        run_dir: RunDir,
+        plan: Plan | None,
+        config: AlertConfig,
+        now_ns: int,
+        mono_ns: int,
+        *,
+        mode: Mode = "run",
+        baselines: Mapping[Key, Slice] | None = None,
+        delivery: Delivery | None = None,
+    ) -> None:
+        self.run_dir = run_dir
+        self.plan = plan
+        self.mode = mode
+        self.rules = rules_of(config)
+        self.cells: dict[Key, WatchedCell] = {}
+        self._baselines = baselines or {}
+        self._delivery = delivery
+        self._targets = {target.name: target for target in plan.targets} if plan else {}
+        self._slo = plan.slo if plan else Slo()
+        self._health = ClientHealth(run_dir.health)
+        self._taken = Taken()
+        self._queues: dict[str, _Queue] = {}
+        self._tail = Tail(run_dir.journals)
+        self._actions: tuple[tuple[int, int], list[AlertAction]] = ((0, 0), [])
+        self.troubles = Troubles()
+        self._client: list[Doubt] = []
+        self.states: dict[str, Episode] = recover(run_dir)
+        self._restore(now_ns, mono_ns)
+
+    def _restore(self, now_ns: int, mono_ns: int) -> None:
+        kept = read_state(self.run_dir.monitor_state)
+        began_ns = ending_of(self.run_dir, now_ns).began_ns
+        self.begun_ns = min(now_ns, began_ns or now_ns) if kept is None else kept.begun_ns
+        self.at_ns = self.begun_ns if kept is None else min(kept.at_ns, now_ns)
+        self._kept_ns = self.at_ns
+        seen_s = max((each.seen_wall_s for each in self.states.values()), default=0.0)
+        self._judged_ns = min(round(seen_s * S), self.at_ns + _BACK_NS)
+        if kept is None:
+            return
+        self._tail.places = self._taken.restore(kept.places, kept.at_ns)
+        self._tail.place_anew(now_ns, mono_ns)
+        for each in kept.cells:
+            cell = self._cell((each.target, each.workload))
+            cell.restore(each, now_ns)
+
+    def _cell(self, key: Key) -> WatchedCell:
+        if key not in self.cells:
+            baseline = self._baselines.get(key)
+            self.cells[key] = WatchedCell(key, self._targets.get(key[0]), self._slo, self.begun_ns, baseline)
+        return self.cells[key]
+
+    def look(self, now_ns: int, mono_ns: int) -> Picture:
+        """Bring everything up to now (wall clock; `mono_ns`: the monotonic one) and write it down."""
+        ending = ending_of(self.run_dir, now_ns)
+        over = ending.state in ("ended", "died")
+        until_ns = min(now_ns, ending.ended_ns) if over and ending.ended_ns is not None else now_ns
+        step_ns = max(S, (until_ns - self.at_ns) // _MOST_STEPS)
+        self._client = [] if over else self._health.look(mono_ns / S)
+        while self.at_ns < until_ns:
+            at_ns = min(until_ns, self.at_ns + step_ns)
+            last = at_ns == until_ns
+            self._take_in(at_ns, (now_ns, mono_ns), all_of_it=last)
+            self._judge(at_ns, now=last)
+        if over:
+            self._take_in(until_ns, (now_ns, mono_ns), all_of_it=True)
+            self._tell(alerts.finish(self.states, self.at_ns / S, f"the run has {ending.state}"))
+        picture = self._picture(ending, over=over)
+        self._write(picture, whole=over)
+        return picture
+
+    def _take_in(self, until_ns: int, clocks: tuple[int, int], *, all_of_it: bool) -> None:
+        """Every attempt that ended until then; `all_of_it`: also one of a clock that is ahead."""
+        again = True
+        while again:
+            waiting = {name for name, queue in self._queues.items() if queue.rows}
+            behind = set()
+            for read in self._tail.read(*clocks, _PIECE, skip=waiting):
+                if read.anew:
+                    self._taken.forget(read.name)
+                queue = self._queues.setdefault(read.name, _Queue())
+                queue.anchor_ns = read.anchor_ns
+                queue.rows.extend(zip(read.samples, read.ends, strict=True))
+                behind |= {read.name} if read.behind else set()
+            for name, queue in self._queues.items():
+                self._drain(name, queue, until_ns, all_of_it=all_of_it)
+            again = any(not self._queues[name].rows for name in behind)
+
+    def _drain(self, name: str, queue: _Queue, until_ns: int, *, all_of_it: bool) -> None:
+        while queue.rows:
+            sample, end = queue.rows[0]
+            ahead_ns = queue.anchor_ns + sample.end_ns - until_ns
+            if ahead_ns > 0 and not all_of_it:
+                return
+            queue.rows.popleft()
+            ended = Ended(sample, queue.anchor_ns - max(0, ahead_ns))
+            if ahead_ns > _AHEAD_NS:
+                self.troubles.ahead_s[name] = ahead_ns / S
+            new = self._taken.note(name, end)
+            self._cell((sample.target, sample.workload)).add(ended, new=new)
+
+    def _judge(self, at_ns: int, *, now: bool) -> None:
+        """One step of every rule; `now`: it is not in the past."""
+        readings = []
+        validity = max((GRAVITY[doubt.severity] for doubt in self._client), default=0) if now else None
+        for cell in self.cells.values():
+            cell.pass_time(at_ns)
+            values = values_of(cell.picture(at_ns), cell.failures_in_row)
+            readings.append(Reading(wall_s=at_ns / S, target=cell.key[0], workload=cell.key[1], values=values))
+        readings.append(self._of_run(at_ns, validity))
+        readings += self._delivery.readings(at_ns / S) if self._delivery is not None and now else []
+        self.at_ns = at_ns
+        self._taken.mark(at_ns)
+        if at_ns > self._judged_ns:
+            self._tell(alerts.step(self.rules, self.states, readings, self._said(), at_ns / S))
+
+    def _of_run(self, at_ns: int, validity: int | None) -> Reading:
+        spend = self.spend()
+        values: dict[str, float] = {} if validity is None else {"validity": validity}
+        shares = [
+            used / most
+            for used, most in ((spend.usd, spend.budget_usd), (spend.requests, spend.budget_requests))
+            if used is not None and most
+        ]
+        values |= {} if spend.usd is None else {"spend_usd": spend.usd}
+        values |= {"spend_share": max(shares)} if shares else {}
+        return Reading(wall_s=at_ns / S, target=WHOLE_RUN[0], workload=WHOLE_RUN[1], values=values)
+
+    def _tell(self, stepped: tuple[dict[str, Episode], list[AlertEvent]]) -> None:
+        """First the events, then the states, then where it stands: see the head of this file."""
+        self.states, events = stepped
+        if not events:
+            return
+        if self._delivery is not None:
+            self._delivery.deliver(events)
+        self._keep()
+
+    def _said(self) -> list[AlertAction]:
+        """What people said of alerts; read again where the file has changed."""
+        try:
+            status = self.run_dir.alert_actions.stat()
+        except OSError:
+            return []
+        stamp = (status.st_mtime_ns, status.st_size)
+        if stamp != self._actions[0]:
+            self._actions = (stamp, read_actions(self.run_dir.alert_actions))
+        return self._actions[1]
+
+    def _keep(self) -> None:
+        """States and places on the disk. A fault of it is shown, and tried again."""
+        self._taken.drop_all_but(self._tail.places.keys() | self._queues.keys())
+        state = MonitorState(
+            begun_ns=self.begun_ns,
+            at_ns=self.at_ns,
+            places=self._taken.kept(self._tail.places),
+            cells=[cell.kept() for cell in self.cells.values()],
+        )
+        try:
+            keep_states(self.run_dir, self.states)
+            write_state(self.run_dir.monitor_state, state)
+            self.troubles.not_written = None
+        except OSError as error:
+            self.troubles.not_written = f"{error.filename}: {error.strerror}"
+        self._kept_ns = self.at_ns
+
+    def _write(self, picture: Picture, *, whole: bool) -> None:
+        if whole or self.at_ns - self._kept_ns >= _KEPT_EVERY_NS:
+            self._keep()
+        try:
+            write_whole(self.run_dir.monitor, encode_picture(picture))
+        except OSError as error:
+            self.troubles.not_written = f"{error.filename}: {error.strerror}"
+
+    def spend(self) -> SpendNow:
+        """What was used until now."""
+        used = [cell.used for cell in self.cells.values()]
+        budget = self.plan.budget if self.plan else None
+        priced = any(each.priced for each in used)
+        total = Used(**{name: sum(getattr(each, name) for each in used) for name in Used.__struct_fields__})
+        return SpendNow(
+            usd=total.usd if priced else None,
+            requests=total.requests,
+            tokens=total.tokens if total.told else None,
+            budget_usd=budget.usd if budget else None,
+            budget_requests=budget.requests if budget else None,
+            unknown_requests=total.unknown,
+        )
+
+    def _picture(self, ending: Ending, *, over: bool) -> Picture:
+        at_s = self.at_ns / S
+        found = [cell.picture(self.at_ns, anew=over) for _, cell in sorted(self.cells.items())]
+        began_ns = ending.began_ns
+        return Picture(
+            run=self.run_dir.name,
+            at_utc=utc_text(at_s),
+            at_wall_s=at_s,
+            mode=self.mode,
+            state=ending.state,
+            plan=self.plan.name if self.plan else self.run_dir.root.parent.name,
+            elapsed_s=None if began_ns is None else max(0.0, (self.at_ns - began_ns) / S),
+            planned_s=planned_s(self.plan) if self.plan and self.mode == "run" else None,
+            cells=found,
+            findings=[*self._client, *doubts_of(self.troubles, self._tail, found)],
+            spend=self.spend(),
+            alerts=[_alert(each) for each in alerts.current(self.states)],
+        )
+
+    def close(self) -> None:
+        """Keep where it stands."""
+        self._keep()
+
+
+def planned_s(plan: Plan) -> float:
+    """How long the plan's load takes: the spans of all cells in all repeats."""
+    return plan.repeats * sum(cell.span_s for cell in cells(plan, 1))
+
+
+def _alert(episode: Episode) -> AlertState:
+    return AlertState(
+        id=episode.id,
+        rule=episode.rule,
+        severity=episode.severity,
+        target=episode.target,
+        workload=episode.workload,
+        state="firing" if episode.state == "firing" else "pending",
+        since_utc=episode.since_utc,
+        value=episode.value,
+        threshold=episode.threshold,
+        summary=episode.summary,
+        silenced=episode.silenced,
+        acknowledged_by=episode.acknowledged_by,
+    )

@@ -1,0 +1,164 @@
+"""The loop of `tokenswarm monitor`: which run directories are watched, and a look at each of them every second."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from analysis.slices import Slice
+from harness.alert_file import read_alerts
+from harness.alert_record import AlertConfig
+from harness.errors import UsageFault
+from harness.monitor import Watch, ending_of
+from harness.monitor_record import Mode, Picture
+from harness.plan import Plan
+from harness.plan_file import read_plan
+from harness.prices import priced
+from harness.rundir import RunDir
+from harness.sinks import Delivery
+from harness.tail import Clock
+
+EVERY_S = 1.0
+_CLOCK_SET_S = 2.0
+_SEARCH_EVERY_S = 5.0
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked of the monitor. `alerts` None: what the plan of a run says, else the shipped rules. `prices`: a
+    table of prices."""
+
+    alerts: AlertConfig | None = None
+    baselines: Mapping[tuple[str, str], Slice] = field(default_factory=dict)
+    mode: Mode = "run"
+    prices: Path | None = None
+
+
+def is_run_dir(path: Path) -> bool:
+    """Whether a folder is a run directory, if only one just begun."""
+    run_dir = RunDir(path)
+    return run_dir.plan.is_file() or run_dir.run_json.is_file() or run_dir.journals.is_dir()
+
+
+def runs_under(root: Path) -> list[RunDir]:
+    """The run directory that `root` is, or else those in it, at any of the two levels below."""
+    if is_run_dir(root):
+        return [RunDir(root)]
+    below = (path for pattern in ("*", "*/*") for path in sorted(root.glob(pattern)))
+    return [RunDir(path) for path in below if path.is_dir() and is_run_dir(path)]
+
+
+@dataclass
+class Watched:
+    """One run directory that is watched: locked, since two monitors of it would tell every alert twice."""
+
+    watch: Watch
+    delivery: Delivery
+    lock: int
+    picture: Picture | None = None
+
+    def close(self) -> None:
+        """Keep where it stands, tell the sinks what they are still to be told, and let go of the directory."""
+        self.watch.close()
+        self.delivery.close()
+        os.close(self.lock)
+
+
+def open_watch(run_dir: RunDir, wanted: Wanted, clock: Clock) -> Watched:
+    """Begin to watch, or go on. Raises UsageFault where another monitor does, or the plan's rules are wrong."""
+    lock = _locked(run_dir)
+    try:
+        plan = plan_of(run_dir, wanted.prices)
+        config = wanted.alerts or read_alerts((plan.alerts if plan else None) or {}, f"{run_dir.plan}: alerts")
+        delivery = Delivery(config, run_dir)
+        watch = Watch(
+            run_dir,
+            plan,
+            config,
+            clock.now_ns(),
+            time.monotonic_ns(),
+            mode=wanted.mode,
+            baselines=wanted.baselines,
+            delivery=delivery,
+        )
+    except BaseException:
+        os.close(lock)
+        raise
+    return Watched(watch, delivery, lock)
+
+
+def plan_of(run_dir: RunDir, prices: Path | None) -> Plan | None:
+    """The plan of a run, with prices; None: it has none (Locust without a plan)."""
+    return priced(read_plan(str(run_dir.plan)), prices) if run_dir.plan.is_file() else None
+
+
+def _locked(run_dir: RunDir) -> int:
+    lock = os.open(run_dir.monitor_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        message = f"{run_dir.root}: another monitor watches it"
+        raise UsageFault(message, "look at its monitor.json, or end that one first") from error
+    return lock
+
+
+def follow(
+    root: Path,
+    wanted: Wanted,
+    show: Callable[[Sequence[Picture]], None],
+    *,
+    once: bool = False,
+    alive: Callable[[], bool] = lambda: True,
+) -> list[Picture]:
+    """Watch a run directory until its run has ended, or a folder of runs until interrupted; `once`: one look.
+
+    The last picture of each is returned. `alive` false ends it. On Ctrl-C all is kept and KeyboardInterrupt raised.
+    """
+    single = is_run_dir(root)
+    clock, watched, done = Clock(), dict[Path, Watched](), list[Picture]()
+    searched_s = -_SEARCH_EVERY_S
+    with ExitStack() as closing:
+        closing.callback(lambda: [each.close() for each in watched.values()])
+        while True:
+            began_s = time.monotonic()
+            if not single and began_s - searched_s >= _SEARCH_EVERY_S:
+                searched_s = began_s
+                _find_more(root, wanted, clock, watched)
+            elif single and not watched:
+                watched[root] = open_watch(RunDir(root), wanted, clock)
+            _look_at_all(watched, clock)
+            show([each.picture for each in watched.values() if each.picture is not None])
+            over = [path for path, each in watched.items() if each.picture and each.picture.state in ("ended", "died")]
+            for path in over if not once else watched.copy():
+                ended = watched.pop(path)
+                ended.close()
+                done += [ended.picture] if ended.picture is not None else []
+            if once or (single and not watched) or not alive():
+                return done + [each.picture for each in watched.values() if each.picture is not None]
+            time.sleep(max(0.05, EVERY_S - (time.monotonic() - began_s)))
+
+
+def _look_at_all(watched: Mapping[Path, Watched], clock: Clock) -> None:
+    ahead_s = clock.ahead_s()
+    if ahead_s < -_CLOCK_SET_S:  # set ahead, or this machine slept: time has passed
+        clock.wall_ns, clock.mono_ns = time.time_ns(), time.monotonic_ns()
+    for each in watched.values():
+        if abs(ahead_s) > _CLOCK_SET_S:
+            each.watch.troubles.clock_set_s = ahead_s
+        each.picture = each.watch.look(clock.now_ns(), time.monotonic_ns())
+
+
+def _find_more(root: Path, wanted: Wanted, clock: Clock, watched: dict[Path, Watched]) -> None:
+    """Every run that goes on and is not watched yet. One that another monitor watches, or that cannot be read, is left
+    to it."""
+    for run_dir in runs_under(root):
+        if run_dir.root in watched or ending_of(run_dir, clock.now_ns()).state not in ("running", "waiting"):
+            continue
+        with suppress(UsageFault):
+            watched[run_dir.root] = open_watch(run_dir, wanted, clock)
