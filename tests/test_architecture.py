@@ -17,7 +17,6 @@ LAYERS = {
     **dict.fromkeys(("alert_record", "alert_file", "checked_yaml"), 0),
     "alerts": 1,
     **dict.fromkeys(("alert_log", "alert_command", "webhook", "sinks"), 2),
-    "tail": 2,
     **dict.fromkeys(("draws", "own_draft", "own_arithmetic", "own_logic", "own_reading", "own_questions"), 1),
     **dict.fromkeys(("question_rows", "question_files", "hub", "asking", "judging"), 1),
     **dict.fromkeys(("echo", "prompts", "sse", "alike", "dialects", "arrivals", "traces", "rate_limits", "pace"), 1),
