@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from analysis.slices import Slice
-from harness.alert_file import read_alerts
 from harness.alert_record import AlertConfig
 from harness.errors import UsageFault
 from harness.monitor import Watch, ending_of
@@ -74,7 +73,7 @@ def open_watch(run_dir: RunDir, wanted: Wanted, clock: Clock) -> Watched:
     lock = _locked(run_dir)
     try:
         plan = plan_of(run_dir, wanted.prices)
-        config = wanted.alerts or read_alerts((plan.alerts if plan else None) or {}, f"{run_dir.plan}: alerts")
+        config = wanted.alerts or (plan.alerts if plan else AlertConfig())
         delivery = Delivery(config, run_dir)
         watch = Watch(
             run_dir,
