@@ -6,13 +6,13 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from dashboard.run_list import folders
 from harness.alert_log import append_action, read_actions, read_events, recover
 from harness.alert_record import AlertAction, AlertEvent, Episode, utc_text
+from harness.alerts import silences_in_force
 from harness.errors import UsageFault
 from harness.rundir import RunDir
 
@@ -76,7 +76,7 @@ def read_book(root: Path, runs: Sequence[str], now_wall_s: float | None = None) 
         try:
             now += [Alert(run, each) for each in recover(run_dir).values() if each.state != "resolved"]
             past += [(run, each) for each in read_events(run_dir.alerts)]
-            silences += [Silence(run, each) for each in silences_of(read_actions(run_dir.alert_actions), now_s)]
+            silences += [Silence(run, each) for each in silences_in_force(read_actions(run_dir.alert_actions), now_s)]
         except OSError as error:
             troubles.append(f"{run}: {error.strerror}")
     now.sort(key=lambda each: _order(each.episode))
@@ -86,29 +86,6 @@ def read_book(root: Path, runs: Sequence[str], now_wall_s: float | None = None) 
 
 def _order(episode: Episode) -> tuple[bool, int, float]:
     return episode.state != "firing", _GRAVEST.index(episode.severity), episode.since_wall_s
-
-
-def silences_of(actions: Sequence[AlertAction], now_wall_s: float) -> list[AlertAction]:
-    """The silences that hold at a time: begun, not over, and not taken back."""
-    holding: list[AlertAction] = []
-    for each in actions:
-        if each.kind == "silence":
-            holding.append(each)
-        elif each.kind == "unsilence":
-            everything = each.id is None and each.rule is None and each.target is None
-            holding = [old for old in holding if not everything and _about(old) != _about(each)]
-    return [each for each in holding if each.until_utc is None or _wall_s(each.until_utc) > now_wall_s]
-
-
-def _about(action: AlertAction) -> tuple[str | None, str | None, str | None]:
-    return action.id, action.rule, action.target
-
-
-def _wall_s(utc: str) -> float:
-    try:
-        return datetime.fromisoformat(utc).timestamp()
-    except ValueError:
-        return 0.0
 
 
 def act(

@@ -82,6 +82,11 @@ CHARTS = (
 )  # the name, the title and the lines of each
 
 
+def no_figure() -> dict[str, Any]:
+    """What is there before anything was seen."""
+    return {"data": [], "layout": _layout()}
+
+
 def figures(trail: Sequence[tuple[float, tuple[Point, ...]]]) -> list[dict[str, Any]]:
     """A figure for each of `CHARTS`; a line breaks where nothing was measured."""
     names = list(dict.fromkeys(point.name for _, points in trail for point in points))

@@ -8,7 +8,7 @@ from dash import Input, Output, State, dcc, html, no_update
 
 from analysis.wording import NOTHING
 from dashboard import live_panel
-from dashboard.live_charts import CHARTS, Trails, figures
+from dashboard.live_charts import CHARTS, Trails, figures, no_figure
 from dashboard.pieces import card, empty, heading, table
 from dashboard.run_list import Listed, latest, listed_of
 from dashboard.site import Page, Query, Site
@@ -45,9 +45,7 @@ def _watched(name: str) -> Any:
         card(
             title,
             html.Div(
-                dcc.Graph(
-                    id=f"live-{key}", config=_CONFIG, style={"height": "190px"}, figure={"layout": {"height": 190}}
-                ),
+                dcc.Graph(id=f"live-{key}", config=_CONFIG, style={"height": "190px"}, figure=no_figure()),
                 className="figure",
                 role="img",
                 **{"aria-label": f"{title}, over the last minutes"},
@@ -59,7 +57,7 @@ def _watched(name: str) -> Any:
         [
             dcc.Interval(id="live-tick", interval=LOOK_MS),
             html.P(["Run ", html.Code(name)], className="lead"),
-            html.P("", id="live-trouble", className="missed", role="alert"),
+            html.P("", id="live-trouble", className="note", role="status"),
             html.Div(card("Progress", html.P("Waiting for the monitor.", className="soft")), id="live-progress"),
             html.Div(charts, className="grid three"),
             card(
@@ -150,7 +148,7 @@ def _look(site: Site, watch: Watch, name: str) -> tuple[Picture | None, str]:
         return None, f"{fault.message} ({fault.hint})"
     if picture is None:
         ended = listed is not None and listed.state != "running"
-        return None, "This run is over, and no monitor watched it." if ended else "A monitor is starting."
+        return None, "This run is over, and no monitor watched it." if ended else watch.trouble(run_dir)
     return picture, ""
 
 

@@ -21,6 +21,7 @@ from harness.rundir import RunDir
 FRESH_S = 6.0  # a picture that is older is nobody's who still watches
 AGAIN_S = 20.0  # before another is started where one ended
 UNWATCHED_S = 45.0
+LOG = "monitor.log"
 _GENTLE = 5  # load may be made on this machine
 
 
@@ -55,6 +56,19 @@ class Watch:
                 if not self._sweeping:
                     self._sweeping = True
                     threading.Thread(target=self._sweep, daemon=True, name="monitors nobody looks at").start()
+
+    def trouble(self, run_dir: RunDir) -> str:
+        """Why there is no picture yet."""
+        with self._lock:
+            known = self._watched.get(str(run_dir.root))
+        if known is None or known.process.poll() is None:
+            return "A monitor is starting."
+        try:
+            said = (run_dir.root / LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+        except OSError:
+            said = []
+        first = next((line for line in reversed(said) if line.startswith("error: ")), said[-1] if said else "")
+        return f"The monitor ended: {first.removeprefix('error: ')[:300] or 'it said nothing'}"
 
     def watching(self) -> list[int]:
         """The processes that run for us."""
@@ -92,7 +106,7 @@ def is_fresh(run_dir: RunDir) -> bool:
 
 def _started(run_dir: RunDir) -> subprocess.Popen[bytes]:
     """What it says goes beside what it watches, for whoever wants to know why there is no picture."""
-    with (run_dir.root / "monitor.log").open("ab") as log:
+    with (run_dir.root / LOG).open("ab") as log:
         process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", "harness", "monitor", str(run_dir.root)],
             stdin=subprocess.DEVNULL,
