@@ -57,7 +57,7 @@ LAYERS = {
         2,
     ),
     **dict.fromkeys(("stopping", "user", "cell_users", "open_load", "worker_side", "master_side", "shape", "carry"), 3),
-    **dict.fromkeys(("live_picture", "webui"), 3),
+    **dict.fromkeys(("live_picture", "webui", "mounted"), 3),
     **dict.fromkeys(
         (
             *("swarm", "gather", "worker_loop", "launch", "estimate", "calibrate", "calibrate_client", "probe"),
