@@ -81,7 +81,7 @@ def merged(one: Slice, other: Slice) -> Slice:
     """Both together: `other` is the later one."""
     spreads = dict(one.spreads)
     for name, spread in other.spreads.items():
-        spreads[name] = _together(spreads[name], spread) if name in spreads else spread
+        spreads[name] = together(spreads[name], spread) if name in spreads else spread
     return Slice(
         at_s=other.at_s,
         length_s=one.length_s + other.length_s,
@@ -92,7 +92,8 @@ def merged(one: Slice, other: Slice) -> Slice:
     )
 
 
-def _together(one: Spread, other: Spread) -> Spread:
+def together(one: Spread, other: Spread) -> Spread:
+    """Both spreads in one."""
     counts = dict(one.counts)
     for bucket, n in other.counts.items():
         counts[bucket] = counts.get(bucket, 0) + n

@@ -166,7 +166,7 @@ class AlertConfig(Part, frozen=True, kw_only=True):
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
     """What is measured of a target and workload at a moment. A value that is missing or not a number is no data. What
-    is of the whole run (`spend_usd`, `spend_share`, `validity`) stands in a reading whose two names are empty."""
+    is of the whole run (`spend_usd`, `spend_share`, `validity`) stands in a reading of `(run)`, workload `(all)`."""
 
     wall_s: float
     target: str

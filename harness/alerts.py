@@ -165,10 +165,10 @@ def _places(
 
 
 def _concerns(rule: Rule, reading: Reading) -> bool:
-    """Whether a rule is about what a reading is of: it has the metric, or it is of a target and none is bad news."""
+    """Whether a rule is about what a reading is of: it has the metric, or it is of a target and no data is bad news."""
     if any(name.partition("@")[0] == rule.metric.partition("@")[0] for name in reading.values):
         return True
-    return rule.no_data == "fire" and bool(reading.target) and "sink_failing_s" not in reading.values
+    return rule.no_data == "fire" and not reading.target.startswith("(") and "sink_failing_s" not in reading.values
 
 
 def _value(rule: Rule, reading: Reading | None) -> float | None:

@@ -47,6 +47,7 @@ _VERBS = {
     **dict.fromkeys(("rank", "recommend"), "cli_decide"),
     "trend": "cli_history",
     "dashboard": "cli_dashboard",
+    "alerts": "cli_alerts",
     "monitor": "cli_monitor",
 }  # each verb with the module that defines it
 

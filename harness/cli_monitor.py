@@ -2,58 +2,164 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from harness.cli_shown import ERR, as_text
 from harness.errors import UsageFault
 
 if TYPE_CHECKING:
+    from analysis.slices import Slice
+    from harness.monitor_loop import Wanted
     from harness.monitor_record import Picture
+    from harness.plan import Budget
+    from harness.probe_record import Probing
+    from harness.rundir import RunDir
+
+
+_SECONDS_OF = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+class Span(click.ParamType):
+    """A span of time on the command line: `20s`, `10m`, `2h`, `7d`, or seconds."""
+
+    name = "span"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """In seconds."""
+        text = str(value)
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
+        if found is None or float(found[1]) <= 0:
+            self.fail(f"{text!r} is no span of time, such as 20s, 10m, 2h or 7d", param, ctx)
+        return float(found[1]) * _SECONDS_OF[found[2] or "s"]
 
 
 @click.command()
-@click.argument("source", type=click.Path(path_type=Path), metavar="RUN_DIR|RUNS_ROOT|PLAN")
+@click.argument("source", required=False, metavar="RUN_DIR|RUNS_ROOT|PLAN")
 @click.option("--alerts", "alerts_file", type=click.Path(path_type=Path), help="YAML file of rules and sinks.")
 @click.option("--baseline", type=click.Path(path_type=Path), help="Run directory to hold the figures against.")
 @click.option("--prices", type=click.Path(path_type=Path), help="YAML table of prices (docs/cost.md).")
 @click.option("--once", is_flag=True, help="One look, then end.")
 @click.option("--json", "as_json", is_flag=True, help="Print the last picture as one JSON document.")
+@click.option("--target", "names", multiple=True, help="Probe this target of PLAN, without a load run. Repeatable.")
+@click.option("--every", "every_s", type=Span(), default="20s", help="Ask each probed target so often (20s).")
+@click.option("--for", "for_s", type=Span(), help="Probe for so long; else until Ctrl-C.")
+@click.option("--budget-usd", type=click.FloatRange(0, min_open=True), help="Pay no more than this for probing.")
+@click.option("--budget-requests", type=click.IntRange(1), help="Send no more probes than this.")
+@click.option("--fresh", is_flag=True, help="Make a new connection for each probe.")
+@click.option("--keep-raw", "keep_raw_s", type=Span(), default="1d", help="Keep samples of probes so long (1d).")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of run directories (runs).")
+@click.option("--resume", type=click.Path(path_type=Path), help="Go on with a probing in its run directory.")
 def monitor(
-    source: Path,
+    source: str | None,
     alerts_file: Path | None,
     baseline: Path | None,
     prices: Path | None,
+    names: tuple[str, ...],
+    every_s: float,
+    for_s: float | None,
+    budget_usd: float | None,
+    budget_requests: int | None,
+    keep_raw_s: float,
+    out: Path,
+    resume: Path | None,
     *,
     once: bool,
     as_json: bool,
+    fresh: bool,
 ) -> None:
     """Follow a run as it goes on: windows of 10 s, 1 min and 10 min, degradation, service levels, spend and alerts.
 
     It ends with the run, or by Ctrl-C (130), and goes on where it stood when it is started again. What it sees is in
     monitor.json of the run directory, alerts in alerts.jsonl. Given a folder of runs it follows each that goes on.
+    With --target it sends a few requests a minute itself, for weeks if need be.
 
-    Example: tokenswarm monitor runs/chat-baseline/20261127T101500Z-1a2b --alerts alerts.yaml
+    Examples: tokenswarm monitor runs/chat-baseline/20261127T101500Z-1a2b --alerts alerts.yaml;
+    tokenswarm monitor plan.yaml --target openai --every 20s --budget-usd 5
     """
     from harness.alert_file import read_alerts  # noqa: PLC0415
-    from harness.monitor_loop import Wanted, follow  # noqa: PLC0415
+    from harness.monitor_loop import Wanted  # noqa: PLC0415
 
-    if not source.exists():
-        raise UsageFault(f"{source}: there is no such folder", "name a run directory, or the folder of your runs")
     config = None if alerts_file is None else read_alerts(alerts_file)
-    if baseline is None:
-        baselines = {}
-    else:
-        from analysis.live_baseline import baselines_of  # noqa: PLC0415
+    wanted = Wanted(config, _baselines(baseline), prices, keep_raw_s)
+    if names or resume is not None:
+        from harness.plan import Budget  # noqa: PLC0415
+        from harness.probe_record import Probing  # noqa: PLC0415
 
-        baselines = baselines_of(baseline)
-    with Shown(once=once) as show:
-        pictures = follow(source, Wanted(config, baselines, prices=prices), show, once=once)
+        probing = Probing(every_s=every_s, for_s=for_s, fresh=fresh)
+        budget = Budget(usd=budget_usd, requests=budget_requests)
+        run_dir = _probed(source, names, probing, budget, wanted, out, resume)
+        click.echo(f"run directory: {run_dir.root}", err=True)
+        pictures = _probe(run_dir, wanted, once=once)
+    else:
+        pictures = _follow(source, wanted, once=once)
     if as_json:
         click.echo(as_text(document_of(pictures)))
+
+
+def _baselines(root: Path | None) -> dict[tuple[str, str], Slice]:
+    if root is None:
+        return {}
+    from analysis.live_baseline import baselines_of  # noqa: PLC0415
+
+    return baselines_of(root)
+
+
+def _follow(source: str | None, wanted: Wanted, *, once: bool) -> list[Picture]:
+    from harness.monitor_loop import follow  # noqa: PLC0415
+
+    if source is None:
+        raise UsageFault("monitor: nothing to watch", "name a run directory, or a plan and --target NAME")
+    if not Path(source).is_dir():
+        hint = "name a run directory or the folder of your runs; to probe a plan's targets, add --target NAME"
+        raise UsageFault(f"{source}: there is no such folder", hint)
+    with Shown(once=once) as show:
+        return follow(Path(source), wanted, show, once=once)
+
+
+def _probed(
+    source: str | None,
+    names: tuple[str, ...],
+    probing: Probing,
+    budget: Budget,
+    wanted: Wanted,
+    out: Path,
+    resume: Path | None,
+) -> RunDir:
+    """The directory of a probing, made or to be gone on with."""
+    from harness.plan_file import read_plan  # noqa: PLC0415
+    from harness.prices import priced  # noqa: PLC0415
+    from harness.prober import begin, go_on  # noqa: PLC0415
+    from harness.rundir import RunDir  # noqa: PLC0415
+
+    if resume is not None:
+        if source is not None or names:
+            raise UsageFault("--resume: the plan and its targets are those of before", "leave PLAN and --target out")
+        run_dir = RunDir(resume)
+        go_on(run_dir, budget=budget, for_s=probing.for_s)
+        return run_dir
+    if source is None:
+        raise UsageFault(f"--target {names[0]}: there is no PLAN", "tokenswarm monitor PLAN --target NAME")
+    plan = priced(read_plan(source), wanted.prices)
+    if budget.usd is not None:
+        unpriced = [each.name for each in plan.targets if each.name in names and each.price is None]
+        if unpriced:
+            message = f"--budget-usd {budget.usd:g}: target {unpriced[0]} has no price, so its cost is not known"
+            raise UsageFault(message, "give it a `price`, or use --budget-requests")
+    return begin(msgspec.structs.replace(plan, budget=budget), names, probing, out)
+
+
+def _probe(run_dir: RunDir, wanted: Wanted, *, once: bool) -> list[Picture]:
+    from harness.monitor_loop import follow  # noqa: PLC0415
+    from harness.prober import prober_of  # noqa: PLC0415
+
+    with Shown(once=once) as show, prober_of(run_dir) as prober:
+        return follow(run_dir.root, wanted, show, alive=prober.tend)
 
 
 def document_of(pictures: Sequence[Picture]) -> object:

@@ -23,6 +23,7 @@ from harness.alert_file import rules_of
 from harness.alert_log import keep_states, read_actions, recover
 from harness.alert_record import AlertAction, AlertConfig, AlertEvent, Episode, Reading, utc_text
 from harness.client_health import ClientHealth
+from harness.folding import GRACE_NS, KEEP_RAW_S, MINUTE_NS, append_minutes, minutes_of, minutes_to_ns, old_parts
 from harness.monitor_doubts import GRAVITY, Troubles, doubts_of
 from harness.monitor_record import AlertState, Doubt, Mode, Picture, RunState, SpendNow, encode_picture
 from harness.monitor_state import MonitorState, Taken, read_state, write_state
@@ -112,8 +113,10 @@ class Watch:
         mode: Mode = "run",
         baselines: Mapping[Key, Slice] | None = None,
         delivery: Delivery | None = None,
+        keep_raw_s: float = KEEP_RAW_S,
     ) -> None:
         self.run_dir = run_dir
+        self.keep_raw_s = keep_raw_s
         self.plan = plan
         self.mode = mode
         self.rules = rules_of(config)
@@ -122,7 +125,7 @@ class Watch:
         self._delivery = delivery
         self._targets = {target.name: target for target in plan.targets} if plan else {}
         self._slo = plan.slo if plan else Slo()
-        self._health = ClientHealth(run_dir.health)
+        self._health = ClientHealth(run_dir.health, most_age_s=600.0 if mode == "probe" else 30.0)
         self._taken = Taken()
         self._queues: dict[str, _Queue] = {}
         self._tail = Tail(run_dir.journals)
@@ -140,6 +143,9 @@ class Watch:
         self._kept_ns = self.at_ns
         seen_s = max((each.seen_wall_s for each in self.states.values()), default=0.0)
         self._judged_ns = min(round(seen_s * S), self.at_ns + _BACK_NS)
+        self._on_disk_ns = minutes_to_ns(self.run_dir.history) or 0
+        first_ns = self.begun_ns if kept is None else kept.minutes_to_ns
+        self._folded_ns = first_ns - first_ns % MINUTE_NS
         if kept is None:
             return
         self._tail.places = self._taken.restore(kept.places, kept.at_ns)
@@ -151,7 +157,9 @@ class Watch:
     def _cell(self, key: Key) -> WatchedCell:
         if key not in self.cells:
             baseline = self._baselines.get(key)
-            self.cells[key] = WatchedCell(key, self._targets.get(key[0]), self._slo, self.begun_ns, baseline)
+            self.cells[key] = WatchedCell(
+                key, self._targets.get(key[0]), self._slo, self.begun_ns, baseline, by_minute=self.mode == "probe"
+            )
         return self.cells[key]
 
     def look(self, now_ns: int, mono_ns: int) -> Picture:
@@ -163,6 +171,8 @@ class Watch:
         self._client = [] if over else self._health.look(mono_ns / S)
         while self.at_ns < until_ns:
             at_ns = min(until_ns, self.at_ns + step_ns)
+            if self.mode == "probe":
+                at_ns = min(at_ns, max(self.at_ns + 1, self._folded_ns + MINUTE_NS + GRACE_NS))
             last = at_ns == until_ns
             self._take_in(at_ns, (now_ns, mono_ns), all_of_it=last)
             self._judge(at_ns, now=last)
@@ -215,8 +225,27 @@ class Watch:
         readings += self._delivery.readings(at_ns / S) if self._delivery is not None and now else []
         self.at_ns = at_ns
         self._taken.mark(at_ns)
+        if self.mode == "probe":
+            self._fold(at_ns, now=now)
         if at_ns > self._judged_ns:
             self._tell(alerts.step(self.rules, self.states, readings, self._said(), at_ns / S))
+
+    def _fold(self, at_ns: int, *, now: bool) -> None:
+        """Write down the minutes that are over; what is old and written down goes."""
+        while self._folded_ns + MINUTE_NS + GRACE_NS <= at_ns:
+            end_ns = self._folded_ns + MINUTE_NS
+            minutes = minutes_of(self.cells.values(), end_ns)
+            try:
+                if minutes and end_ns > self._on_disk_ns:
+                    append_minutes(self.run_dir.history, minutes)
+            except OSError as error:
+                self.troubles.not_written = f"{error.filename}: {error.strerror}"
+            self._folded_ns = end_ns
+            old = old_parts(self.run_dir, at_ns, end_ns, self.keep_raw_s) if now else []
+            if old:
+                self._keep()
+            for path in old:
+                path.unlink(missing_ok=True)
 
     def _of_run(self, at_ns: int, validity: int | None) -> Reading:
         spend = self.spend()
@@ -258,6 +287,7 @@ class Watch:
             at_ns=self.at_ns,
             places=self._taken.kept(self._tail.places),
             cells=[cell.kept() for cell in self.cells.values()],
+            minutes_to_ns=self._folded_ns,
         )
         try:
             keep_states(self.run_dir, self.states)

@@ -13,8 +13,9 @@ from pathlib import Path
 from analysis.slices import Slice
 from harness.alert_record import AlertConfig
 from harness.errors import UsageFault
+from harness.folding import KEEP_RAW_S
 from harness.monitor import Watch, ending_of
-from harness.monitor_record import Mode, Picture
+from harness.monitor_record import Picture
 from harness.plan import Plan
 from harness.plan_file import read_plan
 from harness.prices import priced
@@ -34,8 +35,8 @@ class Wanted:
 
     alerts: AlertConfig | None = None
     baselines: Mapping[tuple[str, str], Slice] = field(default_factory=dict)
-    mode: Mode = "run"
     prices: Path | None = None
+    keep_raw_s: float = KEEP_RAW_S
 
 
 def is_run_dir(path: Path) -> bool:
@@ -81,9 +82,10 @@ def open_watch(run_dir: RunDir, wanted: Wanted, clock: Clock) -> Watched:
             config,
             clock.now_ns(),
             time.monotonic_ns(),
-            mode=wanted.mode,
+            mode="probe" if run_dir.probe.is_file() else "run",
             baselines=wanted.baselines,
             delivery=delivery,
+            keep_raw_s=wanted.keep_raw_s,
         )
     except BaseException:
         os.close(lock)

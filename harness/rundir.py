@@ -129,6 +129,16 @@ class RunDir:
         return self.root / "monitor_state.json"
 
     @property
+    def probe(self) -> Path:
+        """How targets are probed; only where they are, without a load run."""
+        return self.root / "probe.json"
+
+    @property
+    def probe_state(self) -> Path:
+        """How far the probing has come, and what it has spent."""
+        return self.root / "probe_state.json"
+
+    @property
     def monitor_lock(self) -> Path:
         """Held by the monitor that watches the run."""
         return self.root / ".monitor.lock"

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from analysis import degradation, sla
 from analysis.degradation import DegradationState
-from analysis.live_windows import CellWindows, Ended
+from analysis.live_windows import CellWindows, Ended, Sliding
 from analysis.sla import Counts, SlaBook
 from analysis.slices import Slice, merged, slice_of
 from harness.errors import PROVIDER_FAILURES
@@ -53,6 +53,8 @@ class CellState(msgspec.Struct, frozen=True, kw_only=True):
     newest_ns: int | None
     failures_in_row: int
     used: Used
+    told_usd: float
+    spreads: dict[str, dict[int, int]]
     degradation: DegradationState
     sla: SlaBook | None
     shifts: list[Shift]
@@ -142,17 +144,29 @@ def limits_of_objectives(slo: Slo) -> dict[str, float | None]:
 
 
 class WatchedCell:
-    """One target and workload, watched since `since_ns` (wall clock). `target` None: it is not in the plan."""
+    """One target and workload, watched since `since_ns` (wall clock). `target` None: it is not in the plan.
+    `by_minute`: its minutes will be asked for."""
 
     def __init__(
-        self, key: tuple[str, str], target: Target | None, slo: Slo, since_ns: int, baseline: Slice | None
+        self,
+        key: tuple[str, str],
+        target: Target | None,
+        slo: Slo,
+        since_ns: int,
+        baseline: Slice | None,
+        *,
+        by_minute: bool = False,
     ) -> None:
         self.key = key
+        self._by_minute = by_minute
         self._target = target
         self._limits = limits_of_objectives(slo)
         self.windows = CellWindows(since_ns, slo)
         self.failures_in_row = 0
         self.used = Used()
+        self._minute = Sliding(60.0)
+        self._told_usd = 0.0
+        self._spreads: dict[str, dict[int, int]] = {}
         self._degradation = degradation.begin(baseline)
         self._sla = sla.begin(slo) if self._limits else None
         self.shifts: list[Shift] = []
@@ -162,8 +176,8 @@ class WatchedCell:
     def restore(self, kept: CellState, now_ns: int) -> None:
         """Go on from what was kept. What it says of a time that is still to come, by a clock set back, is now."""
         self.windows.since_ns, self.windows.newest_ns = kept.since_ns, kept.newest_ns
-        self.failures_in_row, self.used = kept.failures_in_row, kept.used
-        self._degradation, self._sla = kept.degradation, kept.sla
+        self.failures_in_row, self.used, self._told_usd = kept.failures_in_row, kept.used, kept.told_usd
+        self._degradation, self._sla, self._spreads = kept.degradation, kept.sla, kept.spreads
         self.shifts, self.levels = kept.shifts, kept.levels
         self._slice = _Slice(min(kept.slice_begin_ns, now_ns - now_ns % SLICE_NS))
 
@@ -177,6 +191,8 @@ class WatchedCell:
             newest_ns=self.windows.newest_ns,
             failures_in_row=self.failures_in_row,
             used=self.used,
+            told_usd=self._told_usd,
+            spreads=self._spreads,
             degradation=self._degradation,
             sla=self._sla,
             shifts=self.shifts,
@@ -186,6 +202,8 @@ class WatchedCell:
     def add(self, ended: Ended, *, new: bool = True) -> None:
         """Take in an attempt. `new` false: it was taken in before a restart."""
         self.windows.add(ended)
+        if self._by_minute:
+            self._minute.add(ended)
         if new or ended.at_ns >= self._slice.begin_ns:
             self._slice.add(ended.sample, self._limits)
         if new:
@@ -213,16 +231,34 @@ class WatchedCell:
             unknown=used.unknown + (replied and usd is None),
         )
 
+    def minute_until(self, end_ns: int) -> tuple[Window, float | None, dict[str, dict[int, int]]]:
+        """The minute that ended then; what was spent, and the values of latencies by bucket, since this was last asked.
+        To be asked for each minute."""
+        usd, self._told_usd = self.used.usd - self._told_usd, self.used.usd
+        spreads, self._spreads = self._spreads, {}
+        window = self._minute.figures(end_ns, self.windows.since_ns, self.windows.slo)
+        return window, usd if self.used.priced else None, spreads
+
     def pass_time(self, now_ns: int) -> None:
         """Close every slice that is over."""
         while self._slice.begin_ns + SLICE_NS <= now_ns:
             end_ns = self._slice.begin_ns + SLICE_NS
             done = self._slice
-            self._degradation, self.shifts = degradation.update(self._degradation, done.fold(end_ns))
+            whole = done.fold(end_ns)
+            self._degradation, self.shifts = degradation.update(self._degradation, whole)
+            if self._by_minute:
+                self._spread(whole)
             if self._sla is not None:
                 counts = Counts(at_s=end_ns / 1e9, good=done.good, valid=done.valid)
                 self._sla, self.levels = sla.update(self._sla, counts)
             self._slice = _Slice(end_ns)
+
+    def _spread(self, more: Slice) -> None:
+        for name, spread in more.spreads.items():
+            if name != "itl":
+                counts = self._spreads.setdefault(name, {})
+                for bucket, n in spread.counts.items():
+                    counts[bucket] = counts.get(bucket, 0) + n
 
     def picture(self, now_ns: int, *, anew: bool = False) -> LiveCell:
         """How it stands."""

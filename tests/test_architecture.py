@@ -16,7 +16,7 @@ LAYERS = {
     **dict.fromkeys(("question", "numerals", "grade_record", "prices", "monitor_record"), 0),
     **dict.fromkeys(("alert_record", "alert_file", "checked_yaml"), 0),
     "alerts": 1,
-    **dict.fromkeys(("alert_log", "alert_command", "webhook", "sinks"), 2),
+    **dict.fromkeys(("alert_log", "alert_list", "alert_command", "webhook", "sinks"), 2),
     **dict.fromkeys(("draws", "own_draft", "own_arithmetic", "own_logic", "own_reading", "own_questions"), 1),
     **dict.fromkeys(("question_rows", "question_files", "hub", "asking", "judging"), 1),
     **dict.fromkeys(("echo", "prompts", "sse", "alike", "dialects", "arrivals", "traces", "rate_limits", "pace"), 1),
@@ -69,11 +69,14 @@ LAYERS = {
     "__main__": 5,
     **dict.fromkeys(("tail", "monitor_doubts"), 2),
     **dict.fromkeys(("client_health", "watched_cell", "monitor_state", "monitor", "monitor_loop"), 4),
+    **dict.fromkeys(("folding", "probes", "prober"), 4),
+    "probe_record": 2,
     **dict.fromkeys(("monitor_table", "cli_monitor"), 5),
     **dict.fromkeys(
         (
             *("cli", "cli_load", "cli_limits", "cli_capacity", "cli_grade", "cli_compare", "cli_decide"),
             *("cli_sequential", "cli_numbers", "cli_history", "cli_shown", "cli_dashboard"),
+            *("cli_sequential", "cli_numbers", "cli_history", "cli_shown", "cli_alerts"),
         ),
         5,
     ),
@@ -85,7 +88,7 @@ MAY_IMPORT_LOCUST = {
 ANALYSIS_MAY_IMPORT = {
     *("health_record", "search_record", "plan", "plan_file", "prices", "sample", "errors", "rundir", "loopback"),
     *("question", "numerals", "grade_record", "sequential_record", "monitor_record"),
-    *("alert_record", "alert_file", "alert_log", "alerts", "checked_yaml"),
+    *("alert_record", "alert_file", "alert_list", "alert_log", "alerts", "checked_yaml"),
 }
 HARNESS_MAY_IMPORT_ANALYSIS = {
     *("harness.cli_load", "harness.cli_capacity", "harness.cli_numbers", "harness.cli_shown"),
@@ -93,6 +96,7 @@ HARNESS_MAY_IMPORT_ANALYSIS = {
     "harness.live_picture",
     "harness.cli_dashboard",
     *("harness.client_health", "harness.watched_cell", "harness.monitor", "harness.monitor_loop"),
+    "harness.folding",
     "harness.cli_monitor",
 }
 MAY_IMPORT_DASHBOARD = {"harness.cli_dashboard", "harness.webui"}

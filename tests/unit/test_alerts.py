@@ -79,7 +79,7 @@ def test_no_data_of_a_target_that_never_had_any_can_fire_but_not_for_a_sink() ->
     readings = [
         Reading(wall_s=T0, target="acme", workload="chat", values={"silence_s": 9.0}),
         Reading(wall_s=T0, target="webhook", workload="", values={"sink_failing_s": 0.0}),
-        Reading(wall_s=T0, target="", workload="", values={"validity": 0.0}),
+        Reading(wall_s=T0, target="(run)", workload="(all)", values={"validity": 0.0}),
     ]
     assert [event.target for event in step([rule], {}, readings, [], T0)[1]] == ["acme"]
 
