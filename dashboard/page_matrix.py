@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -13,6 +13,7 @@ from analysis.charts_ranking import behind
 from analysis.comparison_record import Comparison
 from analysis.entrants import Contest, Entrant
 from analysis.leaders import leaders
+from analysis.quotes import Quote
 from analysis.ranking import MATRIX
 from analysis.summary import Summary
 from analysis.wording import NOTHING, change_between, metric_name, metric_value, ratio_between, sentence
@@ -25,7 +26,7 @@ from dashboard.weighing import chosen_load
 from harness.errors import UsageFault
 
 PATH = "matrix"
-_TINT = 26  # per cent of the accent behind the best of a row
+_TINT = 0.3  # share of the accent behind the best of a row
 _HINT = "Choose a number: the difference to the others, its repeats and its plots appear here."
 _DISTRIBUTIONS = ("ttft_s", "itl_s", "e2e_s")
 
@@ -45,7 +46,7 @@ def layout(site: Site, query: Query) -> Any:
     if not loads:
         return [*head, empty("Nothing to compare", "Plain CSV tells no loads apart: see the page of this run.")]
     contest, _ = chosen_load(loads, query.get("load"))
-    side = card("Drill-down", html.P(_HINT, className="soft"), id="matrix-drill", kind="sticky", tabIndex="-1")
+    side = card("Drill-down", html.P(_HINT, className="soft"), id="matrix-drill", kind="sticky", tabIndex="0")
     return [
         *head,
         picker.load_chips(site, PATH, run, [each for each, _ in loads], contest),
@@ -61,11 +62,9 @@ def _matrix(summary: Summary, contest: Contest) -> Any:
     rows = [_row(contest, path, number, best) for number, path in enumerate(paths)]
     note = "Shade: how near the best of a row. ★: shown to be better than every other target."
     names = [each.name for each in contest.entrants]
-    inner = table(
-        ["Metric", *names], rows, label=f"Metrics and targets under {load_text(contest.workload, contest.label)}"
-    )
+    load = load_text(contest.workload, contest.label)
     apart = [html.P(apart_text(each), className="soft") for each in contest.apart]
-    return card(load_text(contest.workload, contest.label), inner, *apart, note=note, kind="matrix")
+    return card(load, table(["Metric", *names], rows, label=f"Metrics under {load}"), *apart, note=note, kind="matrix")
 
 
 def _row(contest: Contest, path: str, number: int, best: set[tuple[str, str | None, int | None, str]]) -> list[Any]:
@@ -83,13 +82,16 @@ def _row(contest: Contest, path: str, number: int, best: set[tuple[str, str | No
                 id={"type": "matrix-cell", "row": number, "column": place},
                 type="button",
                 className="cell",
-                style={
-                    "background": f"color-mix(in srgb, var(--accent) {_TINT * (shade[place] or 0.0):.0f}%, transparent)"
-                },
+                style={"background": _tint(shade[place])},
                 **{"data-value": repr(quote.value), "data-metric": path, "data-target": entrant.target},
             )
         )
     return cells
+
+
+def _tint(near: float | None) -> str:
+    share = 100 * _TINT * (near or 0.0) ** 2
+    return f"color-mix(in srgb, var(--accent) {share:.0f}%, transparent)"
 
 
 def callbacks(app: Any, site: Site) -> None:
@@ -125,7 +127,7 @@ def _drill(site: Site, run: str, summary: Summary, contest: Contest, entrant: En
     ]
     parts += [html.P(sentence(each), className=f"said {each.verdict.replace(' ', '-')}") for each in compared]
     if compared:
-        parts.append(_compared_table(compared))
+        parts.append(_compared_table(compared, {each.target: each.quote(path) for each in contest.entrants}))
     else:
         parts.append(
             html.P("No test compares this number between targets; its interval tells how sure it is.", className="soft")
@@ -141,7 +143,7 @@ def _drill(site: Site, run: str, summary: Summary, contest: Contest, entrant: En
     return parts
 
 
-def _compared_table(compared: Sequence[Comparison]) -> Any:
+def _compared_table(compared: Sequence[Comparison], quotes: Mapping[str, Quote | None]) -> Any:
     rows = [
         [
             html.Span(each.b),
@@ -149,7 +151,7 @@ def _compared_table(compared: Sequence[Comparison]) -> Any:
             ends(ratio_between(each)),
             ends(change_between(each.metric, each.difference)),
             NOTHING if each.p_adjusted is None else f"{each.p_adjusted:.2g}",
-            metric_value(each.metric, each.b_value),
+            metric_value(each.metric, quote.value if (quote := quotes.get(each.b)) is not None else None),
         ]
         for each in compared
     ]

@@ -85,12 +85,13 @@ def ends(text: str) -> Part:
     return [number, html.Small(f"[{rest}")] if bracket else number
 
 
-def figure(found: go.Figure, says: str, *, height: int | None = None) -> Part:
-    """A figure; `says` is read out in its place."""
+def figure(found: go.Figure, says: str, *, height: int | None = None, name: Any = None) -> Part:
+    """A figure; `says` is read out in its place; `name`: its id, where something answers to it."""
     if height is not None:
         found.update_layout(height=height)
     tall = {"height": f"{found.layout.height or 360}px"}
-    graph = dcc.Graph(figure=found.to_plotly_json(), config=_CONFIG, style=tall)
+    own = {} if name is None else {"id": name}
+    graph = dcc.Graph(figure=found.to_plotly_json(), config=_CONFIG, style=tall, **own)
     return html.Div(graph, className="figure", role="img", **{"aria-label": says})
 
 

@@ -71,8 +71,9 @@ class Runs:
         those = [each for each in self.listed() if each.verdict and wanted(each)]
         return next((each for each in those if each.verdict != "invalid"), those[0] if those else None)
 
-    def trends(self, metrics: Sequence[str] = (), targets: Sequence[str] = (), plans: Sequence[str] = ()) -> Trends:
-        """The history of the folder, judged as a whole; the series asked for are given. Raises UsageFault: no run."""
+    def trends(self, metrics: Sequence[str] = (), plans: Sequence[str] = (), last: int | None = None) -> Trends:
+        """The history of the folder, judged as a whole; the series of some metrics and plans are given (nothing: all),
+        with their `last` values (None: every one). Raises UsageFault: no run."""
         with self._lock:
             look = self._seen()
             if look is None:
@@ -81,8 +82,8 @@ class Runs:
                 look.judged = judge(look.history)
                 pairs = zip(look.judged.lines, look.judged.found, strict=True)
                 keep(look.history, {line.digest: found for line, found in pairs})
-        chosen = {"metrics": metrics, "targets": targets, "plans": plans}
-        return trends_of(look.history, look.judged, **chosen, last=len(look.history.table.entries))
+        most = len(look.history.table.entries) if last is None else last
+        return trends_of(look.history, look.judged, metrics=metrics, plans=plans, last=most)
 
     def _seen(self) -> _Look | None:
         """The folder as it is, or was within the last 2 s; None: it holds no run."""
@@ -164,13 +165,16 @@ def _is_run(path: Path) -> bool:
 
 def _listed(history: History) -> tuple[Listed, ...]:
     targets: dict[int, dict[str, None]] = {}
+    plans: dict[int, str] = {}
     for run, key in zip(history.table.run.tolist(), history.table.key.tolist(), strict=True):
+        plans[run] = history.table.keys[key].plan
         targets.setdefault(run, {})[history.table.keys[key].target] = None
     found = []
     for place, entry in enumerate(history.table.entries):
         name = entry.path.removesuffix("/summary.json")
         if not entry.reason:
-            found.append(Listed(name, _plan(name), entry.started_s, entry.verdict, tuple(targets.get(place, ()))))
+            plan = plans.get(place, _plan(name))
+            found.append(Listed(name, plan, entry.started_s, entry.verdict, tuple(targets.get(place, ()))))
     found += [
         Listed(name, _plan(name), started_of(name), "", reason=each.reason)
         for each in history.skipped

@@ -20,6 +20,19 @@
     settle();
   };
   watch();
+  // A number of the matrix: what it opens may lie below what is seen.
+  document.addEventListener("click", (event) => {
+    const cell = event.target.closest(".cell");
+    if (!cell) return;
+    for (const each of document.querySelectorAll(".cell[aria-pressed]")) each.removeAttribute("aria-pressed");
+    cell.setAttribute("aria-pressed", "true");
+    const opened = document.getElementById("matrix-drill");
+    const seen = new MutationObserver(() => {
+      seen.disconnect();
+      if (opened.getBoundingClientRect().top > innerHeight * 0.7) opened.scrollIntoView({ block: "start" });
+    });
+    seen.observe(opened, { childList: true });
+  });
   const csrf = () => JSON.parse(document.getElementById("_dash-config").textContent).csrf_token_name;
   document.addEventListener("click", async (event) => {
     if (!event.target.closest("#leave")) return;

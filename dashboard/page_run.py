@@ -1,0 +1,190 @@
+"""Run: one run in full. Findings first, then answers, latencies, scaling, reliability, quality and cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+from dash import Input, Output, dcc, html
+
+from analysis import charts
+from analysis.charts_capacity import capacity_figures
+from analysis.charts_quality import quality_figures
+from analysis.outage_charts import survival_curves, timeline
+from analysis.summary import Summary
+from analysis.wording import answers, seconds
+from analysis.wording_capacity import capacity, cause_line, law, trend_line, verdict
+from analysis.wording_cost import price_lines
+from analysis.wording_quality import load_line, sources
+from analysis.wording_search import answer_lines
+from dashboard import picker, run_tables
+from dashboard.pieces import badge, card, fault, figure, finding, heading
+from dashboard.site import Page, Query, Site
+from harness.errors import UsageFault
+
+PATH = "run"
+
+
+def layout(site: Site, query: Query) -> Any:
+    """The page."""
+    run = picker.chosen(site, query)
+    if run is None:
+        return [heading("Run"), picker.no_runs(site)]
+    try:
+        summary = site.runs.summary(run)
+    except UsageFault as found:
+        return [heading("Run"), picker.picker(site, run), fault(found)]
+    sections = {name: made for name, made in _sections(summary).items() if made}
+    jump = html.Nav(
+        [html.A(name, href=f"#run-{name.split()[0].lower()}", className="chip") for name in sections],
+        className="chips",
+        **{"aria-label": "Sections"},
+    )
+    return [
+        heading(summary.plan or summary.run, badge(summary.validity.verdict), says=_about(summary)),
+        picker.picker(site, run),
+        html.Div([jump, _downloads(site, run)], className="between"),
+        *(html.Div(made, id=f"run-{name.split()[0].lower()}", className="part") for name, made in sections.items()),
+        dcc.Store(id="run-name", data=run),
+    ]
+
+
+def _about(summary: Summary) -> str:
+    parts = [
+        summary.run,
+        summary.started_utc,
+        seconds(summary.duration_s) if summary.duration_s else None,
+        summary.ended,
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _downloads(site: Site, run: str) -> Any:
+    """Links to the files of the run that are there."""
+    links = []
+    for file in ("report.html", "summary.json"):
+        try:
+            site.runs.file(run, file)
+        except UsageFault:
+            continue
+        links.append(html.A(f"↓ {file}", href=f"{site.prefix}download/{run}/{file}", className="button"))
+    return html.Div(links, className="chips")
+
+
+def _sections(summary: Summary) -> dict[str, list[Any]]:
+    """The parts of the page by their names; an empty one is left out."""
+    return {
+        "Findings": _findings(summary),
+        "Latency": _latency(summary),
+        "Throughput": _throughput(summary),
+        "Scaling": _scaling(summary),
+        "Reliability": _reliability(summary),
+        "Quality": _quality(summary),
+        "Cost": _cost(summary),
+    }
+
+
+def _findings(summary: Summary) -> list[Any]:
+    doubts = [finding(each) for each in summary.validity.findings]
+    parts: list[Any] = [card("Findings", *(doubts or [html.P("No doubts about this run.")]))]
+    said = answers(summary)
+    if said:
+        parts.append(card("Answers", *(html.P(each, className="answer") for each in said)))
+    wanted = run_tables.goals(summary.results)
+    return [*parts, card("Goals of the plan", wanted)] if wanted is not None else parts
+
+
+def _latency(summary: Summary) -> list[Any]:
+    note = (
+        "Of good requests; 95 % intervals over repeats in brackets."
+        if summary.source == "samples"
+        else "As Locust counts them: failures included."
+    )
+    waiting = card("Distributions", html.P("Reading the single requests", className="soft waiting"))
+    return [
+        card("Latency", run_tables.latencies(summary.results), note=note),
+        html.Div(waiting, id="run-distributions", className="grid", **{"aria-live": "polite"}),
+    ]
+
+
+def _throughput(summary: Summary) -> list[Any]:
+    results, colours = summary.results, charts.colours_of(summary)
+    note = "Requests/s offered (open load), sent, ended ok, and ended ok within every limit."
+    drawn = [
+        ("Throughput", "Mean over the repeats.", charts.throughput(results, colours)),
+        ("Errors by class", "", charts.errors(results)),
+    ]
+    return [card("Throughput", run_tables.rates(results), note=note), _figures(drawn)]
+
+
+def _scaling(summary: Summary) -> list[Any]:
+    lines = [] if summary.search is None else answer_lines(summary.search)
+    lines += [text for sweep in summary.sweeps for text in (law(sweep), capacity(sweep)) if text]
+    rows = run_tables.scaling(summary.results)
+    if not lines and not summary.diagnoses and rows is None:
+        return []
+    causes = [
+        html.Li([verdict(each), html.Ul([html.Li(cause_line(c)) for c in each.causes])]) for each in summary.diagnoses
+    ]
+    moved = [html.Li(trend_line(each)) for each in summary.trends if each.says]
+    note = "Against the lowest load of the same target; 95 % intervals over repeats."
+    parts: list[Any] = [card("Scaling", *(html.P(each, className="answer") for each in lines), rows, note=note)]
+    if causes or moved:
+        parts.append(card("What holds it up, and what changed within the run", html.Ul([*causes, *moved])))
+    return [*parts, _figures(capacity_figures(summary, None))]
+
+
+def _reliability(summary: Summary) -> list[Any]:
+    per_load = run_tables.reliability(summary.results)
+    tables = [each for each in (run_tables.providers(summary), per_load) if each is not None]
+    note = "Each provider over all loads, then each load, with 95 % intervals."
+    drawn = [
+        ("Up, degraded, throttled, down", "What is worse is drawn thicker.", timeline(summary.providers)),
+        ("How long it stayed up", "Kaplan and Meier, 95 % bounds.", survival_curves(summary)),
+        ("Recovery", "Mean of the repeats.", charts.recoveries(summary.results, charts.colours_of(summary))),
+    ]
+    ended = card("How requests ended", run_tables.outcomes(summary.results))
+    return [card("Reliability", *tables, note=note), _figures(drawn), ended]
+
+
+def _quality(summary: Summary) -> list[Any]:
+    rows = run_tables.quality(summary.results)
+    if rows is None:
+        return []
+    lines = [html.P(f"{load_line(each)}.", className="answer") for each in summary.quality_under_load]
+    return [card("Quality", *lines, rows, note=" ".join(sources(summary))), _figures(quality_figures(summary))]
+
+
+def _cost(summary: Summary) -> list[Any]:
+    tables = run_tables.cost(summary.results)
+    prices = [html.P(line, className="soft") for line in price_lines(summary)]
+    return [card("Tokens and cost", *tables, *prices)] if tables else []
+
+
+def _figures(found: Sequence[tuple[str, str, go.Figure | None]]) -> Any:
+    """Figures as cards, side by side where there is room."""
+    cards = [card(title, figure(drawn, title), note=note) for title, note, drawn in found if drawn is not None]
+    return html.Div(cards, className="grid") if cards else None
+
+
+def callbacks(app: Any, site: Site) -> None:
+    """Figures of single requests, which may take a while to read, come after the page."""
+
+    @app.callback(Output("run-distributions", "children"), Input("run-name", "data"))
+    def distributions(run: str) -> Any:
+        try:
+            summary, samples = site.runs.summary(run), site.runs.samples(run)
+        except UsageFault as found:
+            return card("Distributions", html.P(f"{found}; {found.hint}.", className="soft"))
+        every = "Cumulative; all repeats, good requests, warm-up included."
+        drawn = [
+            ("Time to first token", every, charts.distribution(summary, samples, "ttft_s")),
+            ("Inter-token latency", "Gaps between content events.", charts.distribution(summary, samples, "itl_s")),
+            ("End-to-end latency", every, charts.distribution(summary, samples, "e2e_s")),
+            ("Over time", "A mark a request; failures crossed; repeats shaded.", charts.over_time(summary, samples)),
+        ]
+        return [card(title, figure(one, title), note=note) for title, note, one in drawn if one is not None]
+
+
+PAGE = Page(PATH, "Run", layout, callbacks)
