@@ -34,8 +34,12 @@ class _Watched:
 
 @dataclass
 class Watch:
-    """The monitors of one dashboard. Threads may share it. Times in s of the monotonic clock."""
+    """The monitors of one dashboard. Threads may share it. Times in s of the monotonic clock.
 
+    `unwatched_s`: how long a monitor goes on after somebody looked last.
+    """
+
+    unwatched_s: float = UNWATCHED_S
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _watched: dict[str, _Watched] = field(default_factory=dict)
     _sweeping: bool = False
@@ -88,7 +92,7 @@ class Watch:
             with self._lock:
                 now_s = time.monotonic()
                 for name, each in list(self._watched.items()):
-                    if now_s - each.looked_s > UNWATCHED_S:
+                    if now_s - each.looked_s > self.unwatched_s:
                         _end(each.process)
                         del self._watched[name]
                 if not self._watched:
