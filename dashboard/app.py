@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from dash import Dash, Input, Output, dcc, html
+from dash.exceptions import DependencyException
 from flask import Flask, Response, g, send_file
 
 from dashboard import picker
@@ -65,6 +66,9 @@ def make_app(
     site = Site(Runs(root), prefix, policy or Policy(), permit or Permit())
     if server is None:
         own.config["MAX_CONTENT_LENGTH"] = _MOST_BYTES
+        own.register_error_handler(
+            DependencyException, lambda _: Response("no such file\n", 404, mimetype="text/plain")
+        )
     app = StrictDash(
         "dashboard",
         server=own,

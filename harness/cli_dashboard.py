@@ -10,11 +10,15 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.errors import UsageFault
+
+if TYPE_CHECKING:
+    from dashboard.permit import Permit
+    from dashboard.security import Policy
 
 _THREADS = 8
 
@@ -47,31 +51,40 @@ def dashboard(
 
     Example: tokenswarm dashboard runs --port 8050
     """
-    try:
-        from waitress.server import create_server  # noqa: PLC0415
+    from dashboard.permit import KEYS, PROVIDERS, Permit  # noqa: PLC0415
+    from dashboard.security import Policy, is_loopback  # noqa: PLC0415
 
-        from dashboard.app import make_app  # noqa: PLC0415
-        from dashboard.permit import KEYS, PROVIDERS, Permit  # noqa: PLC0415
-        from dashboard.security import Policy, is_loopback  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise UsageFault(f"dashboard: {error.name} is not installed", "pip install 'tokenswarm[dashboard]'") from error
     if not runs_root.is_dir():
         raise UsageFault(f"{runs_root}: no such folder", "name the folder that `tokenswarm run --out` wrote to")
     here = is_loopback(host)
     token = _token(token_env, wanted=login or not here)
     permit = Permit(hosts=(*PROVIDERS, *hosts), keys=(*KEYS, *keys), loopback=here, most_jobs=jobs)
-    app = make_app(runs_root, policy=Policy(token=token, loopback=here), permit=permit)
-    try:
-        server = create_server(app.server, host=host, port=port, threads=_THREADS, ident=None)
-    except OSError as error:
-        raise UsageFault(f"--port {port}: {error.strerror}", "--port 0 takes any that is free") from error
-    url = f"http://{_shown(host)}:{_address(server)}/"
+    server = _listening(runs_root, host, port, Policy(token=token, loopback=here), permit)
+    url = f"http://{_shown(host)}:{_port(server)}/"
     if token is not None and token_env is None:
         click.echo(f"log in by this link, which holds the token: {url}login#token={token}", err=True)
     click.echo(f"ready {url}")
     threading.Thread(target=_look_once, args=(runs_root,), daemon=True).start()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     server.run()  # until Ctrl-C or SIGTERM
+
+
+def _listening(runs_root: Path, host: str, port: int, policy: Policy, permit: Permit) -> Any:
+    """A server that listens. Raises UsageFault: it cannot, or what it needs is not installed."""
+    try:
+        from waitress.server import create_server  # noqa: PLC0415
+
+        from dashboard.app import make_app  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise UsageFault(f"dashboard: {error.name} is not installed", "pip install 'tokenswarm[dashboard]'") from error
+    app = make_app(runs_root, policy=policy, permit=permit)
+    try:
+        return create_server(app.server, host=host, port=port, threads=_THREADS, ident=None)
+    except ValueError as error:
+        raise UsageFault(f"--host {host[:80]!r}: is no address of this machine", "such as 127.0.0.1") from error
+    except OSError as error:
+        said = f"--host {host[:80]} --port {port}: {error.strerror}"
+        raise UsageFault(said, "--port 0 takes any that is free") from error
 
 
 def _look_once(runs_root: Path) -> None:
@@ -82,7 +95,7 @@ def _look_once(runs_root: Path) -> None:
         trend(runs_root, last=0)
 
 
-def _address(server: Any) -> int:
+def _port(server: Any) -> int:
     """The port that it listens on."""
     sockets = getattr(server, "effective_listen", None)
     return int(sockets[0][1] if sockets else server.effective_port)
