@@ -12,7 +12,7 @@ from analysis.wording import NOTHING
 from dashboard.live_charts import cell_name
 from dashboard.pieces import badge, card, finding, table
 from dashboard.plan_draft import duration_text
-from harness.monitor_record import Latency, Picture, Shift, SlaState, Window
+from harness.monitor_record import WINDOWS_S, Latency, Picture, Shift, SlaState, Window
 
 VALIDITY = ("valid", "suspect", "invalid")
 _METRICS = {
@@ -27,6 +27,7 @@ _STATES = {"running": "running", "ended": "has ended", "died": "died", "waiting"
 HEADS = (
     "Target",
     "Workload",
+    "Last",
     "Requests",
     "TTFT p50 (ms)",
     "TTFT p95 (ms)",
@@ -62,16 +63,16 @@ def progress(picture: Picture, repeat: str) -> Any:
     return card("Progress", html.P([badge(verdict_of(picture)), " ", *parts]), bar, html.P(asked, className="soft"))
 
 
-def windows(picture: Picture, window: str) -> Any:
-    """The figures of every target in one window."""
+def windows(picture: Picture) -> Any:
+    """The figures of every target in each window."""
     rows = [
-        [html.Span(each.target), each.workload, *_figures(each.windows[window])]
+        [each.target, each.workload, html.Span(name, **{"data-window": name}), *_figures(each.windows[name])]
         for each in picture.cells
-        if window in each.windows
+        for name in WINDOWS_S
     ]
     if not rows:
         return html.P("No request has ended yet.", className="soft")
-    return table(HEADS, rows, left=2, label=f"Figures of the last {window}")
+    return table(HEADS, rows, left=3, label="Figures of every target")
 
 
 def _figures(window: Window) -> list[Any]:

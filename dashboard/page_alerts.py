@@ -13,8 +13,8 @@ from dashboard.site import Page, Query, Site
 from harness.alert_record import AlertEvent
 from harness.errors import UsageFault
 
-LOOK_MS = 2000
-FOR = (("15 min", 900.0), ("1 hour", 3600.0), ("8 hours", 28_800.0), ("1 day", 86_400.0), ("1 week", 604_800.0))
+LOOK_MS = 1000
+_HOURS = ("0.25", "1", "8", "24", "168")
 _MARKS = {"critical": "✗", "warning": "!", "info": "·"}
 _CLASSES = {"critical": "invalid", "warning": "suspect", "info": "open"}
 _BY = "dashboard"
@@ -44,25 +44,16 @@ def layout(site: Site, query: Query) -> Any:
 
 
 def _form() -> Any:
-    choices = [{"label": text, "value": seconds} for text, seconds in FOR]
+    hours = dcc.Input(id="alerts-hours", type="text", inputMode="decimal", value="1", list="alerts-usual", maxLength=8)
+    comment = dcc.Input(id="alerts-comment", type="text", maxLength=300)
+    fields = [
+        html.Label([html.Span(text, className="label"), entry], className="field")
+        for text, entry in (("For how many hours", hours), ("Comment", comment))
+    ]
     return card(
         "Silence",
-        html.Div(
-            [
-                html.Div(
-                    [
-                        html.Span("For how long", className="label", id="alerts-for-label"),
-                        dcc.RadioItems(
-                            choices, 3600.0, id="alerts-for", inline=True, className="choices", labelClassName="choice"
-                        ),
-                    ],
-                    role="group",
-                    **{"aria-labelledby": "alerts-for-label"},
-                ),
-                html.Label(["Comment", dcc.Input(id="alerts-comment", type="text", maxLength=300)], className="field"),
-            ],
-            className="fields",
-        ),
+        html.Datalist([html.Option(value=each) for each in _HOURS], id="alerts-usual"),
+        html.Div(fields, className="fields"),
         note="For the buttons below. A silenced alert is still recorded; nobody is told of it.",
     )
 
@@ -196,22 +187,22 @@ def callbacks(app: Any, site: Site) -> None:
         Output("alerts-said", "children"),
         *(Input(fixed | {"do": kind}, "n_clicks") for kind in ("acknowledge", "silence", "silence-rule")),
         Input(fixed | {"do": "unsilence", "target": ALL}, "n_clicks"),
-        State("alerts-for", "value"),
+        State("alerts-hours", "value"),
         State("alerts-comment", "value"),
         prevent_initial_call=True,
     )
     def do(*values: Any) -> Any:
-        for_s, comment = values[-2], values[-1]
+        hours, comment = values[-2], values[-1]
         place = ctx.triggered_id
         if place is None or not ctx.triggered or not ctx.triggered[0]["value"]:
             return no_update  # a button that has just appeared was not pressed
         try:
-            return _done(site, dict(place), float(for_s or 3600.0), str(comment or ""))
+            return _done(site, dict(place), str(hours or ""), str(comment or ""))
         except UsageFault as fault:
             return f"{fault.message} ({fault.hint})"
 
 
-def _done(site: Site, place: dict[str, str], for_s: float, comment: str) -> str:
+def _done(site: Site, place: dict[str, str], hours: str, comment: str) -> str:
     """Do what a button says; what was done, in words."""
     run, kind = place["run"], place["do"]
     site.runs.folder(run)
@@ -222,6 +213,10 @@ def _done(site: Site, place: dict[str, str], for_s: float, comment: str) -> str:
         about = {name: place[key] or None for name, key in (("episode", "id"), ("rule", "rule"), ("target", "target"))}
         act(site.runs.root, run, "unsilence", _BY, comment=comment, **about)
         return "The silence is over."
+    try:
+        for_s = 3600 * float(hours)
+    except ValueError as error:
+        raise UsageFault(f"silence: {hours[:20]!r} hours: must be a number", "such as 0.5 or 8") from error
     whole = kind == "silence-rule"
     about = {"rule": place["rule"]} if whole else {"episode": place["id"]}
     action = act(site.runs.root, run, "silence", _BY, for_s=for_s, comment=comment, **about)

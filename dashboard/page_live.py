@@ -14,7 +14,7 @@ from dashboard.run_list import Listed, latest, listed_of
 from dashboard.site import Page, Query, Site
 from dashboard.watching import Watch
 from harness.errors import UsageFault
-from harness.monitor_record import WINDOWS_S, Picture, read_picture
+from harness.monitor_record import Picture, read_picture
 from harness.rundir import RunDir
 
 LOOK_MS = 1000
@@ -40,7 +40,6 @@ def layout(site: Site, query: Query) -> Any:
 
 
 def _watched(name: str) -> Any:
-    choices = [{"label": text, "value": text} for text in WINDOWS_S]
     charts = [
         card(
             title,
@@ -62,9 +61,6 @@ def _watched(name: str) -> Any:
             html.Div(charts, className="grid three"),
             card(
                 "Figures",
-                dcc.RadioItems(
-                    choices, "1m", id="live-window", inline=True, className="choices", labelClassName="choice"
-                ),
                 html.Div(html.P("No request has ended yet.", className="soft"), id="live-windows"),
                 note="Of what ended in the last 10 seconds, minute or 10 minutes. Errors and throttling by attempts.",
             ),
@@ -107,27 +103,24 @@ def callbacks(app: Any, site: Site) -> None:
         Output("live-at", "data"),
         *charts,
         Input("live-tick", "n_intervals"),
-        Input("live-window", "value"),
         State("live-run", "data"),
         State("live-at", "data"),
     )
-    def follow(_: int | None, window: str, name: str, seen: list[Any] | None) -> Any:
+    def follow(_: int | None, name: str, seen: float | None) -> Any:
         picture, trouble = _look(site, watch, name)
         nothing = [no_update] * (5 + len(charts))
         if picture is None:
             return [*nothing[:3], trouble, *nothing[4:]]
-        now = [picture.at_wall_s, window, trouble]
-        if seen == now:
-            return nothing
+        if seen == picture.at_wall_s:
+            return [*nothing[:3], trouble, *nothing[4:]]
         drawn = figures(trails.add(picture))
-        shown = window if window in WINDOWS_S else "1m"
         run_dir = site.runs.folder(name)
         return [
             live_panel.progress(picture, _repeat(run_dir)),
-            live_panel.windows(picture, shown),
+            live_panel.windows(picture),
             _parts(site, picture, name),
             trouble,
-            now,
+            picture.at_wall_s,
             *drawn,
         ]
 

@@ -82,21 +82,7 @@ def _uses(site: Site, name: str, use: str) -> Any:
 def _controls(summary: Summary, use_case: UseCase, use: str, shares: list[str]) -> list[Any]:
     weights = usual_weights(use)
     sliders = [_slider(name, weights[name], share) for name, share in zip(CATEGORIES, shares, strict=True)]
-    prices = [
-        _field(
-            name,
-            dcc.Input(
-                id={"page": "what-if", "price": name},
-                type="number",
-                min=0.01,
-                max=100,
-                step="any",
-                value=1,
-                required=True,
-            ),
-        )
-        for name in billed([summary])
-    ]
+    prices = [_field(name, _amount({"page": "what-if", "price": name}, 1)) for name in billed([summary])]
     limits = dcc.Textarea(id="what-if-limits", value="\n".join(use_case.limits), rows=3, spellCheck=False)
     return [
         card("Weights", *sliders, note=use_case.about),
@@ -130,8 +116,9 @@ def _field(text: str, control: Any) -> Any:
     return html.Label([html.Span(text, className="label"), control], className="field")
 
 
-def _amount(name: str, value: float | None) -> Any:
-    return dcc.Input(id=name, type="number", min=0, step="any", value=value, debounce=0.2)
+def _amount(place: str | dict[str, str], value: float | None) -> Any:
+    shown = None if value is None else f"{value:g}"
+    return dcc.Input(id=place, type="text", inputMode="decimal", value=shown, debounce=0.2, autoComplete="off")
 
 
 def _nothing_supposed(use: str, load: str) -> Supposed:
@@ -159,7 +146,10 @@ def callbacks(app: Any, site: Site) -> None:
     def ask(*values: Any) -> Any:
         *weights, prices, limits, volume, budget, priced, asked = values
         named = [each["price"] for each in priced]
-        supposed = _supposed(asked, weights, limits, volume, budget, dict(zip(named, prices, strict=True)))
+        try:
+            supposed = _supposed(asked, weights, limits, volume, budget, dict(zip(named, prices, strict=True)))
+        except UsageFault as fault:
+            return [_refusal(fault), [], *[NOTHING] * len(CATEGORIES)]
         says, answers, told = _answered(site, asked, supposed)
         return [says, answers, *told]
 
@@ -174,12 +164,21 @@ def _supposed(
         asked["use"],
         weights={name: float(value or 0) for name, value in zip(CATEGORIES, weights, strict=True)},
         limits=tuple(lines[:_MOST_LIMITS]),
-        requests_per_month=volume or None,
-        budget_usd=budget or None,
-        factors={name: float(value) for name, value in prices.items() if value is not None},
+        requests_per_month=_number("requests a month", volume),
+        budget_usd=_number("USD a month", budget),
+        factors={name: 1.0 if (found := _number(name, value)) is None else found for name, value in prices.items()},
         workload=workload,
         stage=int(stage),
     )
+
+
+def _number(name: str, text: Any) -> float | None:
+    """What was typed; None: nothing. Raises UsageFault: no number."""
+    typed = str(text or "").strip()
+    try:
+        return float(typed) if typed else None
+    except ValueError as error:
+        raise UsageFault(f"{name[:60]}: {typed[:60]!r}: must be a number", "such as 1.5") from error
 
 
 def _answered(site: Site, asked: dict[str, str], supposed: Supposed) -> tuple[Any, list[Any], list[str]]:
@@ -187,11 +186,14 @@ def _answered(site: Site, asked: dict[str, str], supposed: Supposed) -> tuple[An
     try:
         found = answer([site.runs.summary(asked["run"])], supposed)
     except UsageFault as fault:
-        said = html.Div([html.Strong(fault.message), html.P(fault.hint)], className="finding invalid", role="alert")
-        return said, [], [NOTHING] * len(CATEGORIES)
+        return _refusal(fault), [], [NOTHING] * len(CATEGORIES)
     shares = [f"{100 * found.weights.get(name, 0.0):.0f} %" for name in CATEGORIES]
     parts = [_choices(found), _reasons(found), _turns(found), _fail_over(found), _rest(found)]
     return _says(found), parts, shares
+
+
+def _refusal(fault: UsageFault) -> Any:
+    return html.Div([html.Strong(fault.message), html.P(fault.hint)], className="finding invalid", role="alert")
 
 
 def _says(found: Recommendation) -> Any:

@@ -10,7 +10,7 @@ from dashboard.pieces import card
 from harness.plan import KIND_OF_DIALECT
 
 ROW = "row"
-_DIALECTS = "new-dialects"
+_DIALECTS, _LOADS = "new-dialects", "new-loads"
 
 
 def field(
@@ -35,6 +35,7 @@ def form() -> Any:
     return html.Div(
         [
             html.Datalist([html.Option(value=name) for name in KIND_OF_DIALECT], id=_DIALECTS),
+            html.Datalist([html.Option(value=name) for name in ("concurrency", "rate_rps")], id=_LOADS),
             card(
                 "Plan",
                 html.Div(
@@ -61,7 +62,7 @@ def form() -> Any:
                 ),
                 note="Its kind (chat, embeddings, rerank, batch) follows from the dialect of the first target.",
             ),
-            _many("Stages", "stage", [blank_stage(0)], "One after another, for every target in turn."),
+            _many("Stages", "stage", [blank_stage(0)], _STAGES_NOTE),
             card("Limits of a good request (SLO), and budget", html.Div(_limits(), className="fields")),
             button,
         ],
@@ -72,6 +73,12 @@ def form() -> Any:
 _TARGETS_NOTE = (
     "sim://NAME is a provider of the simulator. A key is never typed here: name the environment variable that holds it "
     "where the dashboard runs."
+)
+
+
+_STAGES_NOTE = (
+    "One after another, for every target in turn. Load by concurrency (so many users, each waits for its reply) or by "
+    "rate_rps (so many requests a second, whether or not replies have come)."
 )
 
 
@@ -105,17 +112,8 @@ def blank_target(row: int) -> Any:
 
 def blank_stage(row: int) -> Any:
     """The inputs of one stage."""
-    place = {"page": "new", "part": "stage", ROW: row, "key": "load"}
-    choices = [{"label": "users", "value": "concurrency"}, {"label": "requests a second", "value": "rate_rps"}]
-    load = dcc.RadioItems(choices, "concurrency", id=place, inline=True, className="choices", labelClassName="choice")
-    named = f"new-load-{row}"
     fields = [
-        html.Div(
-            [html.Span("Load by", className="label", id=named), load],
-            className="field",
-            role="group",
-            **{"aria-labelledby": named},
-        ),
+        field("stage", row, "load", "Load by", "concurrency", choices=_LOADS),
         field("stage", row, "value", "How many", "4"),
         field("stage", row, "duration_s", "Duration, s", "20"),
     ]
