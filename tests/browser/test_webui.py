@@ -275,7 +275,8 @@ def test_with_web_login_nothing_is_served_without_a_login(simulator: str, tmp_pa
     file = tmp_path / "locustfile.py"
     file.write_text(LOGIN)
     with _stock(tmp_path, simulator, file, "--web-login") as url:
-        for path in ("/", "/stats/requests", *(f"/tokenswarm{path}" for path in ("", "/live", "/summary", "/report"))):
+        ours = ("", "/live", "/summary", "/report", "/", "/now", "/live.js", "/_dash-layout", "/assets/look.css")
+        for path in ("/", "/stats/requests", *(f"/tokenswarm{path}" for path in ours)):
             answer = httpx.get(url + path)
             assert answer.status_code == 302, path
             assert answer.headers["location"].startswith("/login"), path
