@@ -6,7 +6,7 @@ dashboard beside it starts, and while its pages are loaded one after another, li
 
 from __future__ import annotations
 
-# ruff: noqa: E402, I001  (gevent patches before anything else is loaded, as Locust does)
+# ruff: noqa: E402  (gevent patches before anything else is loaded, as Locust does)
 from gevent import monkey
 
 monkey.patch_all()
@@ -83,7 +83,15 @@ def main() -> None:
             late = np.array(_lags(work))
             p50, p99, most = (1000 * float(value) for value in (*np.quantile(late, (0.5, 0.99)), late.max()))
             kept = "yes" if p99 < 1000 * _LIMIT_S else "no"
-            row = (name, str(len(late)), f"{p50:.2f}", f"{p99:.2f}", f"{most:.1f}", f"p99 < {1000 * _LIMIT_S:.0f}", kept)
+            row = (
+                name,
+                str(len(late)),
+                f"{p50:.2f}",
+                f"{p99:.2f}",
+                f"{most:.1f}",
+                f"p99 < {1000 * _LIMIT_S:.0f}",
+                kept,
+            )
             table.add_row(*row)
         mounted.end()
         server.stop()

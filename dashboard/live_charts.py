@@ -58,8 +58,8 @@ def _point(cell: LiveCell, picture: Picture) -> Point:
     ratio = None if window is None else window.error_ratio
     return Point(
         name=cell_name(cell, picture),
-        ttft_p50_ms=_ms(ttft and ttft.p50),
-        ttft_p95_ms=_ms(ttft and ttft.p95),
+        ttft_p50_ms=None if ttft is None else _ms(ttft.p50),
+        ttft_p95_ms=None if ttft is None else _ms(ttft.p95),
         completed_rps=None if window is None else window.completed_rps,
         errors_percent=None if ratio is None else 100 * ratio,
     )

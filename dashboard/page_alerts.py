@@ -210,16 +210,16 @@ def _done(site: Site, place: dict[str, str], hours: str, comment: str) -> str:
         act(site.runs.root, run, "acknowledge", _BY, episode=place["id"], comment=comment)
         return f"Acknowledged: {place['rule']}. The monitor takes it up at its next look."
     if kind == "unsilence":
-        about = {name: place[key] or None for name, key in (("episode", "id"), ("rule", "rule"), ("target", "target"))}
-        act(site.runs.root, run, "unsilence", _BY, comment=comment, **about)
+        episode, rule, target = (place[key] or None for key in ("id", "rule", "target"))
+        act(site.runs.root, run, "unsilence", _BY, episode=episode, rule=rule, target=target, comment=comment)
         return "The silence is over."
     try:
         for_s = 3600 * float(hours)
     except ValueError as error:
         raise UsageFault(f"silence: {hours[:20]!r} hours: must be a number", "such as 0.5 or 8") from error
     whole = kind == "silence-rule"
-    about = {"rule": place["rule"]} if whole else {"episode": place["id"]}
-    action = act(site.runs.root, run, "silence", _BY, for_s=for_s, comment=comment, **about)
+    episode, rule = (None, place["rule"]) if whole else (place["id"], None)
+    action = act(site.runs.root, run, "silence", _BY, episode=episode, rule=rule, for_s=for_s, comment=comment)
     what = "Every alert of the rule" if whole else "This alert of"
     return f"{what} {place['rule']} is silent until {(action.until_utc or '')[:19].replace('T', ' ')} UTC."
 

@@ -25,21 +25,18 @@ _MOST_LIMITS = 20
 def layout(site: Site, query: Query) -> Any:
     """The page: of the run that is asked for, else of the latest with targets to compare."""
     head = heading("What if", says="Which target to take, and what would change the answer. Nothing is measured anew.")
-    name = query.get("run") or getattr(site.runs.latest(lambda run: len(run.targets) > 1), "name", "")
-    if not name:
-        return [
-            head,
-            empty("Nothing to choose from", "A run with two targets or more is needed.", code="tokenswarm run"),
-        ]
+    name = picker.chosen(site, query, lambda each: len(each.targets) > 1)
+    if name is None:
+        return [head, picker.no_runs(site)]
     summary = site.runs.summary(name)
-    use = query.get("use") if query.get("use") in shipped() else _fitting(summary)
+    use = query["use"] if query.get("use") in shipped() else _fitting(summary)
     use_case = shipped()[use]
     loads = _loads(summary, use_case)
     if not loads:
         kinds = " or ".join(use_case.kinds)
         reason = f"{name} has no load of kind {kinds} under which two targets can be compared."
         return [head, picker.picker(site, name), _uses(site, name, use), empty("Nothing to choose from", reason)]
-    load = query.get("load") if query.get("load") in loads else next(reversed(loads))
+    load = query["load"] if query.get("load") in loads else next(reversed(loads))
     entries = [(text, site.href("what-if", run=name, use=use, load=key), key == load) for key, text in loads.items()]
     asked = {"run": name, "use": use, "load": load}
     says, answers, shares = _answered(site, asked, _nothing_supposed(use, load))

@@ -138,11 +138,9 @@ def _mounted(environment: Environment, prefix: str, run_dir: RunDir | None) -> M
     runs; elsewhere what is recorded need not lie in one."""
     if not installed():
         return None
-    planned = run_dir is not None and run_dir.plan.exists()
+    runs_root = run_dir.root.resolve().parent.parent if run_dir is not None and run_dir.plan.exists() else None
     host = getattr(environment.parsed_options, "web_host", None) or ""
-    made = Mounted(
-        prefix, run_dir.root.resolve().parent.parent if planned else None, loopback=is_loopback(f"http://{host}")
-    )
+    made = Mounted(prefix, runs_root, loopback=is_loopback(f"http://{host}"))
     environment.events.quit.add_listener(lambda **_: made.end())
     return made
 

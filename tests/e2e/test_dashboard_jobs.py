@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from dashboard.jobs import FOLDER, Job, job_of, jobs, start, stop
+from dashboard.watching import Watch, is_fresh
 from harness.errors import UsageFault
 from harness.plan_file import plan_of
 from harness.rundir import RunDir
@@ -97,3 +98,24 @@ def test_a_number_that_is_another_process_by_now_is_not_the_job(tmp_path: Path) 
     for name in ("../20260101T000000Z-abc", "", "a/b", "."):
         with pytest.raises(UsageFault, match="no such job"):
             job_of(tmp_path, name)
+
+
+def test_a_monitor_watches_while_somebody_looks_and_no_longer(tmp_path: Path) -> None:
+    name = start(tmp_path, plan_of(PLAN, "plan"))
+    run_dir = RunDir(tmp_path / str(_wait(tmp_path, name, lambda job: job.run is not None).run))
+    watch = Watch(unwatched_s=3.0)
+    try:
+        end = time.monotonic() + 90
+        while not is_fresh(run_dir):
+            watch.look(run_dir)
+            assert len(watch.watching()) <= 1
+            assert time.monotonic() < end, watch.trouble(run_dir)
+            time.sleep(0.1)
+        while watch.watching():  # nobody looks any more
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        assert job_of(tmp_path, name).state == "running"  # type: ignore[union-attr]
+    finally:
+        watch.end()
+        stop(tmp_path, name)
+        _wait(tmp_path, name, lambda job: job.state not in ("running", "stopping"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dashboard.alert_book import act, read_book, runs_with_alerts
-from harness.alert_log import append_events, keep_states, read_actions
+from harness.alert_log import append_events, keep_states, read_actions, recover
 from harness.alert_record import Reading, Rule
 from harness.alerts import step
 from harness.errors import UsageFault
@@ -53,8 +53,9 @@ def test_an_acknowledgement_and_a_silence_are_what_the_monitor_reads(tmp_path: P
     act(tmp_path, RUN, "silence", "ann", rule="errors", for_s=3600)
     actions = read_actions(run_dir.alert_actions)
     assert actions[0].comment == "on it"
-    states, _ = step(RULES, {each.id: each for each in ()}, [_reading(now_s)], actions, now_s)
-    assert any(each.rule == "errors" and each.silenced for each in states.values())
+    states, _ = step(RULES, recover(run_dir), [_reading(now_s)], actions, now_s)
+    (errors,) = (each for each in states.values() if each.rule == "errors")
+    assert (errors.id, errors.silenced, errors.acknowledged_by) == (firing.id, True, "ann")
     (silence,) = read_book(tmp_path, [RUN]).silences
     assert (silence.action.rule, silence.action.by) == ("errors", "ann")
     assert read_book(tmp_path, [RUN], now_s + 3700).silences == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,9 @@ from harness.rundir import RunDir
 from harness.simulator.config import config_from
 from harness.simulator.offline import play_offline
 
-CHAT = {"workload": "chat", "stage": 0}
+
+def _supposed(use_case: str = "real_time_chat", **supposed: Any) -> Supposed:
+    return Supposed(use_case, workload="chat", stage=0, **supposed)
 
 
 @pytest.fixture(scope="module")
@@ -53,8 +56,8 @@ def summary(tmp_path_factory: pytest.TempPathFactory) -> Summary:
 
 def test_nothing_supposed_is_the_recommendation(summary: Summary) -> None:
     usual = recommend([summary], shipped()["real_time_chat"], workload="chat", stage=0)
-    assert answer([summary], Supposed("real_time_chat", **CHAT)) == usual
-    same = Supposed("real_time_chat", weights=usual_weights("real_time_chat"), factors={"quick": 1.0}, **CHAT)
+    assert answer([summary], _supposed()) == usual
+    same = _supposed(weights=usual_weights("real_time_chat"), factors={"quick": 1.0})
     found = answer([summary], same)
     assert (found.answer, found.primary, found.says) == (usual.answer, usual.primary, usual.says)
     assert found.weights == pytest.approx(usual.weights)
@@ -63,8 +66,8 @@ def test_nothing_supposed_is_the_recommendation(summary: Summary) -> None:
 
 
 def test_weights_limits_and_prices_change_the_answer(summary: Summary) -> None:
-    def primary(**supposed: object) -> str | None:
-        return answer([summary], Supposed("real_time_chat", **CHAT, **supposed)).primary  # type: ignore[arg-type]
+    def primary(**supposed: Any) -> str | None:
+        return answer([summary], _supposed(**supposed)).primary
 
     latency, cost = {"latency": 1.0, "cost": 0.0}, {"latency": 0.0, "cost": 1.0}
     assert (primary(weights=latency), primary(weights=cost)) == ("quick", "cheap")
@@ -91,7 +94,7 @@ def test_a_price_that_many_times_costs_that_many_times(summary: Summary, factor:
 def test_what_cannot_be_supposed_is_said(summary: Summary) -> None:
     for factor in (0.0, -1.0, math.nan, math.inf, 1e9):
         with pytest.raises(UsageFault, match="price of quick"):
-            answer([summary], Supposed("real_time_chat", factors={"quick": factor}, **CHAT))
+            answer([summary], _supposed(factors={"quick": factor}))
     for supposed, words in (
         (Supposed("world_peace"), "there is none"),
         (Supposed("real_time_chat", weights={"latency": 0.0}), "all are 0"),
