@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-faults test-reliability test-real check bench bench-swarm clean
+.PHONY: setup demo test test-faults test-reliability test-real check docs sbom bench bench-swarm clean
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml
@@ -43,6 +43,12 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python docs/generate.py --check
+
+# The documentation as a site, in build/site; a dead link is an error.
+docs: setup
+	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: setup
 	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
@@ -52,6 +58,14 @@ bench-swarm: setup
 	$(BIN)/python -m benchmarks.many_workers --workers 50 --workers 200 --seconds 25
 	$(BIN)/python -m benchmarks.two_workers
 	$(BIN)/python -m benchmarks.relay_cost
+
+# What is installed with the package, for audits: build/sbom.json (CycloneDX).
+sbom: setup
+	rm -rf build/shipped
+	$(BIN)/uv venv --quiet build/shipped
+	$(BIN)/uv pip install --quiet --python build/shipped/bin/python .
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --of JSON -o build/sbom.json build/shipped/bin/python
+	rm -rf build/shipped
 
 clean:
 	rm -rf $(VENV) runs build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -86,16 +86,19 @@ def compare_runs(
     """Every result of the other runs against the result of the first run that has its target, workload and stage.
 
     Where load or request differ, or one side has none, they are not comparable, and the reason names what differs.
+    Results of other tools have no workload or stage: they are held against those of the same load, on what both tell.
     What counts good requests is left out where the SLO differ. `answers`: as in `compare`, of each of the other runs.
     """
     found: list[_Found] = []
     for place, other in enumerate(others):
         of_a = answers[place] if place < len(answers) else {}
-        theirs = {_key(result): result for result in other.results}
-        ours = {_key(result): result for result in first.results}
+        foreign = "import" in (first.source, other.source)
+        key_of = _load_key if foreign else _key
+        theirs = {key_of(result): result for result in other.results}
+        ours = {key_of(result): result for result in first.results}
         for key in dict.fromkeys([*ours, *theirs]):
             a, b = theirs.get(key), ours.get(key)
-            differs = unlike(a, b, other.run, first.run)
+            differs = unlike(a, b, other.run, first.run, told_by_both=foreign)
             if differs or a is None or b is None:
                 made = [_apart(a or b, differs)]
             else:
@@ -142,20 +145,35 @@ def _key(result: Result) -> Cell:
     return result.target, result.workload, result.stage
 
 
-def unlike(a: Result | None, b: Result | None, a_run: str, b_run: str) -> str:
-    """What makes two results not comparable; "" when nothing does."""
+def _load_key(result: Result) -> Cell:
+    """What a result of another tool has in common with one of ours: the load."""
+    asked = next((name for name in ("concurrency", "rate_rps") if result.load.get(name) is not None), "load not told")
+    value = result.load.get(asked)
+    return f"{asked} {float(value):g}" if isinstance(value, int | float) else asked, None, None
+
+
+def unlike(a: Result | None, b: Result | None, a_run: str, b_run: str, *, told_by_both: bool = False) -> str:
+    """What makes two results not comparable; "" when nothing does. `told_by_both`: what one of them does not tell is
+    passed over."""
     if a is None or b is None:
         return f"only in {b_run if a is None else a_run}"
     for name in ("kind", "load", "request"):
         here, there = getattr(a, name), getattr(b, name)
         if isinstance(here, dict) and isinstance(there, dict):
             keys = [key for key in dict.fromkeys([*there, *here]) if here.get(key) != there.get(key)]
+            if told_by_both:  # of lengths that were drawn the other tool tells the mean alone
+                pairs = {key: (here.get(key), there.get(key)) for key in keys}
+                keys = [key for key in keys if None not in pairs[key] and len({*map(_kind, pairs[key])}) == 1]
             parts = [f"{key} {_shown(there.get(key))} against {_shown(here.get(key))}" for key in keys]
             if parts:
                 return f"{name} differs: {', '.join(parts)}"
         elif here != there:
             return f"{name} differs: {_shown(there)} against {_shown(here)}"
     return ""
+
+
+def _kind(value: object) -> type:
+    return float if isinstance(value, int | float) else type(value)
 
 
 def _shown(value: object) -> str:

@@ -28,6 +28,7 @@ from analysis.reconcile import reconcile
 from analysis.recovery import integrity_of, recovery_of
 from analysis.reliability import Counts, counts_of, reliability_of, watches_of
 from analysis.resources import by_worker, resources_of
+from analysis.rivals import files
 from analysis.samples import Samples, load_samples
 from analysis.searches import read_search
 from analysis.summary import Batch, Dist, Provider, Result, ServerTimes, Summary
@@ -44,8 +45,10 @@ from harness.sequential_record import read_sequential
 
 
 def read_source(source: Path, outage: Iterable[str] = ()) -> tuple[Summary, Samples | None]:
-    """The numbers of a run directory with its samples, or of the Locust CSV with this prefix. `outage`: `KEY=VALUE`
-    texts laid over the rule of outages. Raises UsageFault."""
+    """The numbers of a run directory with its samples, of the Locust CSV with this prefix, or of result files of other
+    tools. `outage`: `KEY=VALUE` texts laid over the rule of outages. Raises UsageFault."""
+    if files.are_at(source):
+        return files.summarise_files(source), None
     is_run = source.is_dir() and (RunDir(source).journals.is_dir() or not Path(f"{source}_stats.csv").exists())
     return (
         summarise(RunDir(source), outage)

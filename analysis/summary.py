@@ -379,7 +379,7 @@ class Summary(Part, frozen=True, kw_only=True):
     schema: int = SCHEMA
     run: str
     plan: str | None
-    source: Literal["samples", "locust-csv"]
+    source: Literal["samples", "locust-csv", "import"]
     started_utc: str | None = None
     duration_s: float | None = None
     ended: str | None = None  # complete, degraded, interrupted, died

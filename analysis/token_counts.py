@@ -55,9 +55,14 @@ def tokens_of(windows: Sequence[Window], target: Target) -> Tokens | None:
         chars=_sum(chars),
         chars_per_token=_ratio(chars, visible),
         chars_per_s=_rate(speeds, [window.length_s for window in windows]),
-        chars_per_s_user=_median(chars / np.where(visible > 0, visible, np.nan) / (tpot_ns(samples, good) / 1e9)),
+        chars_per_s_user=_median(chars / _positive(visible) / _positive(tpot_ns(samples, good) / 1e9)),
     )
     return _with_local(counts, samples, good, visible, target)
+
+
+def _positive(values: Floats) -> Floats:
+    """What may be divided by: events that came in one read are no time apart."""
+    return np.where(values > 0, values, np.nan)
 
 
 def _sum(values: Floats) -> int | None:

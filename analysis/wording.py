@@ -153,6 +153,30 @@ def sentence(found: Comparison) -> str:
     return f"No difference is shown between {a} and {b} in {name}{seen}: {found.reason}{more(found)}."
 
 
+def under(found: Comparison) -> str:
+    """Under which load a comparison was made; results of other tools have no workload of the plan."""
+    return f"{found.workload}, stage {found.stage}" if found.workload else "the same load"
+
+
+def sentences(comparisons: Sequence[Comparison]) -> list[str]:
+    """Comparisons as a person would say them, each with its load. Metrics of one pair that are not comparable for one
+    reason are named together."""
+    together: dict[tuple[object, ...], list[Comparison]] = {}
+    for number, each in enumerate(comparisons):
+        pair = (each.workload, each.stage, each.a, each.a_run, each.b, each.b_run)
+        apart = each.reason if each.verdict == "not comparable" else number
+        together.setdefault((*pair, apart), []).append(each)
+    return [f"{under(group[0])}: {_of_group(group)}" for group in together.values()]
+
+
+def _of_group(group: Sequence[Comparison]) -> str:
+    one = group[0]
+    if len(group) == 1:
+        return sentence(one)
+    names = ", ".join(metric_name(each.metric) for each in group)
+    return f"{named(one.a, one.a_run)} and {named(one.b, one.b_run)} are not comparable in {names}: {one.reason}."
+
+
 def sequential_sentence(found: Comparison) -> str:
     """A comparison of a run that adds repeats until it is decided."""
     if found.decided or found.verdict == "not comparable":

@@ -49,7 +49,7 @@ class StrictDash(Dash):
 
 
 def make_app(
-    root: Path,
+    runs: Runs | Path,
     *,
     server: Flask | None = None,
     prefix: str = "/",
@@ -57,13 +57,13 @@ def make_app(
     permit: Permit | None = None,
     pages: Sequence[Page] = PAGES,
 ) -> Any:
-    """A dashboard of the runs below `root`.
+    """A dashboard of the runs below a folder.
 
     `server`: the Flask server to mount it in (None: one of its own, the app's `server`); `prefix`: where, with slashes
     at both ends; `policy`: who may use it (None: whoever is on this machine); `permit`: what plans of it may do.
     """
     own = Flask("dashboard", static_folder=None) if server is None else server
-    site = Site(Runs(root), prefix, policy or Policy(), permit or Permit())
+    site = Site(runs if isinstance(runs, Runs) else Runs(runs), prefix, policy or Policy(), permit or Permit())
     if server is None:
         own.config["MAX_CONTENT_LENGTH"] = _MOST_BYTES
         own.register_error_handler(

@@ -21,6 +21,7 @@ from dashboard.site import Page, Query, Site
 PATH = "history"
 MOST_FIGURES = 6
 MOST_CLAIMS = 8
+MOST_MARKS = 400  # of a line: a browser draws each as an element
 MOST_RUNS = 25
 _HEADLINES = tuple(metric.path for metric in METRICS if metric.headline)
 _PATHS = frozenset(metric.path for metric in METRICS)
@@ -85,7 +86,7 @@ def _figure(number: int, group: Sequence[Series]) -> Any:
     load = ", ".join(part for part in (first.workload, first.stage_label) if part)
     title = f"{said.name_of(first.metric)}: {load}" if load else said.name_of(first.metric)
     note = "Dotted: the level changed; cross: an invalid run; dashed: the week ahead. Choose a mark to open its run."
-    drawn = figure(history_figure(group), title, name={"type": "history-figure", "n": number})
+    drawn = figure(history_figure(group, MOST_MARKS), title, name={"type": "history-figure", "n": number})
     return card(title, drawn, note=note)
 
 

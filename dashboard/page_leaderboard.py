@@ -9,18 +9,19 @@ from urllib.parse import parse_qsl
 from dash import ALL, Input, Output, State, ctx, dcc, html, no_update
 
 from analysis.burdens import CATEGORIES
+from analysis.entrants import Contest
 from analysis.ranking_record import Ranking
 from analysis.use_cases import shipped
 from dashboard import picker
 from dashboard.board import COLOUR, board
 from dashboard.pieces import card, empty, fault, heading
 from dashboard.site import Page, Query, Site
-from dashboard.weighing import chosen_load
+from dashboard.weighing import chosen_load, load_key
 from harness.errors import UsageFault
 
 PATH = ""
 _SIDES = {
-    "latency": "time to first token, end to end",
+    "latency": "TTFT and E2E",
     "throughput": "requests/s, tokens/s",
     "quality": "accuracy of the answers",
     "reliability": "share of success",
@@ -50,7 +51,10 @@ def layout(site: Site, query: Query) -> Any:
         html.Div(
             [
                 html.Div(board(ranking), id="leaderboard-board", className="board", **{"aria-live": "polite"}),
-                html.Div([_sliders(weights, ranking), _presets()], className="sticky stack"),
+                html.Div(
+                    [_sliders(weights, ranking, _link(site, run, contest, weights)), _presets()],
+                    className="sticky stack",
+                ),
             ],
             className="side",
         ),
@@ -69,9 +73,16 @@ def _asked(query: Query) -> dict[str, float]:
     return found if any(found.values()) else dict.fromkeys(CATEGORIES, 100.0)
 
 
-def _sliders(weights: Mapping[str, float], ranking: Ranking) -> Any:
+def _sliders(weights: Mapping[str, float], ranking: Ranking, keep: Any) -> Any:
     rows = [_slider(name, weights[name], ranking) for name in CATEGORIES]
+    rows.append(html.Div(keep, id="leaderboard-link", className="keep"))
     return card("Weights", *rows, note="How much each counts. Arrow keys move a slider too.")
+
+
+def _link(site: Site, run: str, contest: Contest, weights: Mapping[str, float]) -> Any:
+    """The address of the page as it is."""
+    asked = {name: f"{weight:.0f}" for name, weight in weights.items()}
+    return dcc.Link("Link to these weights", href=site.href(PATH, run=run, load=load_key(contest), **asked))
 
 
 def _slider(name: str, value: float, ranking: Ranking) -> Any:
@@ -129,6 +140,7 @@ def callbacks(app: Any, site: Site) -> None:
 
     @app.callback(
         Output("leaderboard-board", "children"),
+        Output("leaderboard-link", "children"),
         *[Output(f"leaderboard-{name}-share", "children") for name in CATEGORIES],
         *[Input(f"leaderboard-{name}", "value") for name in CATEGORIES],
         State("address", "search"),
@@ -139,10 +151,11 @@ def callbacks(app: Any, site: Site) -> None:
         run = picker.chosen(site, query, lambda each: len(each.targets) > 1)
         weights = {name: _whole(value) for name, value in zip(CATEGORIES, values[:-1], strict=True)}
         if run is None or not any(weights.values()):
-            return [empty("All weights are 0", "Move one slider at least."), *["0 %"] * len(CATEGORIES)]
+            return [empty("All weights are 0", "Move one slider at least."), None, *["0 %"] * len(CATEGORIES)]
         contest, known = chosen_load(site.weighing.contests(site.runs.summary(run)), query.get("load"))
         ranking = site.weighing.rank(contest, known, weights)
-        return [board(ranking), *[_percent(ranking.weights.get(name)) for name in CATEGORIES]]
+        link = _link(site, run, contest, weights)
+        return [board(ranking), link, *[_percent(ranking.weights.get(name)) for name in CATEGORIES]]
 
     @app.callback(
         *[Output(f"leaderboard-{name}", "value") for name in CATEGORIES],

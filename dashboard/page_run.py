@@ -13,12 +13,12 @@ from analysis.charts_capacity import capacity_figures
 from analysis.charts_quality import quality_figures
 from analysis.outage_charts import survival_curves, timeline
 from analysis.summary import Summary
-from analysis.wording import answers, seconds
+from analysis.wording import HEADLINES, place, seconds, sentence
 from analysis.wording_capacity import capacity, cause_line, law, trend_line, verdict
 from analysis.wording_cost import price_lines
 from analysis.wording_quality import load_line, sources
 from analysis.wording_search import answer_lines
-from dashboard import picker, run_tables
+from dashboard import picker, run_tables, run_tiles
 from dashboard.pieces import badge, card, fault, figure, finding, heading
 from dashboard.site import Page, Query, Site
 from harness.errors import UsageFault
@@ -87,12 +87,25 @@ def _sections(summary: Summary) -> dict[str, list[Any]]:
 
 def _findings(summary: Summary) -> list[Any]:
     doubts = [finding(each) for each in summary.validity.findings]
-    parts: list[Any] = [card("Findings", *(doubts or [html.P("No doubts about this run.")]))]
-    said = answers(summary)
+    parts: list[Any] = [card("Findings", *(doubts or [html.P("No doubts about this run.")])), run_tiles.tiles(summary)]
+    said = _answers(summary)
     if said:
-        parts.append(card("Answers", *(html.P(each, className="answer") for each in said)))
+        parts.append(card("Answers", html.Div(said, className="columns"), note="Who is ahead on the headline metrics."))
     wanted = run_tables.goals(summary.results)
     return [*parts, card("Goals of the plan", wanted)] if wanted is not None else parts
+
+
+def _answers(summary: Summary) -> list[Any]:
+    """Who is ahead on the headline metrics, load by load."""
+    loads = {(each.workload, each.stage): place(each) for each in summary.results}
+    told: dict[str, list[str]] = {}
+    for each in summary.comparisons:
+        if each.metric in HEADLINES:
+            told.setdefault(loads.get((each.workload, each.stage), each.workload), []).append(sentence(each))
+    return [
+        html.Div([html.H3(load), *(html.P(line, className="said") for line in dict.fromkeys(lines))])
+        for load, lines in told.items()
+    ]
 
 
 def _latency(summary: Summary) -> list[Any]:

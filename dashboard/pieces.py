@@ -56,7 +56,7 @@ def finding(found: Finding) -> Part:
             html.P(found.why),
             html.P(f"hint: {found.hint}", className="soft"),
         ],
-        className=f"finding {found.severity}",
+        className=f"finding is-{found.severity}",
     )
 
 

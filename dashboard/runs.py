@@ -56,6 +56,7 @@ class Runs:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self._lock = threading.Lock()
+        self._judging = threading.Lock()  # takes longer than a list of runs should wait
         self._look: _Look | None = None
         self._summary: Callable[[Path, int, int], Summary] = lru_cache(_SUMMARIES)(_read_summary)
         self._samples: Callable[[Path, int, int], Samples] = lru_cache(_OF_SAMPLES)(_read_samples)
@@ -76,8 +77,9 @@ class Runs:
         with their `last` values (None: every one). Raises UsageFault: no run."""
         with self._lock:
             look = self._seen()
-            if look is None:
-                raise UsageFault(f"{self.root}: holds no run", "start one with `tokenswarm run`")
+        if look is None:
+            raise UsageFault(f"{self.root}: holds no run", "start one with `tokenswarm run`")
+        with self._judging:
             if look.judged is None:
                 look.judged = judge(look.history)
                 pairs = zip(look.judged.lines, look.judged.found, strict=True)

@@ -230,7 +230,10 @@ _HEADERS = {
 
 
 def _names_this_machine(host: str) -> bool:
-    name = urlsplit(f"//{host}").hostname or ""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return False
     return is_loopback(name) or name.endswith(".localhost")
 
 
@@ -241,7 +244,7 @@ def _from_here() -> bool:
     navigates = request.method in _SAFE and request.headers.get("Sec-Fetch-Mode") == "navigate"
     if site not in (None, "same-origin", "none") and not navigates:
         return False
-    return origin is None or urlsplit(origin).netloc == request.host
+    return origin is None or origin in (f"http://{request.host}", f"https://{request.host}")
 
 
 def _to(path: str) -> Response:

@@ -49,6 +49,7 @@ _VERBS = {
     "dashboard": "cli_dashboard",
     "alerts": "cli_alerts",
     "monitor": "cli_monitor",
+    "completion": "cli_completion",
 }  # each verb with the module that defines it
 
 

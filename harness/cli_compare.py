@@ -120,7 +120,7 @@ def _write_files(told: Told, options: dict[str, Any]) -> None:
 
 
 def _show(told: Told, changes: list[ModelDrift]) -> None:
-    from analysis.wording import sentence  # noqa: PLC0415
+    from analysis.wording import sentences  # noqa: PLC0415
     from analysis.wording_gates import gate_sentence  # noqa: PLC0415
     from analysis.wording_quality import drift_line  # noqa: PLC0415
 
@@ -128,9 +128,9 @@ def _show(told: Told, changes: list[ModelDrift]) -> None:
         click.echo(drift_line(change))
     for rows in _by_pair(told.comparisons):
         console(stderr=False).print(_table(rows))
-    for each in told.comparisons:
-        if each.verdict != "no difference" or each.headline:
-            click.echo(f"{each.workload}, stage {each.stage}: {sentence(each)}")
+    shown = [each for each in told.comparisons if each.verdict != "no difference" or each.headline]
+    for line in sentences(shown):
+        click.echo(line)
     for gate in told.gates:
         click.echo(gate_sentence(gate))
     click.echo(f"method: {told.method}")
@@ -152,7 +152,7 @@ def _table(rows: list[Comparison]) -> Table:
 
     one = rows[0]
     a, b = wording.named(one.a, one.a_run), wording.named(one.b, one.b_run)
-    title = Text(f"{one.workload}, stage {one.stage}: A = {a}, B = {b}")
+    title = Text(f"{wording.under(one)}: A = {a}, B = {b}")
     table = Table("metric", "A / B [95 %]", "A - B [95 %]", "g", "p", "detectable", "A is", title=title)
     for each in rows:
         cells = (

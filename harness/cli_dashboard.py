@@ -18,6 +18,7 @@ from harness.errors import UsageFault
 
 if TYPE_CHECKING:
     from dashboard.permit import Permit
+    from dashboard.runs import Runs
     from dashboard.security import Policy
 
 _THREADS = 8
@@ -58,18 +59,21 @@ def dashboard(
         raise UsageFault(f"{runs_root}: no such folder", "name the folder that `tokenswarm run --out` wrote to")
     here = is_loopback(host)
     token = _token(token_env, wanted=login or not here)
+    from dashboard.runs import Runs  # noqa: PLC0415  (slow to load)
+
     permit = Permit(hosts=(*PROVIDERS, *hosts), keys=(*KEYS, *keys), loopback=here, most_jobs=jobs)
-    server = _listening(runs_root, host, port, Policy(token=token, loopback=here), permit)
+    runs = Runs(runs_root)
+    server = _listening(runs, host, port, Policy(token=token, loopback=here), permit)
     url = f"http://{_shown(host)}:{_port(server)}/"
     if token is not None and token_env is None:
         click.echo(f"log in by this link, which holds the token: {url}login#token={token}", err=True)
     click.echo(f"ready {url}")
-    threading.Thread(target=_look_once, args=(runs_root,), daemon=True).start()
+    threading.Thread(target=_look_once, args=(runs,), daemon=True).start()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     server.run()  # until Ctrl-C or SIGTERM
 
 
-def _listening(runs_root: Path, host: str, port: int, policy: Policy, permit: Permit) -> Any:
+def _listening(runs: Runs, host: str, port: int, policy: Policy, permit: Permit) -> Any:
     """A server that listens. Raises UsageFault: it cannot, or what it needs is not installed."""
     try:
         from waitress.server import create_server  # noqa: PLC0415
@@ -77,7 +81,7 @@ def _listening(runs_root: Path, host: str, port: int, policy: Policy, permit: Pe
         from dashboard.app import make_app  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise UsageFault(f"dashboard: {error.name} is not installed", "pip install 'tokenswarm[dashboard]'") from error
-    app = make_app(runs_root, policy=policy, permit=permit)
+    app = make_app(runs, policy=policy, permit=permit)
     try:
         return create_server(app.server, host=host, port=port, threads=_THREADS, ident=None)
     except ValueError as error:
@@ -87,12 +91,10 @@ def _listening(runs_root: Path, host: str, port: int, policy: Policy, permit: Pe
         raise UsageFault(said, "--port 0 takes any that is free") from error
 
 
-def _look_once(runs_root: Path) -> None:
-    """Bring the index of the runs up to date, and load what draws figures: whoever comes first shall not wait."""
-    from analysis.trends import trend  # noqa: PLC0415
-
+def _look_once(runs: Runs) -> None:
+    """Look through the runs, so that whoever comes first need not wait."""
     with suppress(UsageFault, OSError):
-        trend(runs_root, last=0)
+        runs.trends(last=0)
 
 
 def _port(server: Any) -> int:

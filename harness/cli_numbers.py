@@ -9,8 +9,6 @@ import msgspec
 
 from harness.cli_shown import as_text, code_of, console
 from harness.errors import UsageFault
-from harness.plan import OutageRule
-from harness.plan_file import with_outage
 from harness.rundir import RunDir
 
 OUTAGE = click.option(
@@ -22,7 +20,7 @@ OUTAGE = click.option(
 
 
 @click.command()
-@click.argument("source", metavar="RUN_DIR|LOCUST_CSV_PREFIX", type=click.Path(path_type=Path))
+@click.argument("source", metavar="RUN_DIR|LOCUST_CSV_PREFIX|RESULT_FILE", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print summary.json and nothing else.")
 @click.option("--out", type=click.Path(path_type=Path), help="File to write (summary.json in RUN_DIR).")
 @click.option("--prices", type=click.Path(path_type=Path), help="YAML table of prices (docs/cost.md).")
@@ -34,20 +32,21 @@ def analyze(
     prices: Path | None,
     outage: tuple[str, ...],
 ) -> int:
-    """Recompute summary.json of a run, or read the plain Locust CSV of anybody's run.
+    """Recompute summary.json of a run, or read the plain Locust CSV of anybody's run, or result files (one, or a folder
+    of repeats) of aiperf, genai-bench, guidellm, inference-perf, llmperf and vllm bench.
 
     Example: tokenswarm analyze runs/demo/20260101T000000Z-ab12 --json
     """
-    from analysis.locust_csv import summarise_csv  # noqa: PLC0415
-    from analysis.summarise import summarise, summary_json, write_summary  # noqa: PLC0415
+    from analysis.rivals.files import are_at  # noqa: PLC0415
+    from analysis.summarise import read_source, summarise, summary_json, write_summary  # noqa: PLC0415
     from analysis.tables import print_summary  # noqa: PLC0415
 
-    if source.is_dir():
+    if source.is_dir() and not are_at(source):
         summary, _ = summarise(RunDir(source), outage, prices)
         if out is None:
             write_summary(RunDir(source), summary)
     else:
-        summary = summarise_csv(source, with_outage(OutageRule(), outage))
+        summary, _ = read_source(source, outage)
     if out is not None:
         out.write_bytes(summary_json(summary))
     if as_json:
@@ -58,7 +57,9 @@ def analyze(
 
 
 @click.command()
-@click.argument("sources", metavar="RUN_DIR|CSV_PREFIX...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument(
+    "sources", metavar="RUN_DIR|CSV_PREFIX|RESULT_FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 @click.option("--out", type=click.Path(path_type=Path), help="File to write (report.html in the first RUN_DIR).")
 @OUTAGE
 def report(sources: tuple[Path, ...], out: Path | None, outage: tuple[str, ...]) -> None:

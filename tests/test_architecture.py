@@ -75,8 +75,8 @@ LAYERS = {
     **dict.fromkeys(
         (
             *("cli", "cli_load", "cli_limits", "cli_capacity", "cli_grade", "cli_compare", "cli_decide"),
-            *("cli_sequential", "cli_numbers", "cli_history", "cli_shown", "cli_dashboard"),
-            *("cli_sequential", "cli_numbers", "cli_history", "cli_shown", "cli_alerts"),
+            *("cli_completion", "cli_sequential", "cli_numbers", "cli_history", "cli_shown", "cli_dashboard"),
+            "cli_alerts",
         ),
         5,
     ),
