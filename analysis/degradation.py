@@ -38,7 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     none (its daily cycle moves it so far within an hour); `baseline_tolerance`: the same against a fixed baseline, or
     the mean of days. `step_s`: the least time that one look at the numbers takes in."""
 
-    false_alarm_every_s: float = 7 * 86400.0
+    false_alarm_every_s: float = 86400.0
     tolerance: float = 0.03
     baseline_tolerance: float = 0.15
     step_s: float = 30.0

@@ -3,11 +3,11 @@
 A step adds to each of several bets the logarithm of how much likelier the step is under that bet than without a change.
 Where each factor has mean 1 at most given the past (without a change), the mean of the sums is an e-detector: the mean
 time to a false alarm is at least the threshold, in steps, whatever else the numbers do (Shin, Ramdas and Rinaldo,
-"E-detectors: a nonparametric framework for sequential change detection", New England J. Statist. Data Sci. 2, 2023,
-theorem 2.4 and section 4.2; Shiryaev 1963; Roberts 1966).
+"E-detectors: a nonparametric framework for sequential change detection", New England J. Statist. Data Sci., 2023;
+Shiryaev 1963; Roberts 1966).
 
-What one step may add is limited by a credit that refills slowly: a factor that is cut still has mean 1 at most, and no
-burst of fewer than `FEWEST` steps can be an alarm, however wild it is.
+What steps may add is limited by a credit that refills slowly: a factor that is cut has no larger mean, and no burst of
+fewer than `FEWEST` steps is an alarm, however wild it is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import math
 import msgspec
 
 FEWEST = 6  # steps that an alarm takes, of 30 s each
-_REFILL = 6.5  # each step refills this part of the threshold ...
+_REFILL = 5.5  # each step refills this part of the threshold ...
 _NONE = -1e3  # exp of it is 0
 _RISING = 2
 _HELD = 1.5  # ... and so many refills are held at most

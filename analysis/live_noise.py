@@ -1,10 +1,10 @@
 """How far a live figure wanders by itself: learned from its own minutes, not from how many requests there were. Pure.
 
 Requests of one minute share what happens to the provider, and neighbouring minutes share it too. So noise is read from
-differences of neighbouring means over five minutes, the time within which a shift has to be told: half of the mean
-square is their variance (von Neumann, "Distribution of the ratio of the mean square successive difference to the
-variance", Ann. Math. Statist. 12, 1941). It holds all memory that is shorter than that, and slow changes of the level
-hardly touch it. Single wild differences are drawn in.
+differences of means over five minutes, the time within which a shift has to be told, with five minutes between them
+that let go what they share. Half of the mean square is their variance (after von Neumann, "Distribution of the ratio of
+the mean square successive difference to the variance", Ann. Math. Statist. 12, 1941). It holds all memory that is
+shorter than that, and slow changes of the level hardly touch it. Single wild differences are drawn in.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ import msgspec
 
 BLOCK_S = 300.0
 _LEAST_STEPS = 3
+_APART = 2  # blocks from one to the one that it is held against
 _MEMORY = 150.0  # blocks: half a day
-_PRIOR = 2.0  # blocks that the first guess counts for
-_UNSURE = 3.0  # a variance of n blocks is taken as 1 + this / n times as large
+_PRIOR = 1.5  # blocks that the first guess counts for
+_UNSURE = 2.0  # a variance of n blocks is taken as 1 + this / n times as large
 _DRAWN_IN = 3.0  # times the variance that is expected: larger squares count as this ...
 _REMAINS = 0.858  # ... which leaves this part of the mean square of normal values
 
 
 class Noise(msgspec.Struct, frozen=True, array_like=True):
     """`variance` of a step, such that means over `BLOCK_S` have this over their steps; `textbook`: the mean variance
-    that a step has by the number of its requests alone; from so many `blocks`. The open block and the mean of the one
-    before it, each as steps, seconds and sum."""
+    that a step has by the number of its requests alone; from so many `blocks`. The open block as steps, seconds and
+    sums; the last two before it as (steps, mean)."""
 
     variance: float
     textbook: float
@@ -32,8 +33,7 @@ class Noise(msgspec.Struct, frozen=True, array_like=True):
     span_s: float = 0.0
     total: float = 0.0
     textbook_total: float = 0.0
-    before_steps: int = 0
-    before_mean: float = 0.0
+    before: tuple[tuple[int, float], ...] = ()
 
     def of(self, textbook: float) -> float:
         """The variance of a step whose requests alone would give it `textbook`: more where there were fewer requests
@@ -56,12 +56,13 @@ def learned(noise: Noise, value: float, textbook: float, span_s: float) -> Noise
     weight = 1 / (_PRIOR + min(_MEMORY, noise.blocks) + 1)
     variance, blocks = noise.variance, noise.blocks
     usual = noise.textbook + (text / steps - noise.textbook) * max(weight, 1 / (blocks + 1))
-    if noise.before_steps:
-        scale = 1 / (1 / steps + 1 / noise.before_steps)
-        seen = (total / steps - noise.before_mean) ** 2 * scale
+    if len(noise.before) == _APART:
+        steps_then, mean_then = noise.before[0]
+        seen = (total / steps - mean_then) ** 2 / (1 / steps + 1 / steps_then)
         variance += weight * (min(seen, _DRAWN_IN * variance) / _REMAINS - variance)
         blocks += 1
-    return Noise(variance=variance, textbook=usual, blocks=blocks, before_steps=steps, before_mean=total / steps)
+    before = (*noise.before, (steps, total / steps))[-_APART:]
+    return Noise(variance=variance, textbook=usual, blocks=blocks, before=before)
 
 
 def forgotten(noise: Noise) -> Noise:

@@ -28,6 +28,7 @@ _SUSPECT = 0.5  # part of the threshold from which the baseline waits
 _RISES = (0.05, 0.12, 0.3)  # beyond the tolerance, in logarithms, that are bet on
 _ODDS = (2.0, 4.0, 15.0)  # times the odds of the tolerated share, that are bet on
 _CERTAIN = 1e15
+_GUESS = 10 * 0.015**2  # the first guess of noise: 1.5 % in a mean of ten steps
 _BEGUN = 2.0  # log evidence from which on there may be a shift
 _OVER, _OVER_STEP = 6.0, 2.0  # log evidence that it is over, and the most of it that one step can give
 
@@ -107,7 +108,7 @@ def followed(track: Track, look: Look) -> Track:
     """The track one step later. What is judged was known before the step."""
     noise = track.noise
     if noise is None:
-        guess = 0.02**2 * 10 if track.kind == "log" else look.textbook
+        guess = _GUESS if track.kind == "log" else look.textbook
         noise = first_guess(look.textbook + guess, look.textbook)
     variance = noise.of(look.textbook)
     ready = track.watched_s >= LEARN_S and track.steps >= LEARN_STEPS

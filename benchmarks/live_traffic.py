@@ -25,10 +25,10 @@ _GAPS = 16  # of a reply that are measured, so that days of it can be made
 class Noise:
     """What is not steady about a steady provider. `wander`: the standard deviation of the logarithm of the factor that
     all requests of a moment share, `memory`: its correlation from one minute to the next; `cycle`: how far the daily
-    cycle goes up and down. `wild`: the part of requests with a wild time. `bursts` a day of 20 to 120 s, in which times
+    cycle goes up and down. `wild`: the part of requests with a wild time. `bursts` a day of 20 to 90 s, in which times
     are 1.5 to 4 times as long, or 5 to 40 % of the requests fail."""
 
-    wander: float = 0.025
+    wander: float = 0.02
     memory: float = 0.7
     cycle: float = 0.10
     wild: float = 0.005
@@ -87,7 +87,7 @@ class Traffic:
     ) -> None:
         self.provider, self.noise, self.changes, self.slice_s = provider, noise, changes, slice_s
         self._rng = np.random.default_rng(seed)
-        self._at_s, self._begin_s = 0.0, begin_s
+        self.at_s, self._begin_s = 0.0, begin_s
         self._phase = self._rng.uniform(0, 2 * math.pi)
         self._wanders = self._rng.normal(0, 1, 3)
         self._bursts: list[tuple[float, float, float, float]] = []
@@ -95,9 +95,9 @@ class Traffic:
 
     def next(self) -> Slice:
         """What ended in the next `slice_s` seconds."""
-        middle_s = self._at_s + self.slice_s / 2
+        middle_s = self.at_s + self.slice_s / 2
         n = int(self._rng.poisson(self.provider.rate_rps * self.slice_s))
-        at_s = np.sort(self._at_s + self._rng.uniform(0, self.slice_s, n))
+        at_s = np.sort(self.at_s + self._rng.uniform(0, self.slice_s, n))
         shared = self._shared()
         slow, failing = self._burst(at_s)
         parts = np.array([[change.part(float(each)) for each in at_s] for change in self.changes])
@@ -114,10 +114,10 @@ class Traffic:
         throttled = ~failed & (u > 1 - self.provider.throttled)
         ok = ~failed & ~throttled
         tpot = gaps.mean(axis=1)
-        self._at_s += self.slice_s
+        self.at_s += self.slice_s
         values = {"ttft": ttft[ok], "itl": gaps[ok].ravel(), "tpot": tpot[ok], "e2e": (ttft + tpot * 200)[ok]}
         return slice_of(
-            self._begin_s + self._at_s,
+            self._begin_s + self.at_s,
             self.slice_s,
             judged=n,
             failed=int(failed.sum()),
@@ -134,14 +134,14 @@ class Traffic:
         return np.asarray(self._wanders)
 
     def _burst(self, at_s: Floats) -> tuple[Floats, Floats]:
-        while self.noise.bursts and self._drawn_until_s < self._at_s + self.slice_s:
+        while self.noise.bursts and self._drawn_until_s < self.at_s + self.slice_s:
             begin_s = self._drawn_until_s + _APART_S + self._rng.exponential(DAY_S / self.noise.bursts - _APART_S)
-            length_s = self._rng.uniform(20, 120)
+            length_s = self._rng.uniform(20, 90)
             fails = self._rng.uniform() < 0.4
-            slow, failing = (1.0, self._rng.uniform(0.05, 0.4)) if fails else (self._rng.uniform(1.5, 4), 0.0)
-            self._bursts.append((begin_s, begin_s + length_s, float(slow), float(failing)))
+            factor, share = (1.0, self._rng.uniform(0.05, 0.4)) if fails else (self._rng.uniform(1.5, 4), 0.0)
+            self._bursts.append((begin_s, begin_s + length_s, float(factor), float(share)))
             self._drawn_until_s = begin_s + length_s
-        self._bursts = [each for each in self._bursts if each[1] > self._at_s]
+        self._bursts = [each for each in self._bursts if each[1] > self.at_s]
         slow, failing = np.ones(len(at_s)), np.zeros(len(at_s))
         for begin_s, end_s, factor, share in self._bursts:
             inside = (at_s >= begin_s) & (at_s < end_s)

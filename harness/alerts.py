@@ -238,7 +238,9 @@ def _gone_on(rule: Rule, before: Episode, verdict: Verdict, value: float | None,
     if verdict == "unknown":
         return after
     if value is not None:
-        after = _replace(after, value=value, summary=_summary(rule, (before.target, before.workload), value))
+        after = _replace(after, value=value)
+    if verdict == "bad":  # the words of an end are those of its last bad value
+        after = _replace(after, summary=_summary(rule, (before.target, before.workload), value))
     if before.state == "pending":
         if verdict != "bad":
             return _replace(after, state="resolved", changed_wall_s=now.wall_s)

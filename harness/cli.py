@@ -48,6 +48,7 @@ _VERBS = {
     "trend": "cli_history",
     "dashboard": "cli_dashboard",
     "alerts": "cli_alerts",
+    "digest": "cli_digest",
     "monitor": "cli_monitor",
     "completion": "cli_completion",
 }  # each verb with the module that defines it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -13,7 +13,17 @@ from harness import launch
 from harness.allowance import limited
 from harness.budget import check_limits
 from harness.cli_grade import grade_run
-from harness.cli_shown import ERR, ProgressShown, as_text, complain, console, finish, plan_options
+from harness.cli_shown import (
+    ERR,
+    ProgressShown,
+    as_text,
+    complain,
+    console,
+    door_of,
+    finish,
+    metrics_options,
+    plan_options,
+)
 from harness.errors import UsageFault
 from harness.estimate import estimate, most_streams, workers_needed
 from harness.loopback import is_loopback
@@ -22,6 +32,9 @@ from harness.plan_file import dump_plan, plan_schema, read_plan, read_text, suit
 from harness.prices import price_of, priced
 from harness.rundir import RunDir, new_run_dir
 from harness.swarm import DEFAULT_PORT, Swarm, check_port
+
+if TYPE_CHECKING:  # with it comes the library of metrics
+    from harness.scraping import Door
 
 
 @click.command()
@@ -87,6 +100,7 @@ def check(
 @click.option("--master-host", help="With --worker: where the master is.")
 @click.option("--master-port", type=click.IntRange(1, 65535), default=DEFAULT_PORT, help="The master's port (5557).")
 @click.option("--redis", envvar="TOKENSWARM_REDIS", help="Redis URL for the journals of workers on other hosts.")
+@metrics_options
 def run(
     plan: str | None,
     settings: tuple[str, ...],
@@ -112,6 +126,7 @@ def run(
     checked = checked_plan(plan, settings, targets, prices)
     launch.check_runnable(checked)
     swarm = _swarm(options, master=master, local_redis=limited(checked))
+    door = _door(options, swarm)
     check_limits(checked, swarm.workers, shared=swarm.redis is not None)
     if not master:
         check_keys(checked)  # the workers of other hosts have their own
@@ -121,7 +136,7 @@ def run(
     if swarm.web:
         ERR.print("live figures: http://{}:{}/tokenswarm".format(*swarm.web), markup=False, highlight=False)
     try:
-        code = _run_andfinish(checked, run_dir, swarm)
+        code = _run_andfinish(checked, run_dir, swarm, door)
     except OSError as error:  # a full disk, most likely
         hint = f"what was measured is kept: free some space, then `tokenswarm analyze {run_dir.root}`"
         complain(f"{error.filename or run_dir.root}: {error.strerror or error}", hint)
@@ -194,7 +209,26 @@ def warn_of_load(plan: Plan, workers: int) -> None:
         ERR.print(f"hint: add --workers {needed}", markup=False, highlight=False)
 
 
-def _run_andfinish(plan: Plan, run_dir: RunDir, swarm: Swarm) -> int:
+def _door(options: dict[str, Any], swarm: Swarm) -> Door | None:
+    if options["metrics_port"] is not None and swarm.expected and swarm.redis is None:
+        message = "--metrics-port: the journals are on the workers' hosts, since there is no --redis"
+        raise UsageFault(message, "add --redis; or --ui, and scrape /tokenswarm/metrics of the web UI")
+    return door_of(options["metrics_port"], options["metrics_host"], options["metrics_linger"])
+
+
+def _run_andfinish(plan: Plan, run_dir: RunDir, swarm: Swarm, door: Door | None) -> int:
+    if door is None:
+        return _run_told(plan, run_dir, swarm)
+    from harness.run_metrics import metrics_of_run  # noqa: PLC0415
+
+    def tell(text: str) -> None:
+        ERR.print(text, markup=False, highlight=False)
+
+    with metrics_of_run(plan, run_dir, door, launch.expected_s(plan), tell):
+        return _run_told(plan, run_dir, swarm)
+
+
+def _run_told(plan: Plan, run_dir: RunDir, swarm: Swarm) -> int:
     with ProgressShown() as watch:
         ending = launch.run(plan, run_dir, swarm, watch)
     for missing in ending.missing:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
-from harness.cli_shown import ERR, as_text
+from harness.cli_shown import ERR, as_text, door_of, metrics_options
 from harness.errors import UsageFault
 
 if TYPE_CHECKING:
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
     from harness.plan import Budget
     from harness.probe_record import Probing
     from harness.rundir import RunDir
+    from harness.scraping import Door
 
 
 _SECONDS_OF = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
-class Span(click.ParamType):
+class Span(click.ParamType):  # type: ignore[type-arg]
     """A span of time on the command line: `20s`, `10m`, `2h`, `7d`, or seconds."""
 
     name = "span"
@@ -55,6 +57,7 @@ class Span(click.ParamType):
 @click.option("--keep-raw", "keep_raw_s", type=Span(), default="1d", help="Keep samples of probes so long (1d).")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of run directories (runs).")
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with a probing in its run directory.")
+@metrics_options
 def monitor(
     source: str | None,
     alerts_file: Path | None,
@@ -68,6 +71,9 @@ def monitor(
     keep_raw_s: float,
     out: Path,
     resume: Path | None,
+    metrics_port: int | None,
+    metrics_host: str,
+    metrics_linger: float,
     *,
     once: bool,
     as_json: bool,
@@ -84,9 +90,11 @@ def monitor(
     """
     from harness.alert_file import read_alerts  # noqa: PLC0415
     from harness.monitor_loop import Wanted  # noqa: PLC0415
+    from harness.monitor_metrics import Told  # noqa: PLC0415
 
     config = None if alerts_file is None else read_alerts(alerts_file)
-    wanted = Wanted(config, _baselines(baseline), prices, keep_raw_s)
+    door = door_of(metrics_port, metrics_host, metrics_linger)
+    wanted = Wanted(config, _baselines(baseline), prices, keep_raw_s, None if door is None else Told())
     if names or resume is not None:
         from harness.plan import Budget  # noqa: PLC0415
         from harness.probe_record import Probing  # noqa: PLC0415
@@ -95,11 +103,21 @@ def monitor(
         budget = Budget(usd=budget_usd, requests=budget_requests)
         run_dir = _probed(source, names, probing, budget, wanted, out, resume)
         click.echo(f"run directory: {run_dir.root}", err=True)
-        pictures = _probe(run_dir, wanted, once=once)
+        with _metrics(wanted, door):
+            pictures = _probe(run_dir, wanted, once=once)
     else:
-        pictures = _follow(source, wanted, once=once)
+        with _metrics(wanted, door):
+            pictures = _follow(source, wanted, once=once)
     if as_json:
         click.echo(as_text(document_of(pictures)))
+
+
+def _metrics(wanted: Wanted, door: Door | None) -> AbstractContextManager[None]:
+    from harness.monitor_metrics import metrics_of_monitor  # noqa: PLC0415
+
+    if wanted.told is None or door is None:
+        return nullcontext()
+    return metrics_of_monitor(wanted.told, door, lambda text: ERR.print(text, markup=False, highlight=False))
 
 
 def _baselines(root: Path | None) -> dict[tuple[str, str], Slice]:

@@ -18,6 +18,7 @@ from harness.rundir import RunDir
 if TYPE_CHECKING:
     from analysis.summary import Summary
     from harness import launch  # slow to load
+    from harness.scraping import Door
 
 Named = TypeVar("Named", Target, Workload)
 
@@ -107,6 +108,31 @@ def plan_options(command: Callable[..., Any]) -> Callable[..., Any]:
     targets = click.option("--targets", type=click.Path(path_type=Path), help="YAML list of targets to use instead.")
     prices = click.option("--prices", type=click.Path(path_type=Path), help="YAML table of prices (docs/cost.md).")
     return setting(targets(prices(command)))
+
+
+def metrics_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of whatever serves `/metrics`; `door_of` makes something of them."""
+    where = "Where (127.0.0.1); another address wants TOKENSWARM_METRICS_TOKEN."
+    wait = "Seconds to wait at the end for the last scrape, if there were any (15)."
+    seconds = click.FloatRange(0, 3600)
+    port = click.option("--metrics-port", type=click.IntRange(0, 65535), help="Serve /metrics for Prometheus; 0: any.")
+    host = click.option("--metrics-host", default="127.0.0.1", help=where)
+    linger = click.option("--metrics-linger", type=seconds, default=15.0, help=wait)
+    return port(host(linger(command)))
+
+
+def door_of(port: int | None, host: str, linger_s: float) -> Door | None:
+    """Where to serve metrics; None: nowhere. Raises UsageFault where that cannot be."""
+    if port is None:
+        return None
+    from harness.scraping import Door, check_host  # noqa: PLC0415
+    from harness.swarm import check_port  # noqa: PLC0415
+
+    check_host(host)
+    trouble = check_port(host, port)
+    if trouble is not None:
+        raise UsageFault(f"--metrics-port: cannot listen: {trouble}", "choose another, or end what has that one")
+    return Door(host, port, linger_s)
 
 
 def code_of(summaries: Iterable[Summary]) -> int:

@@ -11,127 +11,23 @@ at most 1 % off.
 
 from __future__ import annotations
 
-import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from harness.health_record import Health
-from harness.margin import margin_of, tpot_ns_of
-from harness.plan import Slo
+from harness.live_cell import BUCKETS, Histogram, LiveCell, Sketch, count, count_gaps, quantile_s
+from harness.plan import Slo, Target
+from harness.prices import usd_of
 from harness.sample import Outcome, Sample
 
 WINDOW_S = 10.0
-_PER_E = 50.0  # buckets from one number to e times it: each is exp(1/50), 2.02 %, wide
-_BUCKETS = 2200  # as many as the largest duration needs
 _QUANTILES = (0.5, 0.95)
 
 Key = tuple[str, str]  # target, workload
-Sketch = dict[int, int]
-Histogram = np.ndarray[tuple[int], np.dtype[np.int64]]
-
-
-def bucket_of(value_ns: float) -> int:
-    """The bucket of a duration in ns: its logarithm in steps of 2 %. Only less than 1 ns is in bucket 0."""
-    return int(math.log1p(max(0, value_ns)) * _PER_E)
-
-
-def middle_s(bucket: int) -> float:
-    """The middle of a bucket, in seconds: at most 1 % from anything in it."""
-    return math.expm1((bucket + 0.5) / _PER_E) / 1e9 if bucket else 0.0
-
-
-def quantile_s(sketch: Sketch, q: float) -> float | None:
-    """A quantile in seconds: Hyndman and Fan's type 7 over the middles of the buckets. None where fewer than one value
-    is expected above it (p95: under 20 values), as in summary.json."""
-    n = sum(sketch.values())
-    if n == 0 or (q > 0.5 and n * (1 - q) < 1 - 1e-9):
-        return None
-    rank = (n - 1) * q
-    low, high = _middle_of_rank(sketch, math.floor(rank)), _middle_of_rank(sketch, math.ceil(rank))
-    return low + (high - low) * (rank % 1)
-
-
-def _middle_of_rank(sketch: Sketch, rank: int) -> float:
-    for bucket in sorted(sketch):
-        rank -= sketch[bucket]
-        if rank < 0:
-            return middle_s(bucket)
-    raise IndexError(rank)
-
-
-class LiveCell(msgspec.Struct, kw_only=True):
-    """What is counted of the attempts of one target and workload. Attempts are counted by outcome, by class of error
-    and by who stamped them; latencies, those of attempts that ended ok, by bucket. `good` met every limit;
-    `output_tokens` are those of the `told` attempts whose tokens are known."""
-
-    outcomes: dict[str, int] = {}
-    errors: dict[str, int] = {}
-    stamps: dict[str, int] = {}
-    good: int = 0
-    told: int = 0
-    output_tokens: int = 0
-    ttft: Sketch = {}
-    itl: Sketch = {}
-    tpot: Sketch = {}
-    e2e: Sketch = {}
-
-    @property
-    def attempted(self) -> int:
-        """All but the dropped."""
-        return sum(self.outcomes.values()) - self.outcomes.get(Outcome.DROPPED, 0)
-
-    def add(self, sample: Sample, slo: Slo) -> None:
-        """Count an attempt that has ended."""
-        _count(self.outcomes, sample.outcome.value)
-        if sample.error_class is not None:
-            _count(self.errors, sample.error_class.value)
-        if sample.stamps is not None:
-            _count(self.stamps, sample.stamps)
-        if sample.usage is not None and sample.usage.output_tokens is not None:
-            self.told += 1
-            self.output_tokens += sample.usage.output_tokens
-        if sample.outcome is Outcome.OK and sample.start_ns is not None:
-            self._add_latencies(sample, sample.start_ns, slo)
-
-    def _add_latencies(self, sample: Sample, start_ns: int, slo: Slo) -> None:
-        events, e2e_ns = sample.event_ns, sample.end_ns - start_ns
-        ttft_ns = events[0] - start_ns if events else None
-        tpot_ns = tpot_ns_of(sample)
-        _count(self.e2e, bucket_of(e2e_ns))
-        if ttft_ns is not None:
-            _count(self.ttft, bucket_of(ttft_ns))
-        if tpot_ns is not None:
-            _count(self.tpot, bucket_of(tpot_ns))
-        self.good += margin_of(sample, slo) <= 1
-
-    def merge(self, other: LiveCell) -> None:
-        """Count everything that the other has counted as well."""
-        for name in self.__struct_fields__:
-            mine, more = getattr(self, name), getattr(other, name)
-            if isinstance(mine, dict):
-                _add_counts(mine, more)
-            else:
-                setattr(self, name, mine + more)
-
-
-def _count(counts: dict[Any, int], key: object) -> None:
-    counts[key] = counts.get(key, 0) + 1
-
-
-def _add_counts(counts: dict[Any, int], more: Mapping[Any, int]) -> None:
-    for key, n in more.items():
-        counts[key] = counts.get(key, 0) + n
-
-
-def _count_gaps(counts: Histogram, event_ns: tuple[int, ...]) -> None:
-    """Count the gaps between content events by `bucket_of`; not one by one, since they are many."""
-    gaps = np.maximum(np.diff(np.array(event_ns, dtype=np.int64)), 0)
-    found = np.bincount((np.log1p(gaps) * _PER_E).astype(np.int64))
-    counts[: len(found)] += found
 
 
 class CellReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,27 +40,32 @@ class CellReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """What one worker saw in the `span_s` seconds since its last report."""
+    """What one worker saw in the `span_s` seconds since its last report. `past`: what it had not yet reported when a
+    new test began; it is of no test, but it happened."""
 
     span_s: float
     cells: list[CellReport]
     health: list[Health]
+    past: list[CellReport] = []
 
 
 class Live:
-    """The counting side: one in each process that sends requests. `slo`: the limits of a good request."""
+    """The counting side: one in each process that sends requests. `slo`: the limits of a good request; `targets`, by
+    name, tell what a request costs."""
 
-    def __init__(self, now_s: float, slo: Slo | None = None) -> None:
+    def __init__(self, now_s: float, slo: Slo | None = None, targets: Mapping[str, Target] | None = None) -> None:
         self.slo = slo or Slo()
+        self._targets = targets or {}
         self._taken_s = now_s
         self._in_flight: dict[Key, int] = {}
         self._new: dict[Key, LiveCell] = {}
         self._gaps: dict[Key, Histogram] = {}  # what becomes `itl` of the next report
         self._health: list[Health] = []
+        self._past: list[CellReport] = []
 
     def enter(self, target: str, workload: str) -> None:
         """A request is about to be sent."""
-        _count(self._in_flight, (target, workload))
+        count(self._in_flight, (target, workload))
 
     def leave(self, target: str, workload: str) -> None:
         """That request is over, however it ended."""
@@ -175,10 +76,11 @@ class Live:
         key = (sample.target, sample.workload)
         if key not in self._new:
             self._new[key] = LiveCell()
-            self._gaps[key] = np.zeros(_BUCKETS, dtype=np.int64)
-        self._new[key].add(sample, self.slo)
+            self._gaps[key] = np.zeros(BUCKETS, dtype=np.int64)
+        target = self._targets.get(sample.target)
+        self._new[key].add(sample, self.slo, None if target is None else usd_of(target, sample.usage))
         if sample.outcome is Outcome.OK and len(sample.event_ns) > 1:
-            _count_gaps(self._gaps[key], sample.event_ns)
+            self._new[key].itl_ns += count_gaps(self._gaps[key], sample.event_ns)
 
     def add_health(self, row: Health) -> None:
         """Hand on how this process fared in the last second."""
@@ -187,23 +89,25 @@ class Live:
 
     def take(self, now_s: float) -> dict[str, Any]:
         """What is new since the last time, of plain dicts, lists, texts and numbers."""
+        report = Report(span_s=now_s - self._taken_s, cells=self._cells(), health=self._health, past=self._past)
+        self._taken_s, self._new, self._gaps, self._health, self._past = now_s, {}, {}, [], []
+        plain: dict[str, Any] = msgspec.to_builtins(report)
+        return plain
+
+    def clear(self, now_s: float) -> None:
+        """A test begins: what was counted until now is not of it."""
+        self._past += self._cells()
+        self._taken_s, self._new, self._gaps = now_s, {}, {}
+
+    def _cells(self) -> list[CellReport]:
         for key, counts in self._gaps.items():
             self._new[key].itl = {int(bucket): int(counts[bucket]) for bucket in np.flatnonzero(counts)}
-        cells = [
+        return [
             CellReport(
                 target=key[0], workload=key[1], in_flight=self._in_flight.get(key, 0), new=self._new.get(key, _NONE)
             )
             for key in sorted(self._new.keys() | self._in_flight.keys())
         ]
-        report = Report(span_s=now_s - self._taken_s, cells=cells, health=self._health)
-        self.clear(now_s)
-        self._health = []
-        plain: dict[str, Any] = msgspec.to_builtins(report)
-        return plain
-
-    def clear(self, now_s: float) -> None:
-        """Forget what was counted: a test begins."""
-        self._taken_s, self._new, self._gaps = now_s, {}, {}
 
 
 _NONE = LiveCell()
@@ -260,10 +164,12 @@ class _Heard(msgspec.Struct, kw_only=True):
 
 
 class Board:
-    """The viewing side: the reports of all workers, merged."""
+    """The viewing side: the reports of all workers, merged. `before`: what was counted before it was there."""
 
-    def __init__(self) -> None:
+    def __init__(self, before: Iterable[CellReport] = ()) -> None:
+        self._past: dict[Key, LiveCell] = {}
         self._total: dict[Key, LiveCell] = {}
+        _merge_into(self._past, before)
         self._heard: dict[str, _Heard] = {}
 
     def merge(self, worker: str, report: dict[str, Any], now_s: float) -> None:
@@ -274,13 +180,33 @@ class Board:
         heard = self._heard[worker]
         heard.reports.append((now_s, found.span_s, {(cell.target, cell.workload): cell for cell in found.cells}))
         heard.health.extend(found.health)
-        for cell in found.cells:
-            self._total.setdefault((cell.target, cell.workload), LiveCell()).merge(cell.new)
+        _merge_into(self._total, found.cells)
+        _merge_into(self._past, found.past)
 
     def clear(self) -> None:
-        """Forget everything: a test begins."""
+        """A test begins: forget everything but what `ever` tells."""
+        _merge_into(self._past, self._reports(self._total))
         self._total.clear()
         self._heard.clear()
+
+    def ever(self, now_s: float) -> list[CellReport]:
+        """All that was ever counted, of every test and of workers that are gone: no number in it ever falls. In order
+        of names; what is in flight is that of the last reports."""
+        self._forget(now_s)
+        sums: dict[Key, LiveCell] = {}
+        _merge_into(sums, self._reports(self._past))
+        _merge_into(sums, self._reports(self._total))
+        return self._reports(dict(sorted(sums.items())))
+
+    def _reports(self, cells: Mapping[Key, LiveCell]) -> list[CellReport]:
+        return [
+            CellReport(target=key[0], workload=key[1], in_flight=self._in_flight(key), new=cell)
+            for key, cell in cells.items()
+        ]
+
+    def _in_flight(self, key: Key) -> int:
+        latest = (heard.reports[-1][2].get(key) for heard in self._heard.values())
+        return sum(cell.in_flight for cell in latest if cell is not None)
 
     def health(self, now_s: float) -> list[list[Health]]:
         """The health rows of the last seconds, of one worker each; those not heard of for that long are gone."""
@@ -300,26 +226,29 @@ class Board:
                 del self._heard[worker]
 
     def _row(self, key: Key) -> Row:
-        window, in_flight, parts = LiveCell(), 0, []
+        window, parts = LiveCell(), []
         for heard in self._heard.values():
             mine = LiveCell()
             for _, _, cells in heard.reports:
                 if key in cells:
                     mine.merge(cells[key].new)
             parts.append((mine, sum(span_s for _, span_s, _ in heard.reports)))
-            latest = heard.reports[-1][2].get(key)
-            in_flight += latest.in_flight if latest else 0
             window.merge(mine)
         total = self._total[key]
         return Row(
             target=key[0],
             workload=key[1],
-            in_flight=in_flight,
+            in_flight=self._in_flight(key),
             stamps=dict(total.stamps),
             test=_figures(total),
             window=_figures(window),
             rates=_rates(parts, told=total.told > 0),
         )
+
+
+def _merge_into(sums: dict[Key, LiveCell], cells: Iterable[CellReport]) -> None:
+    for cell in cells:
+        sums.setdefault((cell.target, cell.workload), LiveCell()).merge(cell.new)
 
 
 def _figures(cell: LiveCell) -> Figures:

@@ -12,11 +12,12 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from analysis.live_windows import Ended
+from analysis.sla import MONTH_S
 from analysis.slices import Slice
 from harness import alerts
 from harness.alert_file import rules_of
@@ -32,7 +33,10 @@ from harness.rundir import RunDir, write_whole
 from harness.sample import Sample
 from harness.sinks import Delivery
 from harness.tail import Tail
-from harness.watched_cell import Used, WatchedCell, values_of
+from harness.watched_cell import SLICE_NS, Used, WatchedCell, values_of
+
+if TYPE_CHECKING:  # with it comes the library of metrics
+    from harness.monitor_shown import Counted
 
 S = 1_000_000_000
 WHOLE_RUN = ("(run)", "(all)")  # target and workload of what concerns none alone
@@ -100,7 +104,8 @@ class _Queue:
 
 
 class Watch:
-    """One run directory. `look` brings everything up to a moment; `delivery` None: no sink is told."""
+    """One run directory. `look` brings everything up to a moment; `delivery` None: no sink is told; `counted`: where
+    attempts are counted for metrics, each once."""
 
     def __init__(
         self,
@@ -114,7 +119,9 @@ class Watch:
         baselines: Mapping[Key, Slice] | None = None,
         delivery: Delivery | None = None,
         keep_raw_s: float = KEEP_RAW_S,
+        counted: Counted | None = None,
     ) -> None:
+        self._counted = counted
         self.run_dir = run_dir
         self.keep_raw_s = keep_raw_s
         self.plan = plan
@@ -157,8 +164,15 @@ class Watch:
     def _cell(self, key: Key) -> WatchedCell:
         if key not in self.cells:
             baseline = self._baselines.get(key)
+            plan = self.plan if self.mode == "run" else None
             self.cells[key] = WatchedCell(
-                key, self._targets.get(key[0]), self._slo, self.begun_ns, baseline, by_minute=self.mode == "probe"
+                key,
+                self._targets.get(key[0]),
+                self._slo,
+                self.begun_ns,
+                baseline,
+                by_minute=self.mode == "probe",
+                period_s=MONTH_S if plan is None else planned_s(plan),
             )
         return self.cells[key]
 
@@ -174,7 +188,7 @@ class Watch:
             if self.mode == "probe":
                 at_ns = min(at_ns, max(self.at_ns + 1, self._folded_ns + MINUTE_NS + GRACE_NS))
             last = at_ns == until_ns
-            self._take_in(at_ns, (now_ns, mono_ns), all_of_it=last)
+            self._advance(at_ns, (now_ns, mono_ns), last=last)
             self._judge(at_ns, now=last)
         if over:
             self._take_in(until_ns, (now_ns, mono_ns), all_of_it=True)
@@ -182,6 +196,16 @@ class Watch:
         picture = self._picture(ending, over=over)
         self._write(picture, whole=over)
         return picture
+
+    def _advance(self, until_ns: int, clocks: tuple[int, int], *, last: bool) -> None:
+        """Take in what ended until then, and close every slice of the cells at its own end."""
+        edge_ns = self.at_ns - self.at_ns % SLICE_NS + SLICE_NS
+        while edge_ns < until_ns:
+            self._take_in(edge_ns, clocks, all_of_it=False)
+            for cell in self.cells.values():
+                cell.pass_time(edge_ns)
+            edge_ns += SLICE_NS
+        self._take_in(until_ns, clocks, all_of_it=last)
 
     def _take_in(self, until_ns: int, clocks: tuple[int, int], *, all_of_it: bool) -> None:
         """Every attempt that ended until then; `all_of_it`: also one of a clock that is ahead."""
@@ -212,6 +236,8 @@ class Watch:
                 self.troubles.ahead_s[name] = ahead_ns / S
             new = self._taken.note(name, end)
             self._cell((sample.target, sample.workload)).add(ended, new=new)
+            if new and self._counted is not None:
+                self._counted.add((sample,))
 
     def _judge(self, at_ns: int, *, now: bool) -> None:
         """One step of every rule; `now`: it is not in the past."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from analysis.slices import Slice
 from harness.alert_record import AlertConfig
@@ -19,9 +20,13 @@ from harness.monitor_record import Picture
 from harness.plan import Plan
 from harness.plan_file import read_plan
 from harness.prices import priced
+from harness.report_clock import ReportClock
 from harness.rundir import RunDir
 from harness.sinks import Delivery
 from harness.tail import Clock
+
+if TYPE_CHECKING:  # with it comes the library of metrics
+    from harness.monitor_metrics import Told
 
 EVERY_S = 1.0
 _CLOCK_SET_S = 2.0
@@ -31,12 +36,13 @@ _SEARCH_EVERY_S = 5.0
 @dataclass(frozen=True)
 class Wanted:
     """What is asked of the monitor. `alerts` None: what the plan of a run says, else the shipped rules. `prices`: a
-    table of prices."""
+    table of prices; `told`: what is to be told as metrics."""
 
     alerts: AlertConfig | None = None
     baselines: Mapping[tuple[str, str], Slice] = field(default_factory=dict)
     prices: Path | None = None
     keep_raw_s: float = KEEP_RAW_S
+    told: Told | None = None
 
 
 def is_run_dir(path: Path) -> bool:
@@ -59,12 +65,14 @@ class Watched:
 
     watch: Watch
     delivery: Delivery
+    reports: ReportClock
     lock: int
     picture: Picture | None = None
 
     def close(self) -> None:
         """Keep where it stands, tell the sinks what they are still to be told, and let go of the directory."""
         self.watch.close()
+        self.reports.close()
         self.delivery.close()
         os.close(self.lock)
 
@@ -86,11 +94,12 @@ def open_watch(run_dir: RunDir, wanted: Wanted, clock: Clock) -> Watched:
             baselines=wanted.baselines,
             delivery=delivery,
             keep_raw_s=wanted.keep_raw_s,
+            counted=None if wanted.told is None else wanted.told.counted(run_dir, plan),
         )
     except BaseException:
         os.close(lock)
         raise
-    return Watched(watch, delivery, lock)
+    return Watched(watch, delivery, ReportClock(run_dir, config, watch.begun_ns / 1e9), lock)
 
 
 def plan_of(run_dir: RunDir, prices: Path | None) -> Plan | None:
@@ -125,7 +134,7 @@ def follow(
     clock, watched, done = Clock(), dict[Path, Watched](), list[Picture]()
     searched_s = -_SEARCH_EVERY_S
     with ExitStack() as closing:
-        closing.callback(lambda: [each.close() for each in watched.values()])
+        closing.callback(_close_all, watched)
         while True:
             began_s = time.monotonic()
             if not single and began_s - searched_s >= _SEARCH_EVERY_S:
@@ -134,7 +143,10 @@ def follow(
             elif single and not watched:
                 watched[root] = open_watch(RunDir(root), wanted, clock)
             _look_at_all(watched, clock)
-            show([each.picture for each in watched.values() if each.picture is not None])
+            pictures = [each.picture for each in watched.values() if each.picture is not None]
+            show(pictures)
+            if wanted.told is not None:
+                wanted.told.tell(pictures)
             over = [path for path, each in watched.items() if each.picture and each.picture.state in ("ended", "died")]
             for path in over if not once else watched.copy():
                 ended = watched.pop(path)
@@ -145,6 +157,12 @@ def follow(
             time.sleep(max(0.05, EVERY_S - (time.monotonic() - began_s)))
 
 
+def _close_all(watched: Mapping[Path, Watched]) -> None:
+    with ExitStack() as closing:
+        for each in watched.values():
+            closing.callback(each.close)
+
+
 def _look_at_all(watched: Mapping[Path, Watched], clock: Clock) -> None:
     ahead_s = clock.ahead_s()
     if ahead_s < -_CLOCK_SET_S:  # set ahead, or this machine slept: time has passed
@@ -153,6 +171,7 @@ def _look_at_all(watched: Mapping[Path, Watched], clock: Clock) -> None:
         if abs(ahead_s) > _CLOCK_SET_S:
             each.watch.troubles.clock_set_s = ahead_s
         each.picture = each.watch.look(clock.now_ns(), time.monotonic_ns())
+        each.reports.look(clock.now_ns() / 1e9)
 
 
 def _find_more(root: Path, wanted: Wanted, clock: Clock, watched: dict[Path, Watched]) -> None:

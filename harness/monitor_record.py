@@ -167,7 +167,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Minute(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of `history.jsonl`: a minute of one target and workload, of which the samples are no longer kept.
+    """One line of `history.jsonl`: a minute of one target and workload. Its samples are kept for a day.
 
     `at_utc` is its end. `spreads`: the values of each latency (`ttft`, `tpot`, `e2e`) by bucket (`analysis/slices.py`),
     since quantiles of a day can be made of counts and not of the quantiles of its minutes.

@@ -65,6 +65,10 @@ class RunDir:
         """There if somebody ended a repeat from Locust's web UI."""
         return self.locust_logs / f"r{repeat}_stopped"
 
+    def counts(self, repeat: int) -> Path:
+        """What the web UI's process had counted of a run at the end of a repeat; the next one goes on from there."""
+        return self.locust_logs / f"r{repeat}_counts.json"
+
     def locust_csv(self, part: str) -> Path:
         """One of Locust's four files: stats, stats_history, failures, exceptions."""
         return self.root / f"locust_{part}.csv"
@@ -107,6 +111,11 @@ class RunDir:
     def sinks(self) -> Path:
         """How far each sink of alerts has come."""
         return self.root / "sinks.json"
+
+    @property
+    def reports(self) -> Path:
+        """Which daily and weekly reports were made and posted."""
+        return self.root / "reports.json"
 
     @property
     def unfinished(self) -> Path:

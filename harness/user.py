@@ -11,6 +11,7 @@ import os
 import secrets
 import time
 from argparse import _ArgumentGroup
+from collections.abc import Iterable
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
@@ -31,7 +32,7 @@ from harness.exchange import PAUSE_AFTER_NO_CONTACT_S, Origin, describe, no_cont
 from harness.health import Gauges, HealthWatch
 from harness.journal import Journal, new_header
 from harness.live import Live
-from harness.plan import Cell, Scenario, Slo, Stage, Timeouts, Workload
+from harness.plan import Cell, Scenario, Slo, Stage, Target, Timeouts, Workload
 from harness.plan_file import plan_of
 from harness.prepare import Prepared, key_of, prepare
 from harness.prompts import CELL_PROMPTS, Prompt, prompt
@@ -71,6 +72,7 @@ class Recorder:
         seed: int,
         journal: Journal | None,
         slo: Slo | None = None,
+        targets: Iterable[Target] = (),
     ) -> None:
         self.run = run
         self.worker = worker
@@ -80,7 +82,7 @@ class Recorder:
         self.journal = journal
         self.header = journal.header if journal else new_header(run, worker, repeat, share)
         self.anchor_ns = self.header.mono_ns
-        self.live = Live(time.monotonic(), slo)
+        self.live = Live(time.monotonic(), slo, {target.name: target for target in targets})
         self.under_way = 0  # requests sent and not yet ended
         self._worst_lag_ns: int | None = None
         self._health: HealthWatch | None = None

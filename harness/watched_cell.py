@@ -145,7 +145,7 @@ def limits_of_objectives(slo: Slo) -> dict[str, float | None]:
 
 class WatchedCell:
     """One target and workload, watched since `since_ns` (wall clock). `target` None: it is not in the plan.
-    `by_minute`: its minutes will be asked for."""
+    `by_minute`: its minutes will be asked for. `period_s`: of the error budget."""
 
     def __init__(
         self,
@@ -156,6 +156,7 @@ class WatchedCell:
         baseline: Slice | None,
         *,
         by_minute: bool = False,
+        period_s: float = sla.MONTH_S,
     ) -> None:
         self.key = key
         self._by_minute = by_minute
@@ -168,7 +169,7 @@ class WatchedCell:
         self._told_usd = 0.0
         self._spreads: dict[str, dict[int, int]] = {}
         self._degradation = degradation.begin(baseline)
-        self._sla = sla.begin(slo) if self._limits else None
+        self._sla = sla.begin(slo, period_s) if self._limits else None
         self.shifts: list[Shift] = []
         self.levels: list[SlaState] = []
         self._slice = _Slice(since_ns - since_ns % SLICE_NS)
@@ -204,7 +205,7 @@ class WatchedCell:
         self.windows.add(ended)
         if self._by_minute:
             self._minute.add(ended)
-        if new or ended.at_ns >= self._slice.begin_ns:
+        if new or ended.at_ns > self._slice.begin_ns:
             self._slice.add(ended.sample, self._limits)
         if new:
             self._count(ended.sample)

@@ -29,13 +29,15 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 from locust.web import WebUI
 
-from harness.live import Board, Live
+from harness.live import Board, CellReport, Live
 from harness.loopback import is_loopback
 from harness.mounted import Mounted, installed
-from harness.rundir import RunDir
+from harness.plan import Plan
+from harness.rundir import RunDir, write_whole
 
 REPORT_S = 1.0
 TAB = "llm"
+_STATES = {"ready": "waiting", "stopped": "ended", "missing": "died"}  # of a Locust runner; the others: running
 _FIELD = "tokenswarm"  # of a worker's report
 _PAGE, _SCRIPT = (Path(__file__).with_name(name) for name in ("live.html", "live.js"))
 _FILES = {"summary": ("analyze", "summary.json"), "report": ("report", "report.html")}
@@ -45,10 +47,16 @@ _METHODS = ["GET", "POST"]
 logger = logging.getLogger(__name__)
 
 
-def install(environment: Environment, live: Callable[[], Live | None], run_dir: Callable[[], RunDir | None]) -> None:
+def install(
+    environment: Environment,
+    live: Callable[[], Live | None],
+    run_dir: Callable[[], RunDir | None],
+    planned: tuple[Plan, int] | None = None,
+) -> None:
     """Report what is counted, and show it where this process has a web UI. Call it from an `init` listener.
 
-    `live`: what this process counts into (None: not yet); `run_dir`: where the test is recorded (None: nowhere).
+    `live`: what this process counts into (None: not yet); `run_dir`: where the test is recorded (None: nowhere);
+    `planned`: the plan and the repeat, of a planned run.
     """
 
     def begin(**_: Any) -> None:
@@ -60,7 +68,8 @@ def install(environment: Environment, live: Callable[[], Live | None], run_dir: 
         environment.events.test_start.add_listener(begin)
         _report(environment, live)
     elif environment.web_ui is not None:
-        board = Board()
+        board = Board(_counted_before(run_dir(), planned))
+        environment.events.quit.add_listener(lambda **_: _leave_counts(board, run_dir(), planned))
         environment.events.test_start.add_listener(lambda **_: board.clear())
         environment.events.reset_stats.add_listener(lambda **_: board.clear())
         if isinstance(environment.runner, MasterRunner):
@@ -69,6 +78,7 @@ def install(environment: Environment, live: Callable[[], Live | None], run_dir: 
             environment.events.test_start.add_listener(begin)
             gevent.spawn(_follow, board, live)
         _show(environment, environment.web_ui, board, run_dir)
+        _tell_prometheus(environment, environment.web_ui, board, run_dir, planned)
 
 
 def _report(environment: Environment, live: Callable[[], Live | None]) -> None:
@@ -143,6 +153,59 @@ def _mounted(environment: Environment, prefix: str, run_dir: RunDir | None) -> M
     made = Mounted(prefix, runs_root, loopback=is_loopback(f"http://{host}"))
     environment.events.quit.add_listener(lambda **_: made.end())
     return made
+
+
+def _tell_prometheus(
+    environment: Environment,
+    web_ui: WebUI,
+    board: Board,
+    run_dir: Callable[[], RunDir | None],
+    planned: tuple[Plan, int] | None,
+) -> None:
+    """Add the metrics to the web UI. Who may see the page may see them; and a Prometheus that knows the token."""
+    from harness.exposition import Exposition  # noqa: PLC0415
+    from harness.run_shown import BY_HAND, shown_of, whose_run  # noqa: PLC0415
+    from harness.scraping import may_ask, token_of_environment  # noqa: PLC0415
+
+    assert web_ui.app is not None
+    root, token = run_dir(), token_of_environment()
+    whose = BY_HAND if planned is None or root is None else whose_run(planned[0], root)
+    repeat = None if planned is None else planned[1]
+
+    def state() -> str:
+        return _STATES.get(environment.runner.state if environment.runner else "missing", "running")
+
+    told = Exposition(lambda: [shown_of(board, whose, state(), time.monotonic(), repeat=repeat)])
+
+    def metrics() -> Response:
+        page, content_type = told.page(request.headers.get("Accept"))
+        return Response(page, headers=_headers(), content_type=content_type)
+
+    def guarded() -> Response:
+        if token is not None and may_ask(request.headers.get("Authorization"), token):
+            return metrics()
+        if token is not None and not web_ui.web_login:
+            return Response("a bearer token is wanted\n", 401, {"WWW-Authenticate": "Bearer"}, mimetype="text/plain")
+        shown: Response = web_ui.auth_required_if_enabled(metrics)()
+        return shown
+
+    base = getattr(environment.parsed_options, "web_base_path", None) or ""
+    web_ui.app.add_url_rule(f"{base}/tokenswarm/metrics", "tokenswarm.metrics", guarded)
+
+
+def _counted_before(run_dir: RunDir | None, planned: tuple[Plan, int] | None) -> list[CellReport]:
+    """What the repeats before this one counted: each has a Locust of its own, and a counter must not fall."""
+    for repeat in range(0 if planned is None else planned[1] - 1, 0, -1):
+        with suppress(OSError, msgspec.MsgspecError):
+            assert run_dir is not None
+            return msgspec.json.decode(run_dir.counts(repeat).read_bytes(), type=list[CellReport])
+    return []
+
+
+def _leave_counts(board: Board, run_dir: RunDir | None, planned: tuple[Plan, int] | None) -> None:
+    if run_dir is not None and planned is not None:
+        with suppress(OSError):
+            write_whole(run_dir.counts(planned[1]), msgspec.json.encode(board.ever(time.monotonic())))
 
 
 def _announce(arguments: dict[str, Any], columns: Mapping[str, str]) -> None:

@@ -183,6 +183,7 @@ class WorkerSide:
             self.plan.seed,
             Journal(path, run, worker, whose.repeat, share, self._clock()),
             self.plan.slo,
+            self.plan.targets,
         )
         health = whose.run_dir.health
         if whose.redis and not whose.run_dir.run_json.exists():  # else this is the collecting host's own folder

@@ -62,7 +62,7 @@ def _prepare(environment: Environment, **_: Any) -> None:
     environment.events.quit.add_listener(lambda **_: _finish(environment))
     if runner is None:
         return
-    webui.install(environment, side.live, lambda: assignment.run_dir)
+    webui.install(environment, side.live, lambda: assignment.run_dir, (assignment.plan, assignment.repeat))
     runner.register_message(BEGIN, lambda msg, **_: side.on_begin(msg))
     if not isinstance(runner, WorkerRunner):
         runner.register_message(SPENT, lambda **_: _on_spent())

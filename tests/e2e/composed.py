@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,8 +94,11 @@ class Container:
 class _Stage:
     """Where containers are started: their addresses, and the folders that stand for mounts and volumes."""
 
-    def __init__(self, document: dict[str, Any], folder: Path, edit: Callable[[str], str]) -> None:
-        self.services: dict[str, Any] = document["services"]
+    def __init__(
+        self, document: dict[str, Any], folder: Path, edit: Callable[[str], str], also: Collection[str]
+    ) -> None:
+        services: dict[str, Any] = document["services"]
+        self.services = {name: each for name, each in services.items() if "profiles" not in each or name in also}
         self._volumes: dict[str, Any] = document["volumes"]
         self._folder = folder
         self._edit = edit
@@ -108,8 +111,9 @@ class _Stage:
         home = self._folder / f"{service}-{number}"
         home.mkdir()
         mounts = dict(self._mounted(known.get("volumes", []), home))
-        words = [*(json_words("ENTRYPOINT") if "build" in known else []), *known["command"]]
-        variables = {"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(home), **self._environment(known)}
+        words = [*(json_words("ENTRYPOINT") if "build" in known else known.get("entrypoint", [])), *known["command"]]
+        code = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
+        variables = {"PATH": f"{BIN}:{os.environ['PATH']}", "HOME": str(home), **code, **self._environment(known)}
         mapped = [self._mapped(word, service, mounts) for word in words]
         health = [self._mapped(word, service, mounts) for word in known["healthcheck"]["test"]]
         assert health.pop(0) == "CMD", "a health check must not need a shell"
@@ -152,23 +156,25 @@ class _Stage:
 
     def _hosts(self, text: str) -> str:
         names = "|".join(self._addresses)
-        return re.sub(rf"(?<=//)({names})(?=[:/]|$)", lambda found: self._addresses[found[1]], text, flags=re.MULTILINE)
+        pattern = rf'(?:(?<=//)|(?<="))({names})(?=:\d|/|$)'
+        return re.sub(pattern, lambda found: self._addresses[found[1]], text, flags=re.MULTILINE)
 
 
 def _found(words: list[str]) -> list[str]:
     """The command with the path of its program."""
-    program = sys.executable if words[0] == "python" else shutil.which(words[0], path=f"{BIN}:{os.environ['PATH']}")
+    name = Path(words[0]).name  # where an image has it does not matter here
+    program = sys.executable if name == "python" else shutil.which(name, path=f"{BIN}:{os.environ['PATH']}")
     assert program is not None, f"{words[0]}: there is no such program"
     return [program, *words[1:]]
 
 
 @contextmanager
 def composed(
-    folder: Path, variables: Mapping[str, str], edit: Callable[[str], str]
+    folder: Path, variables: Mapping[str, str], edit: Callable[[str], str], also: Collection[str] = ()
 ) -> Iterator[dict[str, list[Container]]]:
     """All containers, by service; each started when those that it depends on are as it wants them. `edit` changes the
-    text of a mounted file. What still runs at the end of the block is ended."""
-    stage = _Stage(read_compose(variables), folder, edit)
+    text of a mounted file; `also` names services of profiles. What still runs at the end of the block is ended."""
+    stage = _Stage(read_compose(variables), folder, edit, also)
     running: dict[str, list[Container]] = {}
     waiting = dict(stage.services)
     try:

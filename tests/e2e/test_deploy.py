@@ -10,6 +10,7 @@ import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 from urllib.error import URLError
+from urllib.parse import quote
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
@@ -44,10 +45,21 @@ def reached(url: str, during: Container) -> bool:
     return False
 
 
+def scraped(prometheus: Container) -> float:
+    """How many requests Prometheus saw of the run."""
+    query = "sum(max_over_time(tokenswarm_requests_total[10m]))"
+    url = f"http://{prometheus.address}:9090/api/v1/query?query={quote(query)}"
+    with build_opener(ProxyHandler({})).open(url, timeout=10) as answer:
+        found = json.load(answer)["data"]["result"]
+    return float(found[0]["value"][1]) if found else 0.0
+
+
 @pytest.mark.skipif(shutil.which("redis-server") is None, reason="wants a redis-server")
 @pytest.mark.timeout(110)
 def test_the_services_of_the_compose_file_run_a_plan_to_its_end(tmp_path: Path) -> None:
-    with composed(tmp_path, {"TOKENSWARM_WORKERS": "2"}, shortened) as containers:
+    watched = shutil.which("prometheus") is not None and shutil.which("wget") is not None
+    also = {"prometheus"} if watched else set()
+    with composed(tmp_path, {"TOKENSWARM_WORKERS": "2"}, shortened, also) as containers:
         (master,), workers = containers["master"], containers["worker"]
         assert len(workers) == 2
         for container in (master, *workers):
@@ -60,6 +72,8 @@ def test_the_services_of_the_compose_file_run_a_plan_to_its_end(tmp_path: Path) 
         assert code in FINISHED, master.said()
         assert [worker.process.wait(20) for worker in workers] == [0, 0], workers[0].said()
         truth = read_truth(containers["simulator"][0].mounts["/runs"] / "truth.jsonl")
+        if watched:
+            assert 0 < scraped(containers["prometheus"][0]) <= len(truth)
     (record,) = master.mounts["/runs"].glob("*/*/run.json")
     found = json.loads(record.read_text())
     assert found["ended"] == "complete", found["missing"]
@@ -82,16 +96,18 @@ def test_no_service_holds_a_secret_and_workers_get_every_key_that_a_dialect_want
     services = read_compose({})["services"]
     for name, service in services.items():
         for variable, value in service.get("environment", {}).items():
-            assert value is None or variable == "TOKENSWARM_REDIS", f"{name}: {variable}"
+            assert value is None or variable == "TOKENSWARM_REDIS" or name == "grafana", f"{name}: {variable}"
+            assert not re.search("PASSWORD|SECRET|TOKEN$|KEY", variable) or value is None, f"{name}: {variable}"
             assert "@" not in (value or ""), "a password in the URL"
         assert "env_file" not in service
     passed = {name for name, value in services["worker"]["environment"].items() if value is None}
     assert passed == {dialect.key_env for dialect in DIALECTS.values()}
 
 
-def test_only_the_web_ui_is_published_and_no_service_can_gain_a_right() -> None:
+def test_only_pages_are_published_to_this_host_alone_and_no_service_can_gain_a_right() -> None:
     services = read_compose({})["services"]
-    assert [name for name, service in services.items() if service.get("ports")] == ["master"]
+    assert [name for name, service in services.items() if service.get("ports")] == ["master", "prometheus", "grafana"]
+    assert all(port.startswith("127.0.0.1:") for service in services.values() for port in service.get("ports", []))
     for service in services.values():
         assert service["cap_drop"] == ["ALL"]
         assert service["read_only"] is True

@@ -39,6 +39,8 @@ def test_it_fires_after_for_s_and_is_over_after_resolve_after_s_on_the_right_sid
     states, events = _play(SLOW, [0.5, 2, 2, 2, 2, 2, 0.9, 0.5, 0.5, 0.5, 0.5])
     assert _told(events) == [("pending", 1), ("firing", 4), ("resolved", 9)]
     assert len({event.id for event in events}) == 1
+    assert [event.value for event in events] == [2, 2, 0.5]
+    assert {event.summary for event in events} == {"ttft.p95@1m is 2, above 1"}, "the words of what was wrong"
     assert events[0].since_utc == events[2].since_utc == utc_text(T0 + 1)
     assert current(states) == []
 

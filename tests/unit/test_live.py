@@ -18,8 +18,10 @@ from analysis.metrics import latencies, meets_slo, window_of
 from analysis.samples import load_samples
 from harness.errors import ErrorKind
 from harness.health_record import Health
-from harness.live import WINDOW_S, Board, Figures, Live, bucket_of, middle_s, quantile_s
-from harness.plan import Slo, Stage
+from harness.live import WINDOW_S, Board, Figures, Live
+from harness.live_cell import bucket_of, middle_s, quantile_s
+from harness.plan import Price, Slo, Stage, Target
+from harness.prices import usd_of
 from harness.rundir import RunDir
 from harness.sample import Footer, Header, Outcome, Sample, Usage, encode, outcome_of
 
@@ -220,3 +222,50 @@ def test_a_report_is_small_however_many_requests_there_were() -> None:
         live.add(each)
     assert len(json.dumps(live.take(1.0))) < 40_000
     assert math.isclose(live.take(3.0)["span_s"], 2.0)
+
+
+@given(st.lists(st.sampled_from(["add", "report", "test begins", "worker gone"]), max_size=40), st.integers(0, 99))
+def test_what_was_ever_counted_holds_every_attempt_once_and_never_falls(steps: list[str], seed: int) -> None:
+    samples, live, board = _samples(seed, len(steps)), Live(0.0, SLO), Board()
+    added, before = [], 0
+    for now_s, (step, sample) in enumerate(zip(steps, samples, strict=True)):
+        if step == "add":
+            live.add(sample)
+            added.append(sample)
+        elif step == "report":
+            board.merge("w", live.take(now_s), now_s)
+        elif step == "test begins":
+            board.clear()
+            live.clear(now_s)
+        seen = sum(
+            sum(cell.new.outcomes.values()) for cell in board.ever(now_s + (100 if step == "worker gone" else 0))
+        )
+        assert seen >= before
+        before = seen
+    board.merge("w", live.take(99.0), 99.0)
+    alone = Live(0.0, SLO)
+    for sample in added:
+        alone.add(sample)
+    whole = Board()
+    whole.merge("w", alone.take(99.0), 99.0)
+    assert [(cell.target, cell.new) for cell in board.ever(99.0)] == [
+        (cell.target, cell.new) for cell in whole.ever(99.0) if added
+    ]
+
+
+def test_costs_and_sums_are_exact() -> None:
+    price = Price(input=1.0, output=2.0)
+    target = Target(name="t", dialect="openai-chat", base_url="http://h", model="m", price=price)
+    live, board = Live(0.0, SLO, {"t": target}), Board()
+    for sample in _samples(5, 200):
+        live.add(sample)
+    board.merge("w", live.take(1.0), 1.0)
+    cell = board.ever(1.0)[0].new
+    ok = [each for each in _samples(5, 200) if each.outcome is Outcome.OK and each.start_ns is not None]
+    costs = [usd_of(target, each.usage) for each in _samples(5, 200)]
+    assert cell.usd == pytest.approx(sum(filter(None, costs)))
+    assert cell.usd > 0
+    assert cell.priced == sum(cost is not None for cost in costs)
+    assert cell.e2e_ns == sum(each.end_ns - (each.start_ns or 0) for each in ok)
+    assert cell.ttft_ns == sum(each.event_ns[0] - (each.start_ns or 0) for each in ok if each.event_ns)
+    assert cell.itl_ns == sum(each.event_ns[-1] - each.event_ns[0] for each in ok if each.event_ns)

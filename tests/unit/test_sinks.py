@@ -10,14 +10,13 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hook_receiver import LONG_S, Receiver, receiving
 
 from harness.alert_file import read_alerts
 from harness.alert_log import append_events, read_events
@@ -27,68 +26,12 @@ from harness.sinks import Delivery, read_sinks
 from harness.webhook import Notice, notice_of, post, signature
 
 T0 = 1_795_000_000.0
-LONG_S = 60.0
-
-
-class Receiver(ThreadingHTTPServer):
-    """Answers by a script of statuses, then 200; keeps what came."""
-
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.script: list[int | str] = []
-        self.headers: dict[str, str] = {}
-        self.got: list[tuple[dict[str, str], bytes, str]] = []
-        self.released = threading.Event()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/hook"
-
-    def keys(self) -> list[str]:
-        return [headers["Idempotency-Key"] for headers, _, _ in self.got]
-
-    def handle_error(self, *_: object) -> None:
-        """Clients that go away are part of the tests."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Receiver
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        does = self.server.script.pop(0) if self.server.script else 200
-        self.server.got.append((dict(self.headers), body, self.path))
-        if does == "hang":
-            self.server.released.wait(LONG_S)
-        elif does == "drip":
-            self.wfile.write(b"HTTP/1.1 200 OK\r\n")
-            while not self.server.released.wait(0.05):
-                self.wfile.write(b"x")
-        elif does == "close":
-            self.connection.shutdown(socket.SHUT_RDWR)
-        else:
-            self.send_response(int(does))
-            for name, value in self.server.headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
-    server = Receiver()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    yield server
-    server.released.set()
-    server.shutdown()
-    server.server_close()
+    with receiving() as server:
+        yield server
 
 
 def _event(number: int, state: Any = "firing", **more: Any) -> AlertEvent:
@@ -195,23 +138,18 @@ def test_failures_are_tried_again_in_order_and_each_event_comes_once(tmp_path: P
 def test_a_bad_sink_delays_neither_the_caller_nor_the_others_and_is_told_of(
     tmp_path: Path, receiver: Receiver, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    bad = Receiver()
-    thread = threading.Thread(target=bad.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    bad.script = ["hang"] * 100
-    sinks = [{"kind": "log"}, _hook(bad, name="bad", timeout_s=0.3), _hook(receiver, name="good")]
-    delivery = Delivery(_config(*sinks), RunDir(tmp_path))
-    for number in range(20):
-        delivery.deliver([_event(number)])
-    assert len(read_events(tmp_path / "alerts.jsonl")) == 20, "on the disk before the call is over"
-    _until(lambda: len(receiver.got) == 20)
-    _until(lambda: read_sinks(RunDir(tmp_path))["bad"].failing_since_wall_s)
-    values = {reading.target: reading.values["sink_failing_s"] for reading in delivery.readings(time.time() + 100)}
-    assert values["good"] == values["log"] == 0.0 and values["bad"] >= 100
-    assert not delivery.close(0.5)
-    bad.released.set()
-    bad.shutdown()
-    bad.server_close()
+    with receiving() as bad:
+        bad.script = ["hang"] * 100
+        sinks = [{"kind": "log"}, _hook(bad, name="bad", timeout_s=0.3), _hook(receiver, name="good")]
+        delivery = Delivery(_config(*sinks), RunDir(tmp_path))
+        for number in range(20):
+            delivery.deliver([_event(number)])
+        assert len(read_events(tmp_path / "alerts.jsonl")) == 20, "on the disk before the call is over"
+        _until(lambda: len(receiver.got) == 20)
+        _until(lambda: read_sinks(RunDir(tmp_path))["bad"].failing_since_wall_s)
+        values = {reading.target: reading.values["sink_failing_s"] for reading in delivery.readings(time.time() + 100)}
+        assert values["good"] == values["log"] == 0.0 and values["bad"] >= 100
+        assert not delivery.close(0.5)
     said = capfd.readouterr().err
     assert said.count("alert: firing warning slow acme chat: <!channel>") == 20
     assert said.count("alerts: sink bad: no answer within 0.3 s") == 1

@@ -75,7 +75,7 @@ def test_windows_shorten_with_the_period_and_limits_stay_reachable() -> None:
     _, stands = _watched(begin(UP, period_s=600.0), [(1.0, 10, 0)] * 30)
     burn = stands.burn["1h/5m"]
     assert (burn.long_s, burn.short_s) == (60.0, 10.0)
-    book, lax = begin(Slo(ttft_s=1.0), latency_target=0.9), []
+    book, lax = begin(Slo(ttft_s=1.0), latency_target=0.9), list[SlaState]()
     for minute in range(30):
         book, lax = update(book, Counts(at_s=BEGIN_S + 60.0 * minute, valid={"ttft_s<=1.0": 10}, good={}))
     assert lax[0].burn["1h/5m"].limit < 14.4 and lax[0].burn["1h/5m"].burning
