@@ -9,7 +9,7 @@ that is killed at any moment loses none and makes none twice.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -241,13 +241,15 @@ class Watch:
 
     def _judge(self, at_ns: int, *, now: bool) -> None:
         """One step of every rule; `now`: it is not in the past."""
-        readings = []
+        readings, silences = list[Reading](), list[float]()
         validity = max((GRAVITY[doubt.severity] for doubt in self._client), default=0) if now else None
         for cell in self.cells.values():
             cell.pass_time(at_ns)
             values = values_of(cell.picture(at_ns), cell.failures_in_row)
+            if self.mode == "run" and "silence_s" in values:  # targets take turns: only the run is silent
+                silences.append(values.pop("silence_s"))
             readings.append(Reading(wall_s=at_ns / S, target=cell.key[0], workload=cell.key[1], values=values))
-        readings.append(self._of_run(at_ns, validity))
+        readings.append(self._of_run(at_ns, validity, silences))
         readings += self._delivery.readings(at_ns / S) if self._delivery is not None and now else []
         self.at_ns = at_ns
         self._taken.mark(at_ns)
@@ -273,7 +275,7 @@ class Watch:
             for path in old:
                 path.unlink(missing_ok=True)
 
-    def _of_run(self, at_ns: int, validity: int | None) -> Reading:
+    def _of_run(self, at_ns: int, validity: int | None, silences: Sequence[float]) -> Reading:
         spend = self.spend()
         values: dict[str, float] = {} if validity is None else {"validity": validity}
         shares = [
@@ -283,6 +285,7 @@ class Watch:
         ]
         values |= {} if spend.usd is None else {"spend_usd": spend.usd}
         values |= {"spend_share": max(shares)} if shares else {}
+        values |= {"silence_s": min(silences)} if silences else {}
         return Reading(wall_s=at_ns / S, target=WHOLE_RUN[0], workload=WHOLE_RUN[1], values=values)
 
     def _tell(self, stepped: tuple[dict[str, Episode], list[AlertEvent]]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from msgspec import structs
 
 from harness.alert_log import read_events
 from harness.alert_record import AlertConfig, Rule, utc_text
@@ -273,3 +274,22 @@ def test_outcomes_of_the_harness_itself_are_no_outage(tmp_path: Path) -> None:
     picture = watch.look(*_clocks(20))
     assert picture.alerts == []
     assert picture.cells[0].windows["1m"].error_ratio is None
+
+
+def test_a_target_whose_turn_is_over_is_not_silent_but_a_run_may_be(tmp_path: Path) -> None:
+    made = Made(tmp_path / "p" / "r", down_s=(0, 0))
+    made.grow(20)
+    other = made.run_dir.journal("r1-w1")
+    head = Header(schema=SCHEMA, run="r", worker="r1-w1", repeat=1, share=(0, 1), wall_ns=BEGAN_S * S, mono_ns=7,
+                  pid=2, host="another")  # fmt: skip
+    other.write_bytes(encode(head))
+    silent = AlertConfig(rules=(Rule(name="silent", metric="silence_s", above=30, for_s=0),), sinks=())
+    watch = made.watch(0, silent)
+    for at_s in (*range(1, 100, 3), 115):
+        if 20 < at_s <= 80:
+            with other.open("ab") as file:
+                file.write(encode(structs.replace(_sample(at_s, at_s), target="u", worker="r1-w1")))
+        _alive(made, at_s)
+        watch.look(*_clocks(at_s))
+        told = [(event.target, event.state) for event in read_events(made.run_dir.alerts)]
+        assert told == ([("(run)", "firing")] if at_s == 115 else []), at_s
