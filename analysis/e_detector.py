@@ -17,10 +17,10 @@ import math
 import msgspec
 
 FEWEST = 6  # steps that an alarm takes, of 30 s each
-_REFILL = 5.5  # each step refills this part of the threshold ...
-_NONE = -1e3  # exp of it is 0
-_RISING = 2
+_RISING = 2  # the last steps, that must all speak for it
+_REFILL = 5.5  # each step refills the threshold over this ...
 _HELD = 1.5  # ... and so many refills are held at most
+_NONE = -1e3  # exp of it is 0
 
 
 class Bet(msgspec.Struct, frozen=True, array_like=True):

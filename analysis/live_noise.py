@@ -18,6 +18,7 @@ _MEMORY = 150.0  # blocks: half a day
 _PRIOR = 1.5  # blocks that the first guess counts for
 _UNSURE = 2.0  # a variance of n blocks is taken as 1 + this / n times as large
 _DRAWN_IN = 3.0  # times the variance that is expected: larger squares count as this ...
+_EARLY = 4.0  # blocks: before, when little is known, larger squares are believed
 _REMAINS = 0.858  # ... which leaves this part of the mean square of normal values
 
 
@@ -59,7 +60,8 @@ def learned(noise: Noise, value: float, textbook: float, span_s: float) -> Noise
     if len(noise.before) == _APART:
         steps_then, mean_then = noise.before[0]
         seen = (total / steps - mean_then) ** 2 / (1 / steps + 1 / steps_then)
-        variance += weight * (min(seen, _DRAWN_IN * variance) / _REMAINS - variance)
+        most = _DRAWN_IN * max(1.0, _EARLY / (blocks + 1))
+        variance += weight * (min(seen, most * variance) / _REMAINS - variance)
         blocks += 1
     before = (*noise.before, (steps, total / steps))[-_APART:]
     return Noise(variance=variance, textbook=usual, blocks=blocks, before=before)

@@ -80,7 +80,7 @@ def noisy_day(seed: int, noise: Noise = NOISY) -> Counter[Key]:
 
 
 def simulated_day(seed: int, rate_rps: float = 1.0) -> Counter[Key]:
-    """A day of the simulator with nothing changed, in cells of five minutes that differ by a factor of 2 %."""
+    """A day of the simulator with nothing changed, in cells of five minutes that differ by 1 %."""
     return episodes(begin(), simulated(seed, rate_rps, lambda _: "steady", hours=24))
 
 
@@ -101,7 +101,7 @@ def simulated(seed: int, rate_rps: float, which: Callable[[float], str], hours: 
     span_s = 300.0
     plan = plan_of(_document(rate_rps, span_s, seed), "live-proofs")
     by_name = {each.target.name: each for each in cells(plan, 1)}
-    world = World(config_from(_providers(seed)), Client(drift=0.02, memory=0.2), "proof")
+    world = World(config_from(_providers(seed)), Client(drift=0.01, memory=0.5), "proof")
     for number in range(int(hours * 3600 / span_s)):
         cell = by_name[which(number * span_s)]
         yield from _cut(_samples(world, cell, plan, number + 1), number * span_s, span_s)

@@ -94,7 +94,7 @@ def test_what_creeps_is_not_absorbed_by_the_hours_before_it() -> None:
     """TTFT grows by 60 % within nine hours, too slowly for the last half hour to see it at once."""
     change = Change(8 * 3600.0, ttft=1.6, creeps_s=9 * 3600.0)
     _, told = _watched(
-        begin(), _slices(Traffic(Provider(2), Noise(cycle=0, bursts=0), 9, changes=(change,)), 17 * HOUR)
+        begin(), _slices(Traffic(Provider(1), Noise(cycle=0, bursts=0), 9, changes=(change,)), 17 * HOUR)
     )
     assert not any(_confirmed(shifts) for shifts in told[: 8 * HOUR])
     assert any(each[0] == "ttft" for each in _confirmed(told[-1]))
