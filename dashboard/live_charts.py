@@ -19,6 +19,7 @@ from harness.monitor_record import LiveCell, Picture
 POINTS = 300  # a picture a second: five minutes
 _RUNS = 16
 _WINDOW = "10s"
+_FEWEST = 5
 _SOFT = "rgba(128,128,128,0.3)"
 
 
@@ -101,7 +102,7 @@ def _figure(
     drawn = [
         {
             "type": "scatter",
-            "mode": "lines",
+            "mode": "lines" if len(times) >= _FEWEST else "lines+markers",  # one point alone makes no line
             "x": times,
             "y": [_rounded(getattr(each.get(name), field, None)) for each in points],
             "name": label(name),

@@ -74,9 +74,9 @@ def _lists(book: Book) -> list[Any]:
 def _now(title: str, alerts: list[Alert], nothing: str) -> Any:
     if not alerts:
         return card(title, html.P(nothing, className="soft"))
-    heads = ("Alert", "Where", "Since", "Value", "Limit", "What to do")
+    heads = ("Alert", "What to do", "Where", "Since", "Value", "Limit")
     rows = [_row(each) for each in alerts]
-    return card(f"{title}: {len(alerts)}", table(heads, rows, left=3, label=title))
+    return card(f"{title}: {len(alerts)}", table(heads, rows, left=4, label=title))
 
 
 def _row(alert: Alert) -> list[Any]:
@@ -86,10 +86,6 @@ def _row(alert: Alert) -> list[Any]:
     said = html.Small("; ".join([found.summary, *notes]), className="wrapped")
     return [
         [_severity(found.severity), f" {found.rule}", said],
-        [found.target, html.Small(f"{found.workload} {alert.run}")],
-        found.since_utc[:19].replace("T", " "),
-        _number(found.value),
-        _number(found.threshold),
         html.Div(
             [
                 _button("Acknowledge", "acknowledge", alert),
@@ -98,6 +94,10 @@ def _row(alert: Alert) -> list[Any]:
             ],
             className="actions",
         ),
+        [found.target, html.Small(f"{found.workload} {alert.run}")],
+        found.since_utc[:19].replace("T", " "),
+        _number(found.value),
+        _number(found.threshold),
     ]
 
 

@@ -1,7 +1,7 @@
 """The dashboard inside Locust's web UI: a process of its own, to which requests for `/tokenswarm/` are handed on.
 
 Dash is not loaded where the load is led: its libraries take a second to load, and a page may take as long to make,
-during which Locust's event loop would stand still. So it runs beside, at the lowest priority, started when somebody
+during which Locust's event loop would stand still. So it runs beside, at a low priority, started when somebody
 first asks for it; it answers only to who knows the secret that this process made, and it ends with this process.
 """
 
@@ -21,8 +21,8 @@ import psutil
 from flask import Response, request
 
 SECRET_HEADER = "X-Tokenswarm-Behind"  # noqa: S105  (a header's name)
-_LEAST_PRIORITY = 19
-_READY_S = 60.0
+_LOW_PRIORITY = 10  # at the lowest, a busy machine would not let it start within minutes
+_READY_S = 90.0
 _ANSWER_S = 60.0
 _LOOK_S = 0.05
 _MOST_BYTES = 4_000_000
@@ -99,7 +99,7 @@ class Mounted:
         process.stdin.write(f"{self._secret}\n")  # which no list of processes shows; its end is the end of that process
         process.stdin.flush()
         with suppress(psutil.Error, OSError):
-            psutil.Process(process.pid).nice(_LEAST_PRIORITY)
+            psutil.Process(process.pid).nice(_LOW_PRIORITY)
         return process
 
     def end(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import psutil
+import pytest
 from conftest import FINISHED
 from dashboards import PATIENCE_MS, browser, faults, needs_chromium, visit
 from test_webui import FIGURES, LOGIN, PLAN, _planned, _samples, _stock, _wait
@@ -32,11 +33,13 @@ def _beside(folder: Path) -> list[psutil.Process]:
     return [each for each in found if {"dashboard.behind", str(folder)} <= set(each.info["cmdline"] or ())]
 
 
+@pytest.mark.timeout(300)
 def test_a_planned_run_has_the_dashboard_beside_it(tmp_path: Path, browser: Any) -> None:
     plan = PLAN | {"stages": [{"concurrency": 3, "duration_s": 60}]}
     with _planned(tmp_path, plan) as (process, url), visit(browser, url) as seen:
         assert not _beside(tmp_path / "runs"), "it is started when somebody asks for it"
         page = seen.page
+        page.set_default_timeout(2 * PATIENCE_MS)
         page.goto(f"{url}/tokenswarm")
         page.wait_for_selector("#test td", timeout=PATIENCE_MS)
         page.get_by_role("link", name="Dashboard").click()
@@ -64,12 +67,14 @@ def test_a_planned_run_has_the_dashboard_beside_it(tmp_path: Path, browser: Any)
         time.sleep(0.1)
 
 
+@pytest.mark.timeout(300)
 def test_it_is_behind_the_login_of_locust_and_shows_its_figures(simulator: str, tmp_path: Path, browser: Any) -> None:
     file = tmp_path / "locustfile.py"
     file.write_text(LOGIN + ENTER)
     started = ["-u", "3", "-r", "3", "--autostart", "--output-tokens", "10", "--run-dir", "kept"]
     with _stock(tmp_path, simulator, file, "--web-login", *started) as url, visit(browser, url) as seen:
         page = seen.page
+        page.set_default_timeout(2 * PATIENCE_MS)
         page.goto(f"{url}/enter")
         page.goto(f"{url}/tokenswarm/")
         page.wait_for_selector("#test [data-figure=attempted]", timeout=2 * PATIENCE_MS)
