@@ -17,7 +17,7 @@ from harness.errors import UsageFault
 from harness.monitor_record import Picture, read_picture
 from harness.rundir import RunDir
 
-LOOK_MS = 1000
+LOOK_MS = 500  # a monitor writes once a second: what is shown is then hardly older
 _LIST_MS = 3000
 _CONFIG = {"displayModeBar": False, "responsive": True}
 
