@@ -55,14 +55,14 @@ def quiet(what: str, done: int, total: int) -> None:
     """Tells nobody."""
 
 
-def load_history(root: str | Path, *, progress: Progress = quiet) -> History:
-    """Read the runs below a folder, by its index where that is still true. Raises UsageFault: it is no folder, or holds
-    no run."""
+def load_history(root: str | Path, *, progress: Progress = quiet, earlier: History | None = None) -> History:
+    """Read the runs below a folder, by its index where that is still true. `earlier`: a look at the same folder, which
+    is gone by instead of the index. Raises UsageFault: it is no folder, or holds no run."""
     folder = Path(root)
     found, unread = _scan(folder)
     if not found and not unread:
         raise UsageFault(f"{folder}: holds no run directory", "name the folder that `tokenswarm run --out` wrote to")
-    known, stored = load_index(folder)
+    known, stored = load_index(folder) if earlier is None else (earlier.whole or earlier.table, earlier.stored)
     same = {each.path for each in known.entries if found.get(each.path) == (each.mtime_ns, each.size)}
     news = [path for path in found if path not in same]
     fresh = bool(news) or len(same) < len(known.entries)

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from dash import Dash, Input, Output, dcc, html
+from dash import Dash, Input, Output, dcc, html, set_props
 from dash.exceptions import DependencyException
-from flask import Flask, Response, g, send_file
+from flask import Flask, Response, g, request, send_file
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as Answer
 
 from dashboard import picker
 from dashboard.permit import Permit
@@ -66,9 +68,7 @@ def make_app(
     site = Site(runs if isinstance(runs, Runs) else Runs(runs), prefix, policy or Policy(), permit or Permit())
     if server is None:
         own.config["MAX_CONTENT_LENGTH"] = _MOST_BYTES
-        own.register_error_handler(
-            DependencyException, lambda _: Response("no such file\n", 404, mimetype="text/plain")
-        )
+        own.register_error_handler(Exception, _unexpected)
     app = StrictDash(
         "dashboard",
         server=own,
@@ -98,8 +98,22 @@ def make_app(
 
 
 def _failed(error: Exception) -> None:
-    """An answer that went wrong: the page stays as it is, and the log says why."""
+    """An answer that went wrong: the page stays as it is and says so, and the log says why."""
     logger.error("the dashboard could not answer", exc_info=error)
+    set_props("said", {"children": "That could not be answered; the terminal of the dashboard says why."})
+
+
+def _unexpected(error: Exception) -> Answer:
+    """What goes wrong outside of an answer: mostly requests that no page of ours makes."""
+    if isinstance(error, HTTPException):
+        return error.get_response()
+    if isinstance(error, DependencyException):
+        return Response("no such file\n", 404, mimetype="text/plain")
+    if request.method == "POST":
+        logger.warning("a request that no page makes: %s: %.200r", type(error).__name__, str(error))
+        return Response("this is no request of a page\n", 400, mimetype="text/plain")
+    logger.error("the dashboard could not answer", exc_info=error)
+    return Response("this went wrong; the terminal of the dashboard says why\n", 500, mimetype="text/plain")
 
 
 def _shell(site: Site, pages: Sequence[Page]) -> Any:
@@ -126,7 +140,7 @@ def _shell(site: Site, pages: Sequence[Page]) -> Any:
                 className="top",
             ),
             html.Main(html.P("Loading", className="soft"), id="page", tabIndex="-1"),
-            html.Div(id="said", className="hidden", role="status", **{"aria-live": "polite"}),
+            html.Div(id="said", className="toast", role="status", **{"aria-live": "polite"}),
         ],
         className="app",
         **{"data-prefix": site.prefix},
@@ -138,10 +152,10 @@ def _route(app: Any, site: Site, pages: Sequence[Page]) -> None:
 
     @app.callback(Output("page", "children"), Input("address", "pathname"), Input("address", "search"))
     def show(pathname: str | None, search: str | None) -> Any:
-        page = by_path.get((pathname or site.prefix).rstrip("/"))
+        page = by_path.get(str(pathname or site.prefix).rstrip("/"))
         if page is None:
             return empty("No such page", "The navigation above leads to those that there are.")
-        return content(page, site, dict(parse_qsl((search or "").removeprefix("?"))))
+        return content(page, site, dict(parse_qsl(str(search or "").removeprefix("?"))))
 
 
 def content(page: Page, site: Site, query: Query) -> Any:

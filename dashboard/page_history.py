@@ -21,8 +21,8 @@ from dashboard.site import Page, Query, Site
 PATH = "history"
 MOST_FIGURES = 6
 MOST_CLAIMS = 8
-MOST_MARKS = 400  # of a line: a browser draws each as an element
-MOST_RUNS = 25
+MOST_MARKS = 250  # of a line: a browser draws each as an element
+MOST_RUNS = 12
 _HEADLINES = tuple(metric.path for metric in METRICS if metric.headline)
 _PATHS = frozenset(metric.path for metric in METRICS)
 _LEAD = "What is alike makes a series. Only what is beyond noise is claimed."

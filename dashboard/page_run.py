@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import plotly.graph_objects as go
-from dash import Input, Output, dcc, html
+from dash import ALL, Input, Output, State, dcc, html
 
-from analysis import charts
-from analysis.charts_capacity import capacity_figures
-from analysis.charts_quality import quality_figures
-from analysis.outage_charts import survival_curves, timeline
 from analysis.summary import Summary
 from analysis.wording import HEADLINES, place, seconds, sentence
 from analysis.wording_capacity import capacity, cause_line, law, trend_line, verdict
 from analysis.wording_cost import price_lines
 from analysis.wording_quality import load_line, sources
 from analysis.wording_search import answer_lines
-from dashboard import picker, run_tables, run_tiles
+from dashboard import picker, run_figures, run_tables, run_tiles
 from dashboard.pieces import badge, card, fault, figure, finding, heading
 from dashboard.site import Page, Query, Site
 from harness.errors import UsageFault
@@ -122,13 +117,8 @@ def _latency(summary: Summary) -> list[Any]:
 
 
 def _throughput(summary: Summary) -> list[Any]:
-    results, colours = summary.results, charts.colours_of(summary)
     note = "Requests/s offered (open load), sent, ended ok, and ended ok within every limit."
-    drawn = [
-        ("Throughput", "Mean over the repeats.", charts.throughput(results, colours)),
-        ("Errors by class", "", charts.errors(results)),
-    ]
-    return [card("Throughput", run_tables.rates(results), note=note), _figures(drawn)]
+    return [card("Throughput", run_tables.rates(summary.results), note=note), _later("throughput")]
 
 
 def _scaling(summary: Summary) -> list[Any]:
@@ -145,20 +135,15 @@ def _scaling(summary: Summary) -> list[Any]:
     parts: list[Any] = [card("Scaling", *(html.P(each, className="answer") for each in lines), rows, note=note)]
     if causes or moved:
         parts.append(card("What holds it up, and what changed within the run", html.Ul([*causes, *moved])))
-    return [*parts, _figures(capacity_figures(summary, None))]
+    return [*parts, _later("scaling")]
 
 
 def _reliability(summary: Summary) -> list[Any]:
     per_load = run_tables.reliability(summary.results)
     tables = [each for each in (run_tables.providers(summary), per_load) if each is not None]
     note = "Each provider over all loads, then each load, with 95 % intervals."
-    drawn = [
-        ("Up, degraded, throttled, down", "What is worse is drawn thicker.", timeline(summary.providers)),
-        ("How long it stayed up", "Kaplan and Meier, 95 % bounds.", survival_curves(summary)),
-        ("Recovery", "Mean of the repeats.", charts.recoveries(summary.results, charts.colours_of(summary))),
-    ]
     ended = card("How requests ended", run_tables.outcomes(summary.results))
-    return [card("Reliability", *tables, note=note), _figures(drawn), ended]
+    return [card("Reliability", *tables, note=note), _later("reliability"), ended]
 
 
 def _quality(summary: Summary) -> list[Any]:
@@ -166,7 +151,7 @@ def _quality(summary: Summary) -> list[Any]:
     if rows is None:
         return []
     lines = [html.P(f"{load_line(each)}.", className="answer") for each in summary.quality_under_load]
-    return [card("Quality", *lines, rows, note=" ".join(sources(summary))), _figures(quality_figures(summary))]
+    return [card("Quality", *lines, rows, note=" ".join(sources(summary))), _later("quality")]
 
 
 def _cost(summary: Summary) -> list[Any]:
@@ -175,14 +160,22 @@ def _cost(summary: Summary) -> list[Any]:
     return [card("Tokens and cost", *tables, *prices)] if tables else []
 
 
-def _figures(found: Sequence[tuple[str, str, go.Figure | None]]) -> Any:
-    """Figures as cards, side by side where there is room."""
-    cards = [card(title, figure(drawn, title), note=note) for title, note, drawn in found if drawn is not None]
-    return html.Div(cards, className="grid") if cards else None
+def _later(part: str) -> Any:
+    """Where the figures of a part come when the page is there."""
+    return html.Div(id={"type": "run-figures", "part": part}, className="grid")
 
 
 def callbacks(app: Any, site: Site) -> None:
-    """Figures of single requests, which may take a while to read, come after the page."""
+    """Figures come after the page: its numbers are read first, and single requests may take a while to read."""
+
+    @app.callback(
+        Output({"type": "run-figures", "part": ALL}, "children"),
+        Input("run-name", "data"),
+        State({"type": "run-figures", "part": ALL}, "id"),
+    )
+    def figures(run: str, places: Sequence[Mapping[str, str]]) -> Any:
+        summary = site.runs.summary(run)
+        return [_cards(run_figures.OF_PARTS[each["part"]](summary)) for each in places]
 
     @app.callback(Output("run-distributions", "children"), Input("run-name", "data"))
     def distributions(run: str) -> Any:
@@ -190,14 +183,11 @@ def callbacks(app: Any, site: Site) -> None:
             summary, samples = site.runs.summary(run), site.runs.samples(run)
         except UsageFault as found:
             return card("Distributions", html.P(f"{found}; {found.hint}.", className="soft"))
-        every = "Cumulative; all repeats, good requests, warm-up included."
-        drawn = [
-            ("Time to first token", every, charts.distribution(summary, samples, "ttft_s")),
-            ("Inter-token latency", "Gaps between content events.", charts.distribution(summary, samples, "itl_s")),
-            ("End-to-end latency", every, charts.distribution(summary, samples, "e2e_s")),
-            ("Over time", "A mark a request; failures crossed; repeats shaded.", charts.over_time(summary, samples)),
-        ]
-        return [card(title, figure(one, title), note=note) for title, note, one in drawn if one is not None]
+        return _cards(run_figures.of_requests(summary, samples))
+
+
+def _cards(found: Sequence[run_figures.Figure]) -> list[Any]:
+    return [card(title, figure(drawn, title), note=note) for title, note, drawn in found if drawn is not None]
 
 
 PAGE = Page(PATH, "Run", layout, callbacks)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -83,7 +83,9 @@ class Runs:
             if look.judged is None:
                 look.judged = judge(look.history)
                 pairs = zip(look.judged.lines, look.judged.found, strict=True)
-                keep(look.history, {line.digest: found for line, found in pairs})
+                found = {line.digest: each for line, each in pairs}
+                keep(look.history, found)
+                look.history = replace(look.history, stored=found)
         most = len(look.history.table.entries) if last is None else last
         return trends_of(look.history, look.judged, metrics=metrics, plans=plans, last=most)
 
@@ -95,7 +97,7 @@ class Runs:
         if not self.root.is_dir():
             raise UsageFault("the folder of runs is not there", "start the dashboard with a folder of run directories")
         try:
-            history = load_history(self.root)
+            history = load_history(self.root, earlier=None if look is None else look.history)
         except UsageFault:
             self._look = None
             return None

@@ -32,9 +32,10 @@ _LONGEST_FORM = 4096
 class Policy:
     """Who may use a dashboard.
 
-    `token`: what has to be known (None: nobody is asked). `loopback`: whether it listens to this machine alone, so that
-    it answers only to names of this machine, which keeps off pages whose own name was made to point here (DNS
-    rebinding). `allowed`: the login of a server that the dashboard is mounted in (None: there is none).
+    `token`: what has to be known (None: nobody is asked). `loopback`: whether it listens to this machine alone; where
+    nobody is asked it then answers only to names of this machine, which keeps off pages whose own name was made to
+    point here (DNS rebinding; cookies are of one name, so a login keeps them off too). `allowed`: the login of a
+    server that the dashboard is mounted in (None: there is none).
     """
 
     token: str | None = None
@@ -132,7 +133,7 @@ class Guard:
             return None
         g.nonce = secrets.token_urlsafe(16)
         g.session = read_session(request.cookies.get(self.name), self.policy.secret)
-        if self.policy.loopback and not _names_this_machine(request.host):
+        if self.policy.loopback and not self.policy.asks and not _names_this_machine(request.host):
             return _refused(421, "this dashboard answers to names of this machine alone, such as 127.0.0.1")
         if not _from_here():
             return _refused(403, "a request from another site is refused")
@@ -151,7 +152,7 @@ class Guard:
 
     def _ask(self) -> Response:
         """To the login, where a person looks at a page; else a plain refusal."""
-        page = request.method == "GET" and request.accept_mimetypes.best == "text/html"
+        page = request.method == "GET" and "text/html" in request.headers.get("Accept", "")
         if page and self.policy.token is not None:
             return _to(f"{self.prefix}login")
         return _refused(401, "log in first")
@@ -214,7 +215,7 @@ class Guard:
             return
         session = g.session or new_session(known=False)
         fixed: dict[str, Any] = {"path": self.prefix, "samesite": "Strict", "max_age": SESSION_S}
-        fixed["secure"] = request.is_secure
+        fixed["secure"] = request.is_secure or request.headers.get("Origin", "").startswith("https:")  # by a proxy
         response.set_cookie(self.name, session.text(self.policy.secret), httponly=True, **fixed)
         response.set_cookie(f"{self.name}_csrf", session.csrf(self.policy.secret), **fixed)
 

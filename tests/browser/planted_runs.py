@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +66,11 @@ def planted_run(root: Path, name: str = "20260301T090000Z-a1b2", *, plan: str = 
     return run_dir, summary
 
 
-def hostile_run(root: Path) -> str:
-    """The name of a run whose summary, not made by this program, names a target by HTML that would run a script."""
-    run_dir, _ = planted_run(root, "20260303T090000Z-05ed", plan="hostile")
-    content = run_dir.summary.read_text()
+def hostile_run(root: Path, like: RunDir) -> str:
+    """The name of a copy of a run whose summary, not made by this program, names a target by HTML that would run a
+    script."""
+    run_dir = RunDir(Path(shutil.copytree(like.root, root / "hostile" / "20260303T090000Z-05ed")))
+    content = run_dir.summary.read_text().replace('"chat/20260301T090000Z-a1b2"', '"hostile/20260303T090000Z-05ed"')
     run_dir.summary.write_text(content.replace('"swift"', json.dumps(HOSTILE)).replace("swift", HOSTILE))
     return run_dir.root.relative_to(root).as_posix()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from dashboards import LOOKS, Served, browser, faults, needs_chromium, served, visit
+from dashboards import LOOKS, PATIENCE_MS, Served, browser, faults, needs_chromium, served, visit
 from planted_runs import HOSTILE, broken_runs, hostile_run, planted_run
 
 from analysis.burdens import normalised
@@ -48,7 +48,7 @@ class Shown:
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     root = tmp_path_factory.mktemp("runs")
     run_dir, summary = planted_run(root)
-    hostile_run(root)
+    hostile_run(root, run_dir)
     broken_runs(root)
     for _ in write_runs(root, Planned("followed", 60, targets=2, step=1.3, step_at=40), 3):
         pass
@@ -179,6 +179,25 @@ def test_a_search_finds_a_run_among_others(shown: Shown, browser: Any) -> None:
         seen.wait("document.querySelectorAll('.found .entry').length === 1")
         seen.page.locator(".found .entry").click()
         seen.wait("document.querySelector('h1').innerText === 'chat'")
+
+
+def test_the_link_with_the_token_logs_in_and_the_button_logs_out(browser: Any, tmp_path: Path) -> None:
+    with served(tmp_path, "--login") as closed, visit(browser, closed.url) as seen:
+        seen.page.goto(closed.url)
+        seen.page.wait_for_selector("#token")
+        assert not faults(seen.page)
+        seen.picture("login")
+        seen.page.goto("about:blank")
+        seen.page.goto(f"{closed.url}login#token={closed.token}")
+        seen.page.wait_for_selector("#page h1", timeout=PATIENCE_MS)
+        assert closed.token not in seen.page.url
+        seen.page.click("#leave")
+        seen.page.wait_for_selector("#token", timeout=PATIENCE_MS)
+        seen.page.fill("#token", "not this one")
+        seen.page.click("button")
+        assert "not the token" in seen.page.inner_text("[role=alert]")
+        assert seen.complaints and all("401" in each for each in seen.complaints)
+        seen.complaints.clear()
 
 
 def test_names_stay_text(shown: Shown, browser: Any) -> None:

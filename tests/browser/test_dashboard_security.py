@@ -170,6 +170,17 @@ def test_no_path_leads_out_of_the_folder(open_one: Served, root: Path) -> None:
             assert "This cannot be shown" in text and "secret" not in text
 
 
+def test_requests_that_no_page_makes_are_refused_and_harm_nothing(open_one: Served) -> None:
+    with httpx.Client(base_url=open_one.url) as client:
+        client.get("/", headers={"Accept": "text/html"})
+        headers = _csrf(client) | {"Content-Type": "application/json"}
+        for body in (b"", b"{", b"[]", b"{}", b'{"output": "x.children", "inputs": []}', b"\xff" * 100):
+            assert client.post(ANSWERS, content=body, headers=headers).status_code == 400
+        assert client.post(ANSWERS, content=b" " * 5_000_000, headers=headers).status_code == 413
+        assert client.put(ANSWERS, headers=headers).status_code == 405
+        assert client.post(ANSWERS, json=ASK, headers=headers).status_code == 200
+
+
 def test_what_is_answered_is_not_kept_and_runs_no_scripts_but_ours(open_one: Served) -> None:
     page = httpx.get(open_one.url, headers={"Accept": "text/html"})
     policy = dict(part.strip().partition(" ")[::2] for part in page.headers["content-security-policy"].split(";"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
@@ -45,6 +46,18 @@ def test_a_new_run_is_seen_and_a_look_is_believed_for_a_while(root: Path, monkey
     assert {each.plan for each in runs.listed()} == {"chat", "other"}
     same = runs.listed()
     assert runs.listed() is same, "nothing has changed, so nothing is made anew"
+
+
+def test_a_folder_that_cannot_be_written_is_not_read_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / NAME).mkdir()  # so that there can be no index
+    monkeypatch.setattr(module, "FRESH_S", 0.0)
+    runs = Runs(root)
+    first = runs.listed()
+    for path in root.glob("chat/*/summary.json"):
+        stamp = path.stat()
+        path.write_bytes(b" " * stamp.st_size)
+        os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert runs.listed() == first
 
 
 def test_what_leads_out_of_the_folder_is_not_in_it(root: Path, tmp_path: Path) -> None:

@@ -65,4 +65,4 @@ def test_a_comparison_is_the_same_from_both_sides(summary: Summary) -> None:
     assert turned(back).ratio.value == pytest.approx(seen.ratio.value)
     assert msgspec.structs.replace(turned(back), ratio=seen.ratio) == seen
     low, high = seen.ratio.ci95 or (None, None)
-    assert back.ratio.ci95 == (pytest.approx(1 / (high or 1)), pytest.approx(1 / (low or 1)))
+    assert list(back.ratio.ci95 or ()) == pytest.approx([1 / (high or 1), 1 / (low or 1)])
