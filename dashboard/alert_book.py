@@ -116,8 +116,11 @@ def act(
         until_utc=until,
         comment=" ".join(comment.split())[:_MOST_TEXT],
     )
+    path = RunDir(root / run).alert_actions
+    if path.is_symlink():
+        raise UsageFault(f"{run}: {path.name} is a link", "a link may lead anywhere: put a plain file in its place")
     try:
-        append_action(RunDir(root / run).alert_actions, action)
+        append_action(path, action)
     except OSError as error:
         raise UsageFault(f"{run}: cannot be written: {error.strerror}", "check space and permissions") from error
     return action

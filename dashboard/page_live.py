@@ -92,7 +92,7 @@ def _row(site: Site, run: Listed, here: str) -> list[Any]:
 
 def callbacks(app: Any, site: Site) -> None:
     """The panel is asked for once a second; what did not change is not sent again."""
-    watch, trails = Watch(), Trails()
+    watch, trails = Watch(site.runs.root), Trails()
     charts = [Output(f"live-{key}", "figure") for key, _, _ in CHARTS]
 
     @app.callback(

@@ -1,7 +1,8 @@
 """Monitors that the dashboard starts for runs that somebody looks at, where none watches; they end when nobody looks.
 
 The figures of the live page are those of `tokenswarm monitor`, and of nothing else: a run whose monitor was started
-elsewhere is shown by that one's `monitor.json`.
+elsewhere is shown by that one's `monitor.json`. A run may be from anywhere, and looking at it must not run the commands
+nor ask the URLs that its plan names: of the plan's alerts the rules are judged, and only the log is told.
 """
 
 from __future__ import annotations
@@ -13,15 +14,21 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import msgspec
 import psutil
+import yaml
 
-from harness.rundir import RunDir
+from harness.alert_record import LogSink, Reports
+from harness.errors import UsageFault
+from harness.plan_file import read_plan
+from harness.rundir import RunDir, write_whole
 
 FRESH_S = 6.0  # a picture that is older is nobody's who still watches
 AGAIN_S = 20.0  # before another is started where one ended
 UNWATCHED_S = 45.0
-LOG = "monitor.log"
+FOLDER = Path(".dashboard", "watch")
 _GENTLE = 5  # load may be made on this machine
 
 
@@ -36,9 +43,10 @@ class _Watched:
 class Watch:
     """The monitors of one dashboard. Threads may share it. Times in s of the monotonic clock.
 
-    `unwatched_s`: how long a monitor goes on after somebody looked last.
+    `root`: the folder of runs; `unwatched_s`: how long a monitor goes on after somebody looked last.
     """
 
+    root: Path
     unwatched_s: float = UNWATCHED_S
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _watched: dict[str, _Watched] = field(default_factory=dict)
@@ -56,7 +64,10 @@ class Watch:
                 known.looked_s = now_s
             waits = known is not None and (known.process.poll() is None or now_s - known.started_s < AGAIN_S)
             if not waits and not is_fresh(run_dir):
-                self._watched[name] = _Watched(_started(run_dir), now_s, now_s)
+                try:
+                    self._watched[name] = _Watched(_started(self.root, run_dir), now_s, now_s)
+                except UsageFault:  # its plan is not there yet, or damaged: the next look tries again
+                    return
                 if not self._sweeping:
                     self._sweeping = True
                     threading.Thread(target=self._sweep, daemon=True, name="monitors nobody looks at").start()
@@ -65,10 +76,13 @@ class Watch:
         """Why there is no picture yet."""
         with self._lock:
             known = self._watched.get(str(run_dir.root))
-        if known is None or known.process.poll() is None:
+        if known is None:
+            return "No monitor can watch it: its plan.yaml cannot be read."
+        if known.process.poll() is None:
             return "A monitor is starting."
         try:
-            said = (run_dir.root / LOG).read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            path = _beside(self.root, run_dir, "log")
+            said = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         except OSError:
             said = []
         first = next((line for line in reversed(said) if line.startswith("error: ")), said[-1] if said else "")
@@ -108,11 +122,22 @@ def is_fresh(run_dir: RunDir) -> bool:
         return False
 
 
-def _started(run_dir: RunDir) -> subprocess.Popen[bytes]:
-    """What it says goes beside what it watches, for whoever wants to know why there is no picture."""
-    with (run_dir.root / LOG).open("ab") as log:
+def _beside(root: Path, run_dir: RunDir, kind: str) -> Path:
+    """A file about the watching of a run: not in the run's own folder, where a link may lead anywhere."""
+    folder = root / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{run_dir.root.parent.name}_{run_dir.root.name}.{kind}"
+
+
+def _started(root: Path, run_dir: RunDir) -> subprocess.Popen[bytes]:
+    """Raises UsageFault: the run has no plan that can be read."""
+    alerts = read_plan(str(run_dir.plan)).alerts
+    quiet = msgspec.structs.replace(alerts, sinks=(LogSink(),), reports=Reports())
+    rules = _beside(root, run_dir, "yaml")
+    write_whole(rules, yaml.safe_dump(msgspec.to_builtins(quiet), allow_unicode=True).encode())
+    with _beside(root, run_dir, "log").open("ab") as log:
         process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", "harness", "monitor", str(run_dir.root)],
+            [sys.executable, "-m", "harness", "monitor", str(run_dir.root), "--alerts", str(rules)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

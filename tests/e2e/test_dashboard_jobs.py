@@ -16,6 +16,7 @@ import pytest
 
 from dashboard.jobs import FOLDER, Job, job_of, jobs, start, stop
 from dashboard.watching import Watch, is_fresh
+from harness.alert_log import read_events
 from harness.errors import UsageFault
 from harness.plan_file import plan_of
 from harness.rundir import RunDir
@@ -101,20 +102,26 @@ def test_a_number_that_is_another_process_by_now_is_not_the_job(tmp_path: Path) 
 
 
 def test_a_monitor_watches_while_somebody_looks_and_no_longer(tmp_path: Path) -> None:
-    name = start(tmp_path, plan_of(PLAN, "plan"))
+    marker = tmp_path / "was-run"
+    rule = {"name": "any", "metric": "attempted@10s", "above": 0, "for_s": 0}
+    alerts = {"rules": [rule], "sinks": [{"kind": "command", "argv": ["touch", str(marker)]}]}
+    name = start(tmp_path, plan_of(PLAN | {"alerts": alerts}, "plan"))
     run_dir = RunDir(tmp_path / str(_wait(tmp_path, name, lambda job: job.run is not None).run))
-    watch = Watch(unwatched_s=3.0)
+    watch = Watch(tmp_path, unwatched_s=3.0)
     try:
         end = time.monotonic() + 90
-        while not is_fresh(run_dir):
+        while not any(event.state == "firing" for event in read_events(run_dir.alerts)):
             watch.look(run_dir)
             assert len(watch.watching()) <= 1
             assert time.monotonic() < end, watch.trouble(run_dir)
             time.sleep(0.1)
+        assert is_fresh(run_dir)
         while watch.watching():  # nobody looks any more
             assert time.monotonic() < end
             time.sleep(0.1)
-        assert job_of(tmp_path, name).state == "running"  # type: ignore[union-attr]
+        assert not marker.exists(), "to look at a run runs nothing that its plan names"
+        job = job_of(tmp_path, name)
+        assert job is not None and job.state == "running"
     finally:
         watch.end()
         stop(tmp_path, name)
