@@ -69,7 +69,7 @@ class Shown:
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     root = tmp_path_factory.mktemp("runs")
     run_dir, summary = planted_run(root)
-    hostile_run(root)
+    hostile_run(root, run_dir)
     now_s = time.time()
     values = {"error_ratio@1m": 0.5, "ttft.p95@1m": 3.0}
     readings = [Reading(wall_s=now_s, target=name, workload="talk", values=values) for name in ("swift", HOSTILE)]
