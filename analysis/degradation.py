@@ -71,15 +71,15 @@ class DegradationState(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of one target and workload. Only `begin` and `update` make it."""
 
     settings: Settings
-    latencies: dict[str, LatencyWatch]
-    ratios: dict[str, RatioWatch]
+    latencies: dict[ShiftMetric, LatencyWatch]
+    ratios: dict[ShiftMetric, RatioWatch]
 
 
 def begin(baseline: Slice | None = None, settings: Settings = DEFAULT) -> DegradationState:
     """Begin to watch one target and workload. `baseline`: all of a run (steady window) as one slice, against which
     it is held besides its own last hours; None: its own last hours and days alone."""
     threshold = math.log(_QUESTIONS * settings.false_alarm_every_s / settings.step_s)
-    ratios = {"error_ratio": None, "throttled_ratio": None} if baseline is None else _ratios_of(baseline)
+    ratios = _ratios_of(baseline)
     return DegradationState(
         settings=settings,
         latencies={name: _latency_watch(name, baseline, settings, threshold) for name in LATENCIES},
@@ -90,8 +90,8 @@ def begin(baseline: Slice | None = None, settings: Settings = DEFAULT) -> Degrad
     )
 
 
-def _ratios_of(baseline: Slice) -> dict[str, float | None]:
-    if not baseline.judged:
+def _ratios_of(baseline: Slice | None) -> dict[ShiftMetric, float | None]:
+    if baseline is None or not baseline.judged:
         return {"error_ratio": None, "throttled_ratio": None}
     return {
         "error_ratio": baseline.failed / baseline.judged,
@@ -128,8 +128,10 @@ def update(state: DegradationState, new: Slice) -> tuple[DegradationState, list[
 def _latency(watch: LatencyWatch, name: str, new: Slice, step_s: float) -> LatencyWatch:
     spread = new.spreads.get(name)
     gathered = watch.open if spread is None else spread if watch.open is None else together(watch.open, spread)
-    span_s = watch.open_s + new.length_s
-    if gathered is None or gathered.requests < _FEWEST or span_s < step_s - 1e-6:
+    if gathered is None:
+        return watch
+    span_s = watch.open_s + new.length_s  # from the first request on: silence before it is no part of the step
+    if gathered.requests < _FEWEST or span_s < step_s - 1e-6:
         return msgspec.structs.replace(watch, open=gathered, open_s=span_s)
     low, middle, high, tail = log_quantiles(gathered.counts, (0.25, 0.5, 0.75, _TAIL))
     n, begin_s = gathered.requests, new.at_s - span_s
@@ -149,7 +151,10 @@ def _latency(watch: LatencyWatch, name: str, new: Slice, step_s: float) -> Laten
 
 
 def _ratio(watch: RatioWatch, struck: int, new: Slice, step_s: float) -> RatioWatch:
-    struck, judged, span_s = watch.struck + struck, watch.judged + new.judged, watch.open_s + new.length_s
+    struck, judged = watch.struck + struck, watch.judged + new.judged
+    if not judged:
+        return watch
+    span_s = watch.open_s + new.length_s
     if judged < _FEWEST or span_s < step_s - 1e-6:
         return msgspec.structs.replace(watch, struck=struck, judged=judged, open_s=span_s)
     level = watch.share.recent.level
@@ -167,7 +172,7 @@ def _shifts(state: DegradationState) -> Iterator[Shift]:
         yield from _told(name, "level", ratio.share)
 
 
-def _told(name: str, kind: Literal["level", "distribution"], track: Track) -> Iterator[Shift]:
+def _told(name: ShiftMetric, kind: Literal["level", "distribution"], track: Track) -> Iterator[Shift]:
     for against, question in (("recent", track.recent), ("baseline", track.lasting)):
         if question is not None:
             found = _shift(name, kind, track, question)
@@ -175,14 +180,14 @@ def _told(name: str, kind: Literal["level", "distribution"], track: Track) -> It
                 yield msgspec.structs.replace(found, against=against)
 
 
-def _shift(name: str, kind: Literal["level", "distribution"], track: Track, question: Question) -> Shift | None:
+def _shift(name: ShiftMetric, kind: Literal["level", "distribution"], track: Track, question: Question) -> Shift | None:
     evidence, episode = statistic(question.evidence), question.episode
     if episode is None or not (episode.confirmed or evidence >= _TOLD * track.threshold):
         return None
     scale = math.exp if track.kind == "log" else float
     baseline, now = scale(question.level.mean), scale(track.now)
     return Shift(
-        metric=_METRICS[name],
+        metric=name,
         kind=kind,
         baseline=baseline,
         now=now,
@@ -192,16 +197,6 @@ def _shift(name: str, kind: Literal["level", "distribution"], track: Track, ques
         since_utc=_utc(episode.since_s),
         confirmed=episode.confirmed,
     )
-
-
-_METRICS: dict[str, ShiftMetric] = {
-    "ttft": "ttft",
-    "itl": "itl",
-    "tpot": "tpot",
-    "e2e": "e2e",
-    "error_ratio": "error_ratio",
-    "throttled_ratio": "throttled_ratio",
-}
 
 
 def _utc(at_s: float | None) -> str | None:

@@ -113,7 +113,7 @@ def _kept(whole: Hour, slo: Slo, latency_target: float) -> list[Kept]:
         if limit_s is not None and counts:
             valid = sum(counts.values())
             good = valid - round(share_above(counts, math.log(limit_s)) * valid)
-            found.append(Kept(f"{name}_s <= {limit_s:g}", latency_target, good, valid))
+            found.append(Kept(f"{name}_s<={float(limit_s)}", latency_target, good, valid))
     return found
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import cast
 
 import msgspec
 import numpy as np
@@ -146,12 +147,12 @@ def _sampled(
     inside = np.flatnonzero((ended_s >= begin_s) & (ended_s < end_s))
     keys = [samples.table[name].iloc[inside].astype(str).to_numpy() for name in ("target", "workload")]
     grouped = pd.Series(np.arange(len(inside))).groupby([*keys, (ended_s[inside] - begin_s) // HOUR_S])
-    for (target, workload, number), places in grouped.indices.items():
-        place = (str(target), str(workload))
+    indices = cast("Mapping[tuple[str, str, float], Whole]", grouped.indices)
+    for (target, workload, number), places in indices.items():
         rows = inside[places]
-        rows = rows[~_within_minutes(ended_s[rows], ends_s.get(place, ()))]
+        rows = rows[~_within_minutes(ended_s[rows], ends_s.get((target, workload), ()))]
         if len(rows):
-            yield place, begin_s + float(number) * HOUR_S, _of_rows(samples, rows, plan, str(target))
+            yield (target, workload), begin_s + number * HOUR_S, _of_rows(samples, rows, plan, target)
 
 
 def _within_minutes(at_s: Floats, ends_s: Sequence[float]) -> npt.NDArray[np.bool_]:

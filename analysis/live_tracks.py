@@ -22,6 +22,7 @@ _DAYS_S = 3 * 86400.0
 _DAYS_LEARN_S = 6 * 3600.0
 _NOW_S = 150.0  # time constant of what is told as `now`
 _DRAWN_IN = 2.5  # standard deviations: a step further off counts as this far, in baseline and noise
+_MOST_FORGOTTEN = 1 / 30  # of a baseline, by one step however long it was
 _FAR = 2.5  # standard deviations: a step further off says no more than this (a share, twice as many)
 _BEGINNING = 5  # steps before which nothing is known to be far off
 _SUSPECT = 0.5  # part of the threshold from which the baseline waits
@@ -152,7 +153,7 @@ def _moved(kind: Kind, question: Question, look: Look, value: float, *, waits: b
     """The question with its level moved by a step of a value: hardly while it `waits`."""
     level = question.level
     weight = look.requests if kind == "share" else 1.0
-    total = level.weight * (1 - _part(look.span_s, question.memory_s)) + weight
+    total = level.weight * (1 - min(_MOST_FORGOTTEN, _part(look.span_s, question.memory_s))) + weight
     slower = question.memory_s / ADOPT_S if waits else 1.0
     moved = Level(mean=level.mean + (value - level.mean) * weight / total * slower, weight=total)
     return msgspec.structs.replace(question, level=moved)

@@ -7,12 +7,13 @@ can be kept as JSON. Pure.
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-LATENCIES = ("ttft", "itl", "tpot", "e2e")
+LATENCIES: tuple[Literal["ttft", "itl", "tpot", "e2e"], ...] = ("ttft", "itl", "tpot", "e2e")
 _PER_E = 100.0  # buckets from one number to e times it: each is exp(1/100), 1 %, wide
 _LEAST_S = 1e-6  # what is shorter counts as this
 

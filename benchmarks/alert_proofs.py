@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -72,7 +73,7 @@ class _Answer(BaseHTTPRequestHandler):
             self.server.over.wait(600)
             return
         if self.server.does == "slow":
-            time.sleep(0.05)
+            time.sleep(0.01)
         self.send_response(int(self.server.does) if self.server.does.isdigit() else 200)
         self.send_header("Location", self.server.url)
         self.send_header("Content-Length", "0")
@@ -107,7 +108,9 @@ def prove_speed(trials: int) -> tuple[str, str, bool]:
     with tempfile.TemporaryDirectory() as folder, _listening() as good:
         receivers = [(name, _listening(does)) for name, does in bad.items()]
         opened = [(name, each, each.__enter__()) for name, each in receivers]
-        sinks = [{"kind": "webhook", "name": name, "url": server.url} for name, _, server in opened]
+        sinks: list[dict[str, Any]] = [
+            {"kind": "webhook", "name": name, "url": server.url} for name, _, server in opened
+        ]
         sinks += [{"kind": "command", "argv": ["/bin/sh", "-c", "sleep 60"]}, {"kind": "webhook", "url": good.url}]
         delivery = Delivery(read_alerts({"sinks": sinks}), RunDir(Path(folder)))
         states: States = {}
@@ -148,7 +151,8 @@ from harness.alert_log import keep_states, recover
 from harness.rundir import RunDir
 from harness.sinks import Delivery
 run_dir, url, most = RunDir(Path(sys.argv[1])), sys.argv[2], int(sys.argv[3])
-delivery = Delivery(read_alerts({"sinks": [{"kind": "webhook", "url": url, "backoff_s": 0.05}]}), run_dir)
+sink = {"kind": "webhook", "url": url, "backoff_s": 0.05, "most_waiting": 100000}
+delivery = Delivery(read_alerts({"sinks": [sink]}), run_dir)
 states = recover(run_dir)
 at = Path(sys.argv[1]) / "at"
 number = int(at.read_text()) if at.exists() else 0
@@ -160,8 +164,8 @@ while number < most:
     part = at.with_name("at.tmp")
     part.write_text(str(number))
     part.replace(at)
-    time.sleep(0.01)
-delivery.close(60)
+    time.sleep(0.03)
+delivery.close(600)
 """
 
 

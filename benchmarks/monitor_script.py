@@ -15,6 +15,7 @@ from harness.alert_file import read_alerts
 from harness.alert_record import utc_text
 from harness.errors import ErrorKind
 from harness.monitor import Watch
+from harness.monitor_record import Mode
 from harness.plan_file import read_plan
 from harness.rundir import RunDir
 from harness.sample import SCHEMA, Header, Sample, Usage, encode, outcome_of
@@ -84,7 +85,7 @@ class Script:
 
     def grow(self, to_s: float) -> None:
         """Every request that has ended by then is in a journal, whose age is that of its last one."""
-        lines = []
+        lines: list[bytes] = []
         while (self._to_s + self.every_s) <= to_s:
             self._to_s = round(self._to_s + self.every_s, 6)
             if self.parts_s and self._to_s - self._part_began_s >= self.parts_s:
@@ -119,7 +120,7 @@ class Script:
         config = read_alerts(self.rules)
         delivery = Delivery(config, self.run_dir)
         plan = read_plan(str(self.run_dir.plan))
-        mode = "probe" if self.parts_s else "run"
+        mode: Mode = "probe" if self.parts_s else "run"
         return Watch(self.run_dir, plan, config, *_clocks(at_s), mode=mode, delivery=delivery), delivery
 
     def look_by_hour(self, hour: int) -> None:

@@ -16,7 +16,7 @@ from rich.text import Text
 from harness.alert_file import read_alerts, rules_of, sinks_of
 from harness.alert_list import Alert, list_alerts
 from harness.alert_log import append_action, events_after, read_actions
-from harness.alert_record import AlertAction, AlertConfig, SinkState, utc_text
+from harness.alert_record import AlertAction, AlertConfig, SinkState, WebhookSink, utc_text
 from harness.alerts import silences_in_force
 from harness.checked_yaml import load, text_of_file
 from harness.cli_shown import ERR, console
@@ -24,7 +24,7 @@ from harness.errors import UsageFault
 from harness.plan_file import read_plan
 from harness.rundir import RunDir
 from harness.sinks import read_sinks, send
-from harness.webhook import Notice
+from harness.webhook import Notice, unready
 
 _SPAN = re.compile(r"^(\d{1,6}(?:\.\d{1,3})?)([smhd])$")
 _UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -189,6 +189,10 @@ def _check(path: Path, *, test_sinks: bool) -> int:
     named = sinks_of(config)
     rules = ", ".join(rule.name for rule in rules_of(config)) or "none"
     click.echo(f"{path}: rules: {rules}\n{path}: sinks: {', '.join(name for name, _ in named) or 'none'}")
+    for name, sink in named:
+        fault = unready(sink) if isinstance(sink, WebhookSink) else None
+        if fault is not None and not test_sinks:
+            ERR.print(Text(f"sink {name}: {fault} here"))
     if not test_sinks:
         return 0
     now = utc_text(time.time())

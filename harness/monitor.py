@@ -9,15 +9,12 @@ that is killed at any moment loses none and makes none twice.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
-
+from analysis.digest import slo_of
 from analysis.live_windows import Ended
-from analysis.sla import MONTH_S
 from analysis.slices import Slice
 from harness import alerts
 from harness.alert_file import rules_of
@@ -26,21 +23,22 @@ from harness.alert_record import AlertAction, AlertConfig, AlertEvent, Episode, 
 from harness.client_health import ClientHealth
 from harness.folding import GRACE_NS, KEEP_RAW_S, MINUTE_NS, append_minutes, minutes_of, minutes_to_ns, old_parts
 from harness.monitor_doubts import GRAVITY, Troubles, doubts_of
-from harness.monitor_record import AlertState, Doubt, Mode, Picture, RunState, SpendNow, encode_picture
+from harness.monitor_record import AlertState, Doubt, Mode, Picture, SpendNow, encode_picture
 from harness.monitor_state import MonitorState, Taken, read_state, write_state
 from harness.plan import Plan, Slo, cells
+from harness.run_ending import Ending, ending_of
 from harness.rundir import RunDir, write_whole
 from harness.sample import Sample
 from harness.sinks import Delivery
 from harness.tail import Tail
-from harness.watched_cell import SLICE_NS, Used, WatchedCell, values_of
+from harness.watched_cell import SLICE_NS, Promise, Used, WatchedCell, values_of
 
 if TYPE_CHECKING:  # with it comes the library of metrics
     from harness.monitor_shown import Counted
 
 S = 1_000_000_000
 WHOLE_RUN = ("(run)", "(all)")  # target and workload of what concerns none alone
-DIED_AFTER_S = 120.0
+DAY_S = 86_400.0
 _MOST_STEPS = 600  # in which a past is gone through
 _KEPT_EVERY_NS = 5 * S
 _AHEAD_NS = 2 * S
@@ -48,51 +46,6 @@ _BACK_NS = 60 * S
 _PIECE = 1_000_000  # bytes of one journal at a time
 
 Key = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a run stands, and when it ended if it did (ns, wall clock)."""
-
-    state: RunState
-    began_ns: int | None = None
-    ended_ns: int | None = None
-
-
-def ending_of(run_dir: RunDir, now_ns: int) -> Ending:
-    """By `run.json`; a run that says that it goes on but writes nothing for two minutes has died."""
-    try:
-        said = msgspec.json.decode(run_dir.run_json.read_bytes(), type=dict[str, Any])
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
-        said = {}
-    began_ns = _ns_of(said.get("started_utc"))
-    ended_ns = _ns_of(said.get("ended_utc"))
-    if said and said.get("ended") != "running":
-        return Ending("ended", began_ns, ended_ns)
-    newest_s = _newest_change_s(run_dir)
-    if newest_s is None:
-        return Ending("waiting", began_ns)
-    if now_ns / S - newest_s > DIED_AFTER_S:
-        return Ending("died", began_ns, round(newest_s * S))
-    return Ending("running", began_ns)
-
-
-def _ns_of(utc: Any) -> int | None:
-    try:
-        return round(datetime.fromisoformat(utc).timestamp() * S)
-    except (TypeError, ValueError):
-        return None
-
-
-def _newest_change_s(run_dir: RunDir) -> float | None:
-    """When a journal or the health of the workers was written last."""
-    found = []
-    for path in (run_dir.health, run_dir.run_json, *run_dir.journals.glob("*.jsonl")):
-        try:
-            found.append(path.stat().st_mtime)
-        except OSError:
-            continue
-    return max(found, default=None)
 
 
 @dataclass
@@ -132,6 +85,9 @@ class Watch:
         self._delivery = delivery
         self._targets = {target.name: target for target in plan.targets} if plan else {}
         self._slo = plan.slo if plan else Slo()
+        months_s = config.sla.period_days * DAY_S
+        period_s = planned_s(plan) if plan and mode == "run" else months_s
+        self._promise = Promise(slo_of(plan, config), config.sla.latency_target, period_s)
         self._health = ClientHealth(run_dir.health, most_age_s=600.0 if mode == "probe" else 30.0)
         self._taken = Taken()
         self._queues: dict[str, _Queue] = {}
@@ -164,7 +120,6 @@ class Watch:
     def _cell(self, key: Key) -> WatchedCell:
         if key not in self.cells:
             baseline = self._baselines.get(key)
-            plan = self.plan if self.mode == "run" else None
             self.cells[key] = WatchedCell(
                 key,
                 self._targets.get(key[0]),
@@ -172,7 +127,7 @@ class Watch:
                 self.begun_ns,
                 baseline,
                 by_minute=self.mode == "probe",
-                period_s=MONTH_S if plan is None else planned_s(plan),
+                promise=self._promise,
             )
         return self.cells[key]
 
@@ -220,24 +175,28 @@ class Watch:
                 queue.anchor_ns = read.anchor_ns
                 queue.rows.extend(zip(read.samples, read.ends, strict=True))
                 behind |= {read.name} if read.behind else set()
-            for name, queue in self._queues.items():
-                self._drain(name, queue, until_ns, all_of_it=all_of_it)
+            drained = [
+                each
+                for name, queue in self._queues.items()
+                for each in self._drained(name, queue, until_ns, all_of_it=all_of_it)
+            ]
+            for ended, new in sorted(drained, key=lambda each: each[0].at_ns):  # of several workers, one after another
+                self._cell((ended.sample.target, ended.sample.workload)).add(ended, new=new)
+                if new and self._counted is not None:
+                    self._counted.add((ended.sample,))
             again = any(not self._queues[name].rows for name in behind)
 
-    def _drain(self, name: str, queue: _Queue, until_ns: int, *, all_of_it: bool) -> None:
+    def _drained(self, name: str, queue: _Queue, until_ns: int, *, all_of_it: bool) -> Iterator[tuple[Ended, bool]]:
+        """Attempts of one journal that ended until then, and whether each is met for the first time."""
         while queue.rows:
             sample, end = queue.rows[0]
             ahead_ns = queue.anchor_ns + sample.end_ns - until_ns
             if ahead_ns > 0 and not all_of_it:
                 return
             queue.rows.popleft()
-            ended = Ended(sample, queue.anchor_ns - max(0, ahead_ns))
             if ahead_ns > _AHEAD_NS:
                 self.troubles.ahead_s[name] = ahead_ns / S
-            new = self._taken.note(name, end)
-            self._cell((sample.target, sample.workload)).add(ended, new=new)
-            if new and self._counted is not None:
-                self._counted.add((sample,))
+            yield Ended(sample, queue.anchor_ns - max(0, ahead_ns)), self._taken.note(name, end)
 
     def _judge(self, at_ns: int, *, now: bool) -> None:
         """One step of every rule; `now`: it is not in the past."""
@@ -310,6 +269,7 @@ class Watch:
 
     def _keep(self) -> None:
         """States and places on the disk. A fault of it is shown, and tried again."""
+        self._queues = {name: queue for name, queue in self._queues.items() if queue.rows or name in self._tail.places}
         self._taken.drop_all_but(self._tail.places.keys() | self._queues.keys())
         state = MonitorState(
             begun_ns=self.begun_ns,

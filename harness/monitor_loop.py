@@ -15,12 +15,13 @@ from analysis.slices import Slice
 from harness.alert_record import AlertConfig
 from harness.errors import UsageFault
 from harness.folding import KEEP_RAW_S
-from harness.monitor import Watch, ending_of
+from harness.monitor import Watch
 from harness.monitor_record import Picture
 from harness.plan import Plan
 from harness.plan_file import read_plan
 from harness.prices import priced
 from harness.report_clock import ReportClock
+from harness.run_ending import ending_of
 from harness.rundir import RunDir
 from harness.sinks import Delivery
 from harness.tail import Clock

@@ -25,9 +25,10 @@ class _Run:
 
 
 class Told:
-    """What is told of all watched runs. The loop of the monitor writes, a scrape reads."""
+    """What is told of all watched runs. The loop of the monitor writes, a scrape reads. `clock`: monotonic, in s."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._counted: dict[str, Counted] = {}
         self._runs: dict[str, _Run] = {}
         self._lock = threading.Lock()
@@ -42,7 +43,7 @@ class Told:
 
     def tell(self, pictures: Sequence[Picture]) -> None:
         """What the monitor has just seen."""
-        now_s = time.monotonic()
+        now_s = self._clock()
         with self._lock:
             self._runs |= {picture.run: _Run(picture, now_s) for picture in pictures}
             for name in [name for name, run in self._runs.items() if now_s - run.at_s > KEPT_S]:

@@ -77,7 +77,7 @@ class Taken:
     def forget(self, name: str) -> None:
         """It is another journal now."""
         for each in (self.to, self.again, self._marks):
-            each.pop(name, None)  # type: ignore[attr-defined]
+            each.pop(name, None)
 
     def mark(self, now_ns: int) -> None:
         """Remember where all journals stand, each half minute, for ten minutes."""

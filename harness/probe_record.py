@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +14,7 @@ import msgspec
 
 from harness.errors import UsageFault
 from harness.plan import Plan, Stage
-from harness.rundir import write_whole
+from harness.rundir import RunDir, write_whole
 
 _LONGEST_S = 1e9
 PART_S = 900.0
@@ -62,6 +66,27 @@ def read_progress(path: Path) -> Progress:
 def write_record(path: Path, record: msgspec.Struct) -> None:
     """Write one of the two. Raises OSError."""
     write_whole(path, msgspec.json.encode(record) + b"\n")
+
+
+@contextmanager
+def alone(run_dir: RunDir, patience_s: float = 90.0) -> Iterator[None]:
+    """While the block lasts no other process probes in the directory; one that is just ending is waited for. Raises
+    UsageFault where another goes on for so long."""
+    lock = os.open(run_dir.probe_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    end_s = time.monotonic() + patience_s
+    try:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if time.monotonic() > end_s:
+                    message = f"{run_dir.root}: another process probes in it"
+                    raise UsageFault(message, "end the monitor that started it first") from error
+                time.sleep(0.1)
+        yield
+    finally:
+        os.close(lock)
 
 
 def probe_plan(plan: Plan, names: Sequence[str], probing: Probing) -> Plan:

@@ -16,7 +16,7 @@ from harness.errors import UsageFault
 from harness.plan import Budget, Plan
 from harness.plan_file import dump_plan, read_plan
 from harness.prepare import key_of
-from harness.probe_record import Probing, probe_plan, read_probing, read_progress, write_record
+from harness.probe_record import Probing, alone, probe_plan, read_probing, read_progress, write_record
 from harness.probes import write_run_json
 from harness.question_sets import write_questions
 from harness.rundir import RunDir, new_run_dir
@@ -42,7 +42,13 @@ def begin(plan: Plan, names: Sequence[str], probing: Probing, out: Path) -> RunD
 
 def go_on(run_dir: RunDir, *, budget: Budget, for_s: float | None) -> None:
     """Have a probing that ended go on; what is given replaces what was. Raises UsageFault."""
-    probing, progress = read_probing(run_dir.probe), read_progress(run_dir.probe_state)
+    probing = read_probing(run_dir.probe)
+    with alone(run_dir):
+        _go_on(run_dir, probing, budget, for_s)
+
+
+def _go_on(run_dir: RunDir, probing: Probing, budget: Budget, for_s: float | None) -> None:
+    progress = read_progress(run_dir.probe_state)
     plan = read_plan(str(run_dir.plan))
     given = {name: value for name, value in msgspec.structs.asdict(budget).items() if value is not None}
     if given:

@@ -37,7 +37,7 @@ from harness.plan_file import read_plan
 from harness.planned import with_simulator
 from harness.prepare import SIMULATOR_KEY, Prepared, key_of, prepare
 from harness.prices import most_usd, priced, usd_of
-from harness.probe_record import PART_BYTES, Probing, Progress, read_probing, read_progress, write_record
+from harness.probe_record import PART_BYTES, Probing, Progress, alone, read_probing, read_progress, write_record
 from harness.prompts import prompt
 from harness.question_sets import with_copied_questions
 from harness.rundir import RunDir, write_whole
@@ -294,7 +294,9 @@ def _ended_with_parent(sender: Probe) -> Iterator[None]:
 def main() -> None:
     """`python -m harness.probes RUN_DIR`: exit code 0 when its time is over, 3 when its budget is, 130 when ended."""
     try:
-        ended = probe(RunDir(Path(sys.argv[1])))
+        run_dir = RunDir(Path(sys.argv[1]))
+        with alone(run_dir):
+            ended = probe(run_dir)
     except UsageFault as fault:
         os.write(2, f"error: {fault.message}\nhint: {fault.hint}\n".encode())
         sys.exit(2)

@@ -148,6 +148,11 @@ class RunDir:
         return self.root / "probe_state.json"
 
     @property
+    def probe_lock(self) -> Path:
+        """Held by the process that probes."""
+        return self.root / ".probe.lock"
+
+    @property
     def monitor_lock(self) -> Path:
         """Held by the monitor that watches the run."""
         return self.root / ".monitor.lock"

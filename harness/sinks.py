@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Self
 
@@ -29,12 +29,14 @@ from harness.alert_record import (
     Severity,
     Sink,
     SinkState,
+    WebhookSink,
     utc_text,
 )
 from harness.rundir import RunDir, write_whole
-from harness.webhook import Notice, Sent, notice_of, post
+from harness.webhook import Notice, Sent, notice_of, post, unready
 
 _MOST_UNWRITTEN = 10_000
+_ENDING_S = 2.0
 _MOST_REMEMBERED = 1000
 _MOST_OF_LOG = 100_000
 _GRAVITY: dict[Severity, int] = {"info": 0, "warning": 1, "critical": 2}
@@ -62,11 +64,11 @@ def told_to(sink: Sink, event: AlertEvent) -> bool:
     return matters and not event.silenced and _GRAVITY[event.severity] >= _GRAVITY[sink.severity]
 
 
-def send(sink: Sink, notice: Notice) -> Sent:
-    """Tell a sink once. Nothing is raised."""
+def send(sink: Sink, notice: Notice, stopped: Callable[[], bool] = lambda: False) -> Sent:
+    """Tell a sink once. Nothing is raised. `stopped`: whether a command is to be ended before its time."""
     if isinstance(sink, LogSink):
         return Sent(ok=_say(f"alert: {notice.text}"))
-    return start_command(sink, notice) if isinstance(sink, CommandSink) else post(sink, notice)
+    return start_command(sink, notice, stopped) if isinstance(sink, CommandSink) else post(sink, notice)
 
 
 def _say(text: str) -> bool:
@@ -89,6 +91,10 @@ class Delivery:
         self._couriers = [_Courier(name, sink, self._book, run or run_dir.name) for name, sink in sinks_of(config)]
         for courier in self._couriers:
             courier.start()
+        for name, sink in sinks_of(config):
+            fault = unready(sink) if isinstance(sink, WebhookSink) else None
+            if fault is not None:
+                _say(f"alerts: sink {name}: {fault}")
 
     def __enter__(self) -> Self:
         return self
@@ -136,6 +142,8 @@ class Delivery:
         for courier in left:
             courier.stop.set()
             courier.wake.set()
+        for courier in left:
+            courier.join(_ENDING_S if isinstance(courier.sink, CommandSink) else 0.0)
         return not left
 
 
@@ -175,7 +183,7 @@ class _Courier(threading.Thread):
         self.stop = threading.Event()
         self.unwritten: deque[AlertEvent] = deque(maxlen=_MOST_UNWRITTEN)
         self._sink_name = name
-        self._sink = sink
+        self.sink = sink
         self._book = book
         self._run = run
         self._told: deque[str] = deque(maxlen=_MOST_REMEMBERED)
@@ -216,37 +224,37 @@ class _Courier(threading.Thread):
 
     def _waiting(self) -> tuple[deque[tuple[int, AlertEvent]], int]:
         """What stands behind the cursor, and how many of those it concerns are left out since there are too many."""
-        most = _MOST_OF_LOG if isinstance(self._sink, LogSink) else self._sink.most_waiting
+        most = _MOST_OF_LOG if isinstance(self.sink, LogSink) else self.sink.most_waiting
         found: deque[tuple[int, AlertEvent]] = deque()
         skipped = 0
         for end, event in events_after(self._book.run_dir.alerts, self._state.cursor):
-            if not told_to(self._sink, event) and found and not told_to(self._sink, found[-1][1]):
+            if not told_to(self.sink, event) and found and not told_to(self.sink, found[-1][1]):
                 found.pop()
             found.append((end, event))
             if len(found) > most:
-                skipped += told_to(self._sink, found.popleft()[1])
+                skipped += told_to(self.sink, found.popleft()[1])
         return found, skipped
 
     def _take(self, event: AlertEvent) -> bool:
         """Tell of one event until it is told or given up, if it is for this sink and was not told from memory already;
         False where the program ends first."""
-        if not told_to(self._sink, event) or event.key in self._told:
+        if not told_to(self.sink, event) or event.key in self._told:
             return True
         notice = notice_of(event, self._run)
         begun_s = time.monotonic()
         pause_s = 0.0
         while not self.stop.is_set():
-            sent = send(self._sink, notice)
+            sent = send(self.sink, notice, self.stop.is_set)
             if sent.ok:
                 self._succeeded()
                 self._told.append(event.key)
                 return True
             self._failed(sent.said)
-            if isinstance(self._sink, LogSink):
+            if isinstance(self.sink, LogSink):
                 return self._give_up(event, sent)
-            pause_s = min(max(self._sink.backoff_s, pause_s * 2), self._sink.max_backoff_s)
+            pause_s = min(max(self.sink.backoff_s, pause_s * 2), self.sink.max_backoff_s)
             wait_s = max(pause_s * random.uniform(0.5, 1.0), sent.wait_s or 0.0)  # noqa: S311  (not a secret)
-            if not sent.again or time.monotonic() + wait_s - begun_s > self._sink.give_up_after_s:
+            if not sent.again or time.monotonic() + wait_s - begun_s > self.sink.give_up_after_s:
                 return self._give_up(event, sent)
             self.stop.wait(wait_s)
         return False

@@ -91,6 +91,8 @@ class Tail:
 
     def _forget_missing(self, names: list[str]) -> None:
         """A file that is gone may come back; but not of ever more of them the place is kept."""
+        for name in self.faults.keys() - set(names):
+            del self.faults[name]
         missing = sorted(self.places.keys() - set(names))
         for name in missing[: max(0, len(missing) - _MOST_MISSING)]:
             del self.places[name]

@@ -137,6 +137,16 @@ def _latencies_ns(sample: Sample) -> dict[str, float]:
     return found if tpot_ns is None else found | {"tpot": tpot_ns}
 
 
+@dataclass(frozen=True)
+class Promise:
+    """The service level that is promised: its limits, which part of the requests must keep each latency, and for how
+    long a budget of errors is."""
+
+    slo: Slo
+    latency_target: float = 0.95
+    period_s: float = sla.MONTH_S
+
+
 def limits_of_objectives(slo: Slo) -> dict[str, float | None]:
     """The limit in s of each objective by its name; None: it has none but to be answered."""
     names = sla.objectives(slo)
@@ -145,7 +155,8 @@ def limits_of_objectives(slo: Slo) -> dict[str, float | None]:
 
 class WatchedCell:
     """One target and workload, watched since `since_ns` (wall clock). `target` None: it is not in the plan.
-    `by_minute`: its minutes will be asked for. `period_s`: of the error budget."""
+    `by_minute`: its minutes will be asked for. `promise`
+    None: what `slo` says, for a month."""
 
     def __init__(
         self,
@@ -156,12 +167,13 @@ class WatchedCell:
         baseline: Slice | None,
         *,
         by_minute: bool = False,
-        period_s: float = sla.MONTH_S,
+        promise: Promise | None = None,
     ) -> None:
         self.key = key
         self._by_minute = by_minute
         self._target = target
-        self._limits = limits_of_objectives(slo)
+        promised = promise or Promise(slo)
+        self._limits = limits_of_objectives(promised.slo)
         self.windows = CellWindows(since_ns, slo)
         self.failures_in_row = 0
         self.used = Used()
@@ -169,7 +181,7 @@ class WatchedCell:
         self._told_usd = 0.0
         self._spreads: dict[str, dict[int, int]] = {}
         self._degradation = degradation.begin(baseline)
-        self._sla = sla.begin(slo, period_s) if self._limits else None
+        self._sla = sla.begin(promised.slo, promised.period_s, promised.latency_target) if self._limits else None
         self.shifts: list[Shift] = []
         self.levels: list[SlaState] = []
         self._slice = _Slice(since_ns - since_ns % SLICE_NS)

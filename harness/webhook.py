@@ -84,14 +84,21 @@ def signature(secret: str, timestamp: str, body: bytes) -> str:
     return "v1=" + hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
+def unready(sink: WebhookSink) -> str | None:
+    """Why nothing can be posted from this environment, without any secret; None: it can."""
+    for name in (sink.url_env, sink.secret_env):
+        if name is not None and not os.environ.get(name):
+            return f"the environment variable {name} is not set"
+    fault = fault_of_url(sink.url or os.environ[sink.url_env or ""])
+    return None if fault is None else f"the URL in {sink.url_env or 'the rules'} {fault}"
+
+
 def post(sink: WebhookSink, notice: Notice) -> Sent:
     """Post it once. Nothing is raised and no redirect followed; what is said never holds the URL or the secret."""
-    url = sink.url or os.environ.get(sink.url_env or "")
-    if not url:
-        return Sent(ok=False, again=True, said=f"the environment variable {sink.url_env} is not set")
-    fault = fault_of_url(url)
+    fault = unready(sink)
     if fault is not None:
-        return Sent(ok=False, again=True, said=f"the URL in {sink.url_env} {fault}")
+        return Sent(ok=False, again=True, said=fault)
+    url = sink.url or os.environ[sink.url_env or ""]
     headers = {
         "Content-Type": "application/json",
         "User-Agent": f"tokenswarm/{__version__}",
@@ -100,10 +107,7 @@ def post(sink: WebhookSink, notice: Notice) -> Sent:
     }
     body = body_of(notice, sink.format)
     if sink.secret_env is not None:
-        secret = os.environ.get(sink.secret_env)
-        if not secret:
-            return Sent(ok=False, again=True, said=f"the environment variable {sink.secret_env} is not set")
-        headers[SIGNATURE] = signature(secret, headers[TIMESTAMP], body)
+        headers[SIGNATURE] = signature(os.environ[sink.secret_env], headers[TIMESTAMP], body)
     return asyncio.run(_post(url, headers, body, sink.timeout_s))
 
 

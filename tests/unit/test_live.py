@@ -18,7 +18,7 @@ from analysis.metrics import latencies, meets_slo, window_of
 from analysis.samples import load_samples
 from harness.errors import ErrorKind
 from harness.health_record import Health
-from harness.live import WINDOW_S, Board, Figures, Live
+from harness.live import WINDOW_S, Board, CellReport, Figures, Live
 from harness.live_cell import bucket_of, middle_s, quantile_s
 from harness.plan import Price, Slo, Stage, Target
 from harness.prices import usd_of
@@ -251,6 +251,22 @@ def test_what_was_ever_counted_holds_every_attempt_once_and_never_falls(steps: l
     assert [(cell.target, cell.new) for cell in board.ever(99.0)] == [
         (cell.target, cell.new) for cell in whole.ever(99.0) if added
     ]
+
+
+def test_counts_go_on_in_the_next_process_as_its_locust_does_for_each_repeat() -> None:
+    samples, before = _samples(3, 60), list[CellReport]()
+    for part in (samples[:20], samples[20:40], samples[40:]):
+        live, board = Live(0.0, SLO), Board(before)
+        for sample in part:
+            live.add(sample)
+        board.clear()
+        board.merge("w", live.take(1.0), 1.0)
+        before = msgspec.json.decode(msgspec.json.encode(board.ever(1.0)), type=list[CellReport])
+    alone, whole = Live(0.0, SLO), Board()
+    for sample in samples:
+        alone.add(sample)
+    whole.merge("w", alone.take(1.0), 1.0)
+    assert [cell.new for cell in before] == [cell.new for cell in whole.ever(1.0)]
 
 
 def test_costs_and_sums_are_exact() -> None:

@@ -122,6 +122,14 @@ def test_a_port_where_nobody_listens_and_variables_that_are_not_set_are_told_wit
         assert "NOT_SET_ANYWHERE is not set" in post(sink, notice_of(_event(1), "r")).said
 
 
+def test_a_variable_that_is_not_set_is_said_before_the_first_alert(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sink = {"kind": "webhook", "url_env": "NOT_SET_ANYWHERE", "secret_env": "NOR_THIS"}
+    Delivery(_config(sink), RunDir(tmp_path)).close(LONG_S)
+    assert capfd.readouterr().err == "alerts: sink webhook: the environment variable NOT_SET_ANYWHERE is not set\n"
+
+
 def test_failures_are_tried_again_in_order_and_each_event_comes_once(tmp_path: Path, receiver: Receiver) -> None:
     receiver.script = [500, "close", 200, 429, 200]
     events = [_event(1), _event(1, "resolved"), _event(2, "pending", fired=False), _event(3, silenced=True), _event(4)]
@@ -273,6 +281,19 @@ def test_a_bad_command_is_ended_and_told_of(tmp_path: Path, code: str, said: str
     sent = _start(_command(tmp_path, code, timeout_s=1 if "1 s" in said else 30))
     assert sent.ok == (not said) and said in sent.said and len(sent.said) < 500
     assert time.monotonic() - begun_s < LONG_S / 2
+
+
+def test_a_hung_command_does_not_outlive_its_monitor(tmp_path: Path) -> None:
+    pid = tmp_path / "pid"
+    code = f"import os, time\nopen({str(pid)!r}, 'w').write(str(os.getpid()) + '.')\ntime.sleep(600)"
+    command = _command(tmp_path, code)
+    delivery = Delivery(_config({"kind": "command", "argv": list(command.argv), "timeout_s": 600}), RunDir(tmp_path))
+    delivery.deliver([_event(1)])
+    _until(lambda: pid.exists() and pid.read_text().endswith("."))
+    assert not delivery.close(0.1)
+    with pytest.raises(ProcessLookupError):
+        _until(lambda: os.kill(int(pid.read_text()[:-1]), 0))
+    assert read_sinks(RunDir(tmp_path))["command"].cursor == 0, "it is told at the next start"
 
 
 def test_a_command_that_is_not_there_is_told_of() -> None:

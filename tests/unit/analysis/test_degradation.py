@@ -3,6 +3,7 @@ seeds and days, are `python -m benchmarks.live_proofs`."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
@@ -13,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.degradation import DegradationState, begin, update
-from analysis.slices import Slice, merged
+from analysis.slices import Slice, log_quantiles, merged
+from benchmarks.live_proofs import simulated
 from benchmarks.live_traffic import STEADY, Change, Noise, Provider, Traffic
 from harness.monitor_record import Shift
 
@@ -38,7 +40,7 @@ def _watched(state: DegradationState, slices: Iterable[Slice]) -> tuple[Degradat
 
 
 def test_hours_of_a_noisy_but_steady_provider_are_no_degradation() -> None:
-    _, told = _watched(begin(), _slices(Traffic(Provider(5), Noise(), seed=1), 6 * HOUR))
+    _, told = _watched(begin(), _slices(Traffic(Provider(5), Noise(), seed=1), 4 * HOUR))
     assert not any(_confirmed(shifts) for shifts in told)
 
 
@@ -91,21 +93,25 @@ def test_a_run_as_the_baseline_is_held_against_what_comes_after_it() -> None:
 
 
 def test_what_creeps_is_not_absorbed_by_the_hours_before_it() -> None:
-    """TTFT grows by 60 % within nine hours, too slowly for the last half hour to see it at once."""
-    change = Change(8 * 3600.0, ttft=1.6, creeps_s=9 * 3600.0)
+    """TTFT grows by 60 % within eight hours, too slowly for the last half hour to see it at once."""
+    change = Change(6.5 * 3600.0, ttft=1.6, creeps_s=8 * 3600.0)
     _, told = _watched(
-        begin(), _slices(Traffic(Provider(1), Noise(cycle=0, bursts=0), 9, changes=(change,)), 17 * HOUR)
+        begin(), _slices(Traffic(Provider(1), Noise(cycle=0, bursts=0), 9, changes=(change,)), 14 * HOUR)
     )
-    assert not any(_confirmed(shifts) for shifts in told[: 8 * HOUR])
+    assert not any(_confirmed(shifts) for shifts in told[: 7 * HOUR])
     assert any(each[0] == "ttft" for each in _confirmed(told[-1]))
 
 
 def test_few_probes_and_silence_are_no_degradation() -> None:
-    state, told = _watched(begin(), _slices(Traffic(Provider(0.05), Noise(bursts=0), seed=10), 24 * HOUR))
+    state, told = _watched(begin(), _slices(Traffic(Provider(0.05), Noise(bursts=0), seed=10), 12 * HOUR))
     assert not any(_confirmed(shifts) for shifts in told)
     quiet = Slice(at_s=2e9, length_s=30.0, judged=0, failed=0, throttled=0, spreads={})
-    _, told = _watched(state, [quiet] * HOUR)
+    silent, told = _watched(state, [quiet] * 4 * HOUR)
     assert not any(_confirmed(shifts) for shifts in told)
+    assert silent.latencies["ttft"].level == state.latencies["ttft"].level
+    slower = Traffic(Provider(0.5, ttft_s=2.0), Noise(cycle=0, bursts=0), seed=10)
+    _, told = _watched(silent, _slices(slower, HOUR // 2))
+    assert ("ttft", "level", "recent") in _confirmed(told[-1])
 
 
 def test_an_outage_is_found_while_no_reply_has_a_latency() -> None:
@@ -117,9 +123,9 @@ def test_an_outage_is_found_while_no_reply_has_a_latency() -> None:
 
 def test_memory_is_constant() -> None:
     traffic = Traffic(Provider(2), Noise(), seed=13)
-    state, _ = _watched(begin(), _slices(traffic, 2 * HOUR))
+    state, _ = _watched(begin(), _slices(traffic, HOUR))
     early = len(msgspec.json.encode(state))
-    state, _ = _watched(state, _slices(traffic, 10 * HOUR))
+    state, _ = _watched(state, _slices(traffic, 4 * HOUR))
     assert len(msgspec.json.encode(state)) < 1.2 * early + 2000
 
 
@@ -145,3 +151,14 @@ def test_a_restart_from_the_kept_state_in_any_place_changes_nothing(
         state = msgspec.json.decode(msgspec.json.encode(state), type=DegradationState)
     assert again == told
     assert state == whole
+
+
+def test_slices_of_the_simulator_hold_what_it_drew() -> None:
+    slices = list(simulated(3, 2.0, lambda _: "steady", hours=1 / 6))
+    assert len(slices) == 20 and 900 < sum(each.judged for each in slices) < 1500
+    whole = slices[0]
+    for each in slices[1:]:
+        whole = merged(whole, each)
+    middles = {name: math.exp(log_quantiles(spread.counts, (0.5,))[0]) for name, spread in whole.spreads.items()}
+    assert middles["ttft"] == pytest.approx(0.5, rel=0.08) and middles["itl"] == pytest.approx(0.02, rel=0.05)
+    assert middles["tpot"] == pytest.approx(0.021, rel=0.05) and middles["e2e"] == pytest.approx(0.65, rel=0.08)

@@ -70,7 +70,7 @@ def test_samples_and_minutes_together_make_the_day(tmp_path: Path) -> None:
     assert row.whole.usd == pytest.approx(60 * 0.001 + 324 * (10 * 1 + 5 * 2) / 1e6)
     kept = {each.objective: each for each in row.kept}
     assert kept["availability"].budget_used == pytest.approx((36 / 540) / 0.05)
-    assert kept["ttft_s <= 0.105"].good == 324 and kept["ttft_s <= 0.105"].valid == 504
+    assert kept["ttft_s<=0.105"].good == 324 and kept["ttft_s<=0.105"].valid == 504
 
 
 def test_an_attempt_that_is_in_a_minute_and_in_a_journal_counts_once(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_an_attempt_that_is_in_a_minute_and_in_a_journal_counts_once(tmp_path: P
 
 def test_promises_of_a_rule_file_come_before_those_of_the_plan(tmp_path: Path) -> None:
     (row,) = _digest(_watch(tmp_path), sla=Sla(ttft_s=1.0, latency_target=0.9)).rows
-    assert [(each.objective, each.promised) for each in row.kept][1] == ("ttft_s <= 1", 0.9)
+    assert [(each.objective, each.promised) for each in row.kept][1] == ("ttft_s<=1.0", 0.9)
 
 
 def test_the_day_before_is_compared_without_an_interval_where_hours_are_few(tmp_path: Path) -> None:
