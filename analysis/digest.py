@@ -19,7 +19,8 @@ from analysis.digest_record import Digest, Span, before
 from harness.alert_list import Alert, list_alerts
 from harness.alert_log import events_after, read_actions
 from harness.alert_record import AlertConfig
-from harness.monitor_record import read_picture
+from harness.errors import UsageFault
+from harness.monitor_record import Picture, read_picture
 from harness.plan import Plan, Slo
 from harness.rundir import RunDir, write_out
 
@@ -41,9 +42,17 @@ def digest_of(run_dir: RunDir, plan: Plan | None, config: AlertConfig, span: Spa
         rows=rows,
         alerts=_alerts_in(run_dir, span, now_s),
         usd=sum(costs) if costs else None,
-        picture=read_picture(run_dir.monitor),
+        picture=_picture(run_dir),
         seen_s=min(now_s, span.end_s),
     )
+
+
+def _picture(run_dir: RunDir) -> Picture | None:
+    """What the monitor saw last, where that can be read: a page is not worth less without it."""
+    try:
+        return read_picture(run_dir.monitor)
+    except UsageFault:
+        return None
 
 
 def slo_of(plan: Plan | None, config: AlertConfig) -> Slo:

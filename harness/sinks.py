@@ -66,9 +66,12 @@ def told_to(sink: Sink, event: AlertEvent) -> bool:
 
 def send(sink: Sink, notice: Notice, stopped: Callable[[], bool] = lambda: False) -> Sent:
     """Tell a sink once. Nothing is raised. `stopped`: whether a command is to be ended before its time."""
-    if isinstance(sink, LogSink):
-        return Sent(ok=_say(f"alert: {notice.text}"))
-    return start_command(sink, notice, stopped) if isinstance(sink, CommandSink) else post(sink, notice)
+    try:
+        if isinstance(sink, LogSink):
+            return Sent(ok=_say(f"alert: {notice.text}"), said="stderr is closed")
+        return start_command(sink, notice, stopped) if isinstance(sink, CommandSink) else post(sink, notice)
+    except Exception as error:  # noqa: BLE001  (whatever a sink does, its thread goes on)
+        return Sent(ok=False, again=True, said=f"{type(error).__name__} in this program")
 
 
 def _say(text: str) -> bool:

@@ -82,6 +82,12 @@ def test_an_attempt_that_is_in_a_minute_and_in_a_journal_counts_once(tmp_path: P
     assert row.whole.counted == 360 + 180
 
 
+def test_a_picture_that_cannot_be_read_is_no_reason_to_have_no_page(tmp_path: Path) -> None:
+    run_dir = _watch(tmp_path)
+    run_dir.monitor.write_bytes(b'{"schema"')
+    assert _digest(run_dir).picture is None
+
+
 def test_promises_of_a_rule_file_come_before_those_of_the_plan(tmp_path: Path) -> None:
     (row,) = _digest(_watch(tmp_path), sla=Sla(ttft_s=1.0, latency_target=0.9)).rows
     assert [(each.objective, each.promised) for each in row.kept][1] == ("ttft_s<=1.0", 0.9)
