@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as Answer
 
 from dashboard import picker
+from dashboard.permit import Permit
 from dashboard.pieces import empty, fault
 from dashboard.routes import PAGES
 from dashboard.runs import Runs
@@ -55,15 +56,16 @@ def make_app(
     server: Flask | None = None,
     prefix: str = "/",
     policy: Policy | None = None,
+    permit: Permit | None = None,
     pages: Sequence[Page] = PAGES,
 ) -> Any:
     """A dashboard of the runs below a folder.
 
     `server`: the Flask server to mount it in (None: one of its own, the app's `server`); `prefix`: where, with slashes
-    at both ends; `policy`: who may use it (None: whoever is on this machine).
+    at both ends; `policy`: who may use it (None: whoever is on this machine); `permit`: what plans of it may do.
     """
     own = Flask("dashboard", static_folder=None) if server is None else server
-    site = Site(runs if isinstance(runs, Runs) else Runs(runs), prefix, policy or Policy())
+    site = Site(runs if isinstance(runs, Runs) else Runs(runs), prefix, policy or Policy(), permit or Permit())
     if server is None:
         own.config["MAX_CONTENT_LENGTH"] = _MOST_BYTES
         own.register_error_handler(Exception, _unexpected)

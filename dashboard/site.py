@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+from dashboard.permit import Permit
 from dashboard.runs import Runs
 from dashboard.security import Policy
 from dashboard.weighing import Weighing
@@ -16,11 +17,12 @@ Query = Mapping[str, str]  # of a page's address; the last value of each name
 
 @dataclass(frozen=True)
 class Site:
-    """What every page is given. `prefix` begins and ends with a slash."""
+    """What every page is given. `prefix` begins and ends with a slash; `permit`: what plans of the page may do."""
 
     runs: Runs
     prefix: str = "/"
     policy: Policy = field(default_factory=Policy)
+    permit: Permit = field(default_factory=Permit)
     weighing: Weighing = field(default_factory=Weighing)
 
     def href(self, path: str, **query: str | None) -> str:

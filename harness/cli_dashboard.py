@@ -17,6 +17,7 @@ import click
 from harness.errors import UsageFault
 
 if TYPE_CHECKING:
+    from dashboard.permit import Permit
     from dashboard.runs import Runs
     from dashboard.security import Policy
 
@@ -31,7 +32,19 @@ _THREADS = 8
 @click.option("--port", type=click.IntRange(0, 65535), default=8050, show_default=True, help="0: any that is free.")
 @click.option("--token-env", metavar="NAME", help="The environment variable that holds the token (else one is made).")
 @click.option("--login", is_flag=True, help="Ask for a token on this machine too; the page may then start runs.")
-def dashboard(runs_root: Path, host: str, port: int, token_env: str | None, login: bool) -> None:  # noqa: FBT001
+@click.option("--allow-host", "hosts", multiple=True, metavar="HOST", help="Plans of the page may ask it too; repeat.")
+@click.option("--key-env", "keys", multiple=True, metavar="NAME", help="Plans may name this variable too; repeat.")
+@click.option("--jobs", type=click.IntRange(1, 16), default=1, show_default=True, help="Runs at once, from the page.")
+def dashboard(
+    runs_root: Path,
+    host: str,
+    port: int,
+    token_env: str | None,
+    login: bool,  # noqa: FBT001
+    hosts: tuple[str, ...],
+    keys: tuple[str, ...],
+    jobs: int,
+) -> None:
     """The interactive page of a folder of runs: leaderboard, comparison, runs, history, live, alerts.
 
     Prints `ready URL` once it listens. On 127.0.0.1 whoever is on this machine may look; any other address asks for a
@@ -39,6 +52,7 @@ def dashboard(runs_root: Path, host: str, port: int, token_env: str | None, logi
 
     Example: tokenswarm dashboard runs --port 8050
     """
+    from dashboard.permit import KEYS, PROVIDERS, Permit  # noqa: PLC0415
     from dashboard.security import Policy, is_loopback  # noqa: PLC0415
 
     if not runs_root.is_dir():
@@ -47,8 +61,9 @@ def dashboard(runs_root: Path, host: str, port: int, token_env: str | None, logi
     token = _token(token_env, wanted=login or not here)
     from dashboard.runs import Runs  # noqa: PLC0415  (slow to load)
 
+    permit = Permit(hosts=(*PROVIDERS, *hosts), keys=(*KEYS, *keys), loopback=here, most_jobs=jobs)
     runs = Runs(runs_root)
-    server = _listening(runs, host, port, Policy(token=token, loopback=here))
+    server = _listening(runs, host, port, Policy(token=token, loopback=here), permit)
     url = f"http://{_shown(host)}:{_port(server)}/"
     if token is not None and token_env is None:
         click.echo(f"log in by this link, which holds the token: {url}login#token={token}", err=True)
@@ -58,7 +73,7 @@ def dashboard(runs_root: Path, host: str, port: int, token_env: str | None, logi
     server.run()  # until Ctrl-C or SIGTERM
 
 
-def _listening(runs: Runs, host: str, port: int, policy: Policy) -> Any:
+def _listening(runs: Runs, host: str, port: int, policy: Policy, permit: Permit) -> Any:
     """A server that listens. Raises UsageFault: it cannot, or what it needs is not installed."""
     try:
         from waitress.server import create_server  # noqa: PLC0415
@@ -66,7 +81,7 @@ def _listening(runs: Runs, host: str, port: int, policy: Policy) -> Any:
         from dashboard.app import make_app  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise UsageFault(f"dashboard: {error.name} is not installed", "pip install 'tokenswarm[dashboard]'") from error
-    app = make_app(runs, policy=policy)
+    app = make_app(runs, policy=policy, permit=permit)
     try:
         return create_server(app.server, host=host, port=port, threads=_THREADS, ident=None)
     except ValueError as error:

@@ -58,7 +58,7 @@ LAYERS = {
         2,
     ),
     **dict.fromkeys(("stopping", "user", "cell_users", "open_load", "worker_side", "master_side", "shape", "carry"), 3),
-    **dict.fromkeys(("live_picture", "webui", "exposition", "run_shown", "monitor_shown", "scraping"), 3),
+    **dict.fromkeys(("live_picture", "webui", "mounted", "exposition", "run_shown", "monitor_shown", "scraping"), 3),
     "metric_table": 0,
     **dict.fromkeys(
         (
@@ -77,9 +77,8 @@ LAYERS = {
     **dict.fromkeys(
         (
             *("cli", "cli_load", "cli_limits", "cli_capacity", "cli_grade", "cli_compare", "cli_decide"),
-            *("cli_sequential", "cli_numbers", "cli_history", "cli_shown", "cli_alerts", "cli_digest"),
-            "cli_completion",
-            "cli_dashboard",
+            *("cli_completion", "cli_sequential", "cli_numbers", "cli_history", "cli_shown", "cli_dashboard"),
+            *("cli_alerts", "cli_digest"),
         ),
         5,
     ),
@@ -97,10 +96,10 @@ HARNESS_MAY_IMPORT_ANALYSIS = {
     *("harness.cli_load", "harness.cli_capacity", "harness.cli_numbers", "harness.cli_shown"),
     *("harness.cli_compare", "harness.cli_sequential", "harness.cli_history", "harness.cli_decide"),
     *("harness.live_picture", "harness.cli_digest", "harness.run_shown"),
+    "harness.cli_dashboard",
     *("harness.client_health", "harness.watched_cell", "harness.monitor", "harness.monitor_loop"),
     "harness.folding",
     "harness.cli_monitor",
-    "harness.cli_dashboard",
 }
 MAY_IMPORT_DASHBOARD = {"harness.cli_dashboard", "harness.webui"}
 FORBIDDEN_NAMES = {"utils", "util", "base", "common", "helpers", "manager", "misc"}

@@ -117,7 +117,7 @@ def visit(browser: Any, base: str, look: str = "light") -> Iterator[Visit]:
     page.on("request", lambda asked: found.hosts.add(urlsplit(asked.url).netloc))
     try:
         yield found
-        assert not found.complaints
+        assert not found.complaints, found.complaints
         assert found.hosts <= {urlsplit(base).netloc, ""}
     finally:
         context.close()
