@@ -48,6 +48,7 @@ _VERBS = {
     "compare": "cli_compare",
     **dict.fromkeys(("rank", "recommend"), "cli_decide"),
     "trend": "cli_history",
+    "dashboard": "cli_dashboard",
     "alerts": "cli_alerts",
     "digest": "cli_digest",
     "monitor": "cli_monitor",

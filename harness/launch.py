@@ -103,7 +103,7 @@ def run(
     those before it being there already. `enough` is asked after each repeat whether there are enough of them.
     """
     write_questions(plan, run_dir)
-    run_dir.plan.write_text(dump_plan(plan), encoding="utf-8")
+    write_whole(run_dir.plan, dump_plan(plan).encode())
     ending = Ending()
     record = {"schema": 1, "run": run_dir.name, "plan": plan.name, "started_utc": now_utc()}
     record |= {"environment": describe_environment(), "commands": [], "workers_per_repeat": swarm.workers}

@@ -64,7 +64,7 @@ LAYERS = {
         2,
     ),
     **dict.fromkeys(("stopping", "user", "cell_users", "open_load", "worker_side", "master_side", "shape", "carry"), 3),
-    **dict.fromkeys(("live_picture", "webui", "exposition", "run_shown", "monitor_shown", "scraping"), 3),
+    **dict.fromkeys(("live_picture", "webui", "mounted", "exposition", "run_shown", "monitor_shown", "scraping"), 3),
     "metric_table": 0,
     **dict.fromkeys(
         (
@@ -93,8 +93,8 @@ LAYERS = {
     **dict.fromkeys(
         (
             *("cli", "cli_load", "cli_limits", "cli_capacity", "cli_grade", "cli_compare", "cli_decide"),
-            *("cli_sequential", "cli_numbers", "cli_history", "cli_shown", "cli_alerts", "cli_digest"),
-            "cli_completion",
+            *("cli_completion", "cli_sequential", "cli_numbers", "cli_history", "cli_shown", "cli_dashboard"),
+            *("cli_alerts", "cli_digest"),
         ),
         5,
     ),
@@ -114,16 +114,22 @@ HARNESS_MAY_IMPORT_ANALYSIS = {
     *("harness.cli_load", "harness.cli_capacity", "harness.cli_numbers", "harness.cli_shown"),
     *("harness.cli_compare", "harness.cli_sequential", "harness.cli_history", "harness.cli_decide"),
     *("harness.live_picture", "harness.cli_digest", "harness.run_shown"),
+    "harness.cli_dashboard",
     *("harness.client_health", "harness.watched_cell", "harness.monitor", "harness.monitor_loop"),
     "harness.folding",
     "harness.cli_monitor",
 }
+MAY_IMPORT_DASHBOARD = {"harness.cli_dashboard", "harness.webui"}
 FORBIDDEN_NAMES = {"utils", "util", "base", "common", "helpers", "manager", "misc"}
 
 
 @functools.cache
 def _modules() -> dict[str, Path]:
-    paths = [path for package in ("harness", "analysis", "locustfiles") for path in (ROOT / package).rglob("*.py")]
+    paths = [
+        path
+        for package in ("harness", "analysis", "dashboard", "locustfiles")
+        for path in (ROOT / package).rglob("*.py")
+    ]
     return {_name(path): path for path in paths}
 
 
@@ -171,6 +177,8 @@ def test_only_the_named_modules_cross_between_the_packages_or_import_locust(modu
         assert not any(name.split(".")[0] in ("gevent", "locust", "geventhttpclient") for name in imports)
     if module.startswith("harness") and module not in HARNESS_MAY_IMPORT_ANALYSIS:
         assert not any(name.split(".")[0] == "analysis" for name in imports)
+    if not module.startswith("dashboard") and module not in MAY_IMPORT_DASHBOARD:
+        assert not any(name.split(".")[0] == "dashboard" for name in imports)
     if any(name.split(".")[0] == "locust" for name in imports):
         assert module in MAY_IMPORT_LOCUST or module.startswith("locustfiles")
 
