@@ -27,14 +27,25 @@ PARALLEL_FROM_BYTES = 150_000_000  # below, starting processes takes longer than
 MOST_PROCESSES = 4
 
 TIMES = ("due_ns", "start_ns", "connect_ns", "headers_ns", "first_text_ns", "end_ns", "repair_ns")
-NUMBERS = ("status", "retry_after_s", "text_chars", "items", "response_bytes", "first_event_tokens", "reused")
+NUMBERS = (
+    "status",
+    "retry_after_s",
+    "text_chars",
+    "items",
+    "response_bytes",
+    "first_event_tokens",
+    "reused",
+    "turn",
+    "max_tokens",
+    "valid",
+)
 USAGE = tuple(name for name in Usage.__struct_fields__ if name != "source")
 SERVER = tuple(name for name in ServerTime.__struct_fields__ if name != "source")
 RATES = ("limit_requests", "remaining_requests", "limit_tokens", "remaining_tokens")
 WHOLE = {"seq": np.int64, "attempt": np.int32, "stage": np.int32, "repeat": np.int32}
 _PLAIN_TEXT = ("run", "target", "dialect", "model", "workload", "worker", "finish_reason", "fingerprint", "stamps")
 REPEATED_TEXT = (*_PLAIN_TEXT, "outcome", "error", "error_class", "echo", "injected")
-UNIQUE_TEXT = ("prompt_id", "request_id", "error_detail", "text")
+UNIQUE_TEXT = ("prompt_id", "request_id", "error_detail", "text", "conversation")
 
 
 @dataclass(frozen=True)

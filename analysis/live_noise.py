@@ -18,18 +18,19 @@ _MEMORY = 150.0  # blocks: half a day
 _PRIOR = 1.5  # blocks that the first guess counts for
 _UNSURE = 2.0  # a variance of n blocks is taken as 1 + this / n times as large
 _DRAWN_IN = 3.0  # times the variance that is expected: larger squares count as this ...
-_EARLY = 4.0  # blocks: before, when little is known, larger squares are believed
+_EARLY = 4.0  # blocks of a rough guess: until then larger squares are believed
 _REMAINS = 0.858  # ... which leaves this part of the mean square of normal values
 
 
 class Noise(msgspec.Struct, frozen=True, array_like=True):
     """`variance` of a step, such that means over `BLOCK_S` have this over their steps; `textbook`: the mean variance
-    that a step has by the number of its requests alone; from so many `blocks`. The open block as steps, seconds and
-    sums; the last two before it as (steps, mean)."""
+    that a step has by the number of its requests alone; from so many `blocks`, of which the first `early` may be far
+    off. The open block as steps, seconds and sums; the last two before it as (steps, mean)."""
 
     variance: float
     textbook: float
     blocks: float = 0.0
+    early: float = 1.0
     steps: int = 0
     span_s: float = 0.0
     total: float = 0.0
@@ -43,9 +44,9 @@ class Noise(msgspec.Struct, frozen=True, array_like=True):
         return max(textbook, self.variance * unsure * max(1.0, textbook / self.textbook))
 
 
-def first_guess(variance: float, textbook: float) -> Noise:
-    """Before anything was seen."""
-    return Noise(variance=variance, textbook=textbook)
+def first_guess(variance: float, textbook: float, *, rough: bool) -> Noise:
+    """Before anything was seen. `rough`: it may be far too small, so that the first large squares are believed."""
+    return Noise(variance=variance, textbook=textbook, early=_EARLY if rough else 1.0)
 
 
 def learned(noise: Noise, value: float, textbook: float, span_s: float) -> Noise:
@@ -60,13 +61,13 @@ def learned(noise: Noise, value: float, textbook: float, span_s: float) -> Noise
     if len(noise.before) == _APART:
         steps_then, mean_then = noise.before[0]
         seen = (total / steps - mean_then) ** 2 / (1 / steps + 1 / steps_then)
-        most = _DRAWN_IN * max(1.0, _EARLY / (blocks + 1))
+        most = _DRAWN_IN * max(1.0, noise.early / (blocks + 1))
         variance += weight * (min(seen, most * variance) / _REMAINS - variance)
         blocks += 1
     before = (*noise.before, (steps, total / steps))[-_APART:]
-    return Noise(variance=variance, textbook=usual, blocks=blocks, before=before)
+    return Noise(variance=variance, textbook=usual, blocks=blocks, early=noise.early, before=before)
 
 
 def forgotten(noise: Noise) -> Noise:
     """The noise without its open blocks: what comes next is on another level."""
-    return Noise(variance=noise.variance, textbook=noise.textbook, blocks=noise.blocks)
+    return Noise(variance=noise.variance, textbook=noise.textbook, blocks=noise.blocks, early=noise.early)

@@ -110,7 +110,7 @@ def followed(track: Track, look: Look) -> Track:
     noise = track.noise
     if noise is None:
         guess = _GUESS if track.kind == "log" else look.textbook
-        noise = first_guess(look.textbook + guess, look.textbook)
+        noise = first_guess(look.textbook + guess, look.textbook, rough=track.kind == "log")
     variance = noise.of(look.textbook)
     ready = track.watched_s >= LEARN_S and track.steps >= LEARN_STEPS
     recent, lasting = track.recent, track.lasting

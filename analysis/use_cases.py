@@ -11,9 +11,9 @@ import msgspec
 
 from analysis.burdens import CATEGORIES, check_metric, normalised
 from analysis.goals import check_goal
+from harness.dialect_names import Kind
 from harness.errors import UsageFault
 from harness.plain_yaml import plain_yaml, read_plain_yaml
-from harness.plan import Kind
 
 _PLACE = "docs/decide.md shows a use case"
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e15)]

@@ -7,6 +7,7 @@ from typing import Any
 
 from analysis.cost import cost_findings
 from analysis.health import health_findings
+from analysis.lengths import length_findings
 from analysis.samples import Samples
 from analysis.sends import send_findings
 from analysis.summary import Finding, Reconciliation, Result, Validity, Verdict
@@ -42,6 +43,7 @@ def judge_run(
         *_thin_p99(results),
         *_no_usage(results),
         *token_findings(results),
+        *length_findings(results),
         *cost_findings(results, plan.targets),
         *_not_injected(left_out(plan)),
         *_foreign(results),

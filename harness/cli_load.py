@@ -23,6 +23,7 @@ from harness.cli_shown import (
     metrics_options,
     plan_options,
 )
+from harness.conversation_files import read_conversations
 from harness.errors import UsageFault
 from harness.estimate import estimate, most_streams, workers_needed
 from harness.loopback import is_loopback
@@ -319,6 +320,8 @@ def checked_plan(plan: str, settings: tuple[str, ...], targets: Path | None, pri
 
     checked = priced(read_plan(plan, settings, targets), prices)
     for workload in checked.workloads:
+        if workload.conversations is not None:
+            read_conversations(workload.conversations)
         of_stages = [goal for stage in stages_of(checked, workload) for goal in stage.goals]
         for goal in (*workload.goals, *of_stages):
             check_goal(goal)
@@ -337,7 +340,10 @@ def checked_plan(plan: str, settings: tuple[str, ...], targets: Path | None, pri
 
 def check_keys(plan: Plan) -> None:
     """Before anything is sent: every key is there. The value is read again by each worker. Raises UsageFault."""
+    from harness.prepare import check_parser  # noqa: PLC0415
+
     for target in plan.targets:
+        check_parser(target)
         if not target.simulated:
             key_of(target)
 

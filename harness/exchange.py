@@ -16,21 +16,26 @@ import msgspec
 
 from harness.alike import Alike, alike
 from harness.batch_job import Course, pursue
+from harness.dialect_names import GENERATING
 from harness.dialects import DIALECTS
 from harness.dialects.jobs import matched
 from harness.dialects.wire import Delta, Dialect, Fault, JobEnd, added_usage, merge_usage
 from harness.echo import echo_of
 from harness.errors import ErrorClass, ErrorKind, classify
 from harness.http_framing import TransportFault
-from harness.plan import GENERATING, Scenario, Target, Workload
+from harness.plan import Scenario, Target, Workload
 from harness.prepare import Prepared
 from harness.rate_limits import read_limits, retry_after_s
 from harness.sample import Echo, Outcome, Sample, ServerTime, Usage, outcome_of
 from harness.secrecy import hidden, holds
-from harness.sse import EventTooLarge, SseReader
+from harness.stream_event import BrokenFrame, EventTooLarge, StreamReader
+from harness.stream_readers import reader_of
+from harness.structured import valid
 from harness.transport import Connection, Piece, Response
 
-_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-goog-request-id")
+_REQUEST_ID_HEADERS = (
+    *("x-request-id", "request-id", "x-goog-request-id", "apim-request-id", "x-amzn-requestid", "x-debug-trace-id"),
+)
 _DETAIL_CHARS = 300
 PAUSE_AFTER_NO_CONTACT_S = 0.1
 _KEPT_CHARS = 20_000
@@ -160,7 +165,7 @@ class _Attempt:
 def _reply_of(attempt: _Attempt, dialect: Dialect, prepared: Prepared) -> _Reply:
     """Decode what came, and decide what it amounts to. The first thing that went wrong names the error."""
     code = prepared.prompt.code
-    reply = _Reply(code, keep=code is not None or prepared.workload.keeps_text)
+    reply = _Reply(code, keep=code is not None or prepared.workload.needs_text)
     response = attempt.response
     if response.head.status is not None and not 200 <= response.head.status < 300:
         _read_failure(reply, attempt, dialect)
@@ -170,6 +175,8 @@ def _reply_of(attempt: _Attempt, dialect: Dialect, prepared: Prepared) -> _Reply
         _read_job(reply, attempt.course.end, dialect, prepared)
     elif response.complete:
         _add(reply, dialect.read_whole(attempt.response.body), None)
+    if dialect.read_headers is not None and (reply.content or reply.items):
+        _add_rest(reply, dialect.read_headers(response.head.headers))
     if attempt.error is not None and reply.error is None:
         reply.error, reply.detail = attempt.error, attempt.detail
     if reply.error is None and response.complete and not attempt.cancelled:
@@ -181,8 +188,10 @@ def _reply_of(attempt: _Attempt, dialect: Dialect, prepared: Prepared) -> _Reply
 
 def _read_failure(reply: _Reply, attempt: _Attempt, dialect: Dialect) -> None:
     said = dialect.read_error(attempt.response.body)
-    reply.error = classify(attempt.response.head.status, said.error.type)
-    reply.detail = ": ".join(part for part in (said.error.type, said.error.message) if part) or None
+    told = None if dialect.read_headers is None else dialect.read_headers(attempt.response.head.headers).error
+    kind = said.error.type or ("" if told is None else told.type)
+    reply.error = classify(attempt.response.head.status, kind)
+    reply.detail = ": ".join(part for part in (kind, said.error.message) if part) or None
     if said.retry_after_s is not None:
         attempt.response.head.headers.setdefault("retry-after", f"{said.retry_after_s}")
 
@@ -219,19 +228,23 @@ def _reply_of_prompt(answer: bytes | Fault, dialect: Dialect) -> _Reply:
 
 
 def _read_stream(reply: _Reply, attempt: _Attempt, dialect: Dialect) -> None:
-    reader = SseReader()
+    reader = reader_of(dialect.framing)
     try:
         _read_pieces(reply, attempt.response.pieces, reader, dialect)
     except EventTooLarge as error:
         reply.error, reply.detail = ErrorKind.MALFORMED, str(error)
+    except BrokenFrame as error:
+        _read_stray(reply, reader.stray, dialect)
+        if reply.error is None or not reader.stray:
+            reply.error, reply.detail = ErrorKind.MALFORMED, str(error)
     if attempt.response.complete and reply.error is None and reader.stray and not reply.ended:
         _read_stray(reply, reader.stray, dialect)
 
 
-def _read_pieces(reply: _Reply, pieces: list[Piece], reader: SseReader, dialect: Dialect) -> None:
-    """Raises EventTooLarge."""
+def _read_pieces(reply: _Reply, pieces: list[Piece], reader: StreamReader, dialect: Dialect) -> None:
+    """Raises EventTooLarge, or BrokenFrame."""
     pattern: Alike | None = None
-    tries = 0 if reply.keep else _TRIES  # what is not decoded cannot be kept
+    tries = 0 if reply.keep or dialect.framing != "sse" else _TRIES  # what is not decoded cannot be kept
     t_ns = number = 0
     while number < len(pieces):
         begin = 0
@@ -307,7 +320,7 @@ def _add_rest(reply: _Reply, delta: Delta) -> None:
         return
     if delta.error is not None:
         reply.error = classify(None, delta.error.type)
-        reply.detail = f"{delta.error.type}: {delta.error.message}"
+        reply.detail = ": ".join(part for part in (delta.error.type, delta.error.message) if part)
     elif delta.malformed is not None:
         reply.error, reply.detail = ErrorKind.MALFORMED, delta.malformed
 
@@ -372,7 +385,11 @@ def _sample(prepared: Prepared, origin: Origin, attempt: _Attempt, reply: _Reply
         server=reply.server or (_server_time(headers, streamed=workload.stream) if prepared.job is None else None),
         limits=read_limits(headers, headers_wall_s),
         echo=reply.echo,
-        text="".join(reply.said)[:_KEPT_CHARS] if workload.keeps_text and reply.content else None,
+        text="".join(reply.said)[:_KEPT_CHARS] if workload.needs_text and reply.content else None,
+        conversation=prepared.prompt.conversation,
+        turn=prepared.prompt.turn,
+        max_tokens=prepared.prompt.max_tokens if prepared.job is None else None,
+        valid=valid("".join(reply.said)) if workload.structured and reply.error is None and reply.content else None,
         injected=origin.injected,
         repair_ns=origin.repair_ns,
     )

@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.dialects import DIALECTS
-from harness.dialects.wire import Ask, join_url
+from harness.dialects.wire import Ask
 from harness.errors import UsageFault
 from harness.plan import Target
+from harness.prepare import headers_of, url_of
 from harness.rate_limits import retry_after_s
-from harness.secrecy import filled, hidden, secrets_of
+from harness.secrecy import hidden, secrets_of
 
 Vectors = npt.NDArray[np.float64]
 _TRIES = 4
@@ -64,10 +65,10 @@ def _asked(client: httpx.Client, target: Target, key: str | None, texts: tuple[s
     """The body of a good reply; what is refused for a time is asked again, some times."""
     ask = Ask(model=target.model, texts=texts, max_tokens=cap, temperature=0.0, stream=False, key=key, body=target.body)
     request = DIALECTS[target.dialect].build(ask)
-    url = join_url(target.base_url, request.path)
-    headers = request.headers | filled(target.headers) | {"accept-encoding": "identity"}
+    url = url_of(target, request)
     said = "no answer"
     for attempt in range(_TRIES):
+        headers = headers_of(target, request, key) | {"accept-encoding": "identity"}
         try:
             with client.stream("POST", url, headers=headers, content=request.body, timeout=_TIMEOUT_S) as reply:
                 body = _bounded(target, reply)

@@ -18,9 +18,12 @@ LAYERS = {
     **dict.fromkeys(("alert_record", "alert_file", "checked_yaml"), 0),
     "alerts": 1,
     **dict.fromkeys(("alert_log", "alert_list", "alert_command", "webhook", "sinks", "report_clock"), 2),
+    **dict.fromkeys(("dialect_names", "stream_event", "lengths", "chat_wishes"), 0),
     **dict.fromkeys(("draws", "own_draft", "own_arithmetic", "own_logic", "own_reading", "own_questions"), 1),
     **dict.fromkeys(("question_rows", "question_files", "hub", "asking", "judging"), 1),
     **dict.fromkeys(("echo", "prompts", "sse", "alike", "dialects", "arrivals", "traces", "rate_limits", "pace"), 1),
+    **dict.fromkeys(("json_lines", "aws_stream", "stream_readers", "pictures", "structured", "tool_box"), 1),
+    "conversation_files": 1,
     **dict.fromkeys(("margin", "attainment", "search_answer", "capacity_search"), 1),
     **dict.fromkeys(
         (
@@ -48,6 +51,7 @@ LAYERS = {
             "live",
             "live_cell",
             "prepare",
+            "conversation",
             "batch_job",
             "allowance",
             "shared_allowance",
@@ -100,6 +104,7 @@ MAY_IMPORT_LOCUST = {
     *("harness.worker_side", "harness.master_side", "harness.webui"),
 }
 ANALYSIS_MAY_IMPORT = {
+    "dialect_names",
     *("health_record", "search_record", "plan", "plan_file", "prices", "sample", "errors", "rundir", "loopback"),
     *("question", "numerals", "grade_record", "sequential_record", "monitor_record"),
     *("alert_record", "alert_file", "alert_list", "alert_log", "alerts", "checked_yaml"),

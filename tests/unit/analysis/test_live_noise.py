@@ -15,7 +15,7 @@ def test_the_noise_of_five_minutes_is_learned_with_its_memory(memory: float, wil
     """Steps of 30 s: an autoregressive part, a part of each step's own, a slow cycle, and a few wild steps that are
     drawn in as a track does it."""
     draws = random.Random(11)
-    noise, level = first_guess(0.01, 0.0004), 0.0
+    noise, level = first_guess(0.01, 0.0004, rough=True), 0.0
     per_step = memory**0.5
     for step in range(5760):
         level = per_step * level + draws.gauss(0, 0.025 * math.sqrt(1 - per_step**2))
@@ -29,7 +29,7 @@ def test_the_noise_of_five_minutes_is_learned_with_its_memory(memory: float, wil
 
 
 def test_fewer_requests_are_noisier_and_more_are_not_trusted() -> None:
-    noise = first_guess(0.002, 0.001)
+    noise = first_guess(0.002, 0.001, rough=False)
     usual = noise.of(0.001)
     assert noise.of(0.004) == pytest.approx(4 * usual)
     assert noise.of(0.0001) == usual
