@@ -38,7 +38,7 @@ class AwsStreamReader:
         return b"" if self._any else self._first.strip()
 
     def feed(self, chunk: bytes) -> list[StreamEvent]:
-        """The messages that `chunk` completes. Raises BrokenFrame: a checksum is wrong, or a length beyond measure. Where
+        """The messages that `chunk` completes. Raises BrokenFrame: a checksum is wrong, or a length too great. Where
         whole messages stand before that, it is raised by the next call."""
         if self._broken is not None:
             raise self._broken
