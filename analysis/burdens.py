@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -227,21 +227,44 @@ class Table:
         return None if self.draws is None else np.asarray(-self.draws @ self.weights, dtype=np.float64)
 
 
-def table_of(field: Field, seed: int = SEED, *, repeats: float = 1.0, replies: float = 1.0) -> Table:
+_MOST_KNOWN = 16
+Known = dict[tuple[object, ...], "Table"]  # tables that were drawn, by what decides what is drawn
+
+
+def table_of(
+    field: Field, seed: int = SEED, *, repeats: float = 1.0, replies: float = 1.0, known: Known | None = None
+) -> Table:
     """The burdens of a field, drawn. Streams go by the order of the totals, so that neither names nor the order in
-    which targets are given have a part in the answer."""
+    which targets are given have a part in the answer. `known`: tables of the same entrants under other weights, which
+    are used where their draws are the same ones, and added to (16 at most)."""
     measures = tuple(_measures(field, place) for place in range(len(field.entrants)))
     points = np.array([_points(field, each) for each in measures]).reshape(len(measures), len(field.metrics))
     weights = np.array([field.weights[name] for name in field.metrics])
     places = np.zeros(len(measures), dtype=np.int64)
     if measures:
         places[np.lexsort([*points.T[::-1], points @ weights])] = np.arange(len(measures))
+    names = tuple(each.name for each in field.entrants)
+    key = (names, tuple(field.metrics.items()), tuple(places.tolist()), seed, repeats, replies)
+    found = None if known is None else known.get(key)
+    if found is not None:
+        return replace(found, field=field)
     drawn = Drawn(field.entrants, seed, repeats=repeats, replies=replies)
-    rows = [_drawn_row(field, number, own, int(places[number]), drawn) for number, own in enumerate(measures)]
+    table = _drawn_table(field, points, measures, drawn, tuple(int(each) for each in places))
+    if known is not None:
+        while len(known) >= _MOST_KNOWN:
+            known.pop(next(iter(known)))
+        known[key] = table
+    return table
+
+
+def _drawn_table(
+    field: Field, points: Floats, measures: tuple[dict[str, Measure], ...], drawn: Drawn, places: tuple[int, ...]
+) -> Table:
+    rows = [_drawn_row(field, number, own, places[number], drawn) for number, own in enumerate(measures)]
     unsure = next((row for row in rows if isinstance(row, str)), None)
-    known = [row for row in rows if not isinstance(row, str)]
-    draws = np.stack(known, axis=1) if known and unsure is None else None
-    return Table(field, points, draws, unsure, measures, drawn, tuple(int(each) for each in places))
+    whole = [row for row in rows if not isinstance(row, str)]
+    draws = np.stack(whole, axis=1) if whole and unsure is None else None
+    return Table(field, points, draws, unsure, measures, drawn, places)
 
 
 def _drawn_row(field: Field, number: int, own: Mapping[str, Measure], place: int, drawn: Drawn) -> Floats | str:

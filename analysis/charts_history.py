@@ -15,14 +15,14 @@ MOST_RUNS = 800
 _MS_BELOW = 1.0
 
 
-def history_figure(series: Sequence[Series]) -> go.Figure:
-    """One metric of the targets of one load over time: a line for each with the intervals of its runs (at most 800,
+def history_figure(series: Sequence[Series], most: int = MOST_RUNS) -> go.Figure:
+    """One metric of the targets of one load over time: a line for each with the intervals of its runs (at most `most`,
     evenly chosen), a dotted line where its level changed, a cross for each invalid run, the forecast as a band."""
     figure = go.Figure()
     factor, unit = _unit(series)
     for number, each in enumerate(series):
         colour = COLOURS[number % len(COLOURS)]
-        _runs(figure, each, colour, factor)
+        _runs(figure, each, colour, factor, most)
         _invalid(figure, each, colour, factor)
         _changes(figure, each, colour)
         _week(figure, each, colour, factor)
@@ -45,10 +45,10 @@ def _unit(series: Sequence[Series]) -> tuple[float, str]:
     return 1.0, name_of(metric)
 
 
-def _runs(figure: go.Figure, series: Series, colour: str, factor: float) -> None:
+def _runs(figure: go.Figure, series: Series, colour: str, factor: float, most: int) -> None:
     points = series.points
     every = [at for at, good in enumerate(points.valid) if good]
-    rows = every[:: -max(1, math.ceil(len(every) / MOST_RUNS))][::-1]  # the latest is among them
+    rows = every[:: -max(1, math.ceil(len(every) / most))][::-1]  # the latest is among them
     times = [points.utc[at] for at in rows]
     known = [at for at in rows if points.low[at] is not None and points.high[at] is not None]
     if known:

@@ -53,7 +53,7 @@ def matrix(found: Ranking) -> go.Figure:
     z, text = [], []
     for path in paths:
         values = [place.numbers[path].value if path in place.numbers else None for place in found.places]
-        z.append(_behind(path, values))
+        z.append(behind(path, values))
         text.append([metric_value(path, value) for value in values])
     heat = go.Heatmap(
         z=z,
@@ -71,7 +71,7 @@ def matrix(found: Ranking) -> go.Figure:
     return figure.update_layout(height=120 + _ROW * len(paths)).update_xaxes(side="top", title="", type="category")
 
 
-def _behind(path: str, values: list[float | None]) -> list[float | None]:
+def behind(path: str, values: list[float | None]) -> list[float | None]:
     """1 for the best of a row, 0 for what is ten times behind it; shares by what they lack, and one more in 100."""
     high = any(part in path for part in _HIGH)
     share = path in ("success_ratio", "availability") or path.startswith("quality.")

@@ -182,6 +182,7 @@ class Drawn:
         self.seed, self._repeats, self._replies = seed, repeats, replies
         runs = list(dict.fromkeys(each.summary.run for each in entrants))
         self._weights = {run: self._weights_of(number, entrants, run) for number, run in enumerate(runs)}
+        self._widened: dict[tuple[str, float], Floats] = {}  # slow to work out, and the same for many numbers
 
     def _weights_of(self, number: int, entrants: Sequence[Entrant], run: str) -> Weights:
         rng = np.random.default_rng([self.seed, 0, number])
@@ -203,15 +204,16 @@ class Drawn:
             noise = spread.error / math.sqrt(self._repeats) * rng.standard_t(df, DRAWS)
             return np.asarray(value * np.exp(np.clip(noise, -20, 20)), dtype=np.float64)
         if isinstance(spread, OfRepeats):
-            noise = self._of_repeats(spread, self._weights[run], rng)
+            noise = self._of_repeats(spread, run, rng)
             return np.asarray(value * np.exp(np.clip(noise, -20, 20)), dtype=np.float64)
         return None
 
-    def _of_repeats(self, spread: OfRepeats, weights: Weights, rng: np.random.Generator) -> Floats:
-        n = len(spread.logs)
+    def _of_repeats(self, spread: OfRepeats, run: str, rng: np.random.Generator) -> Floats:
+        n, weights = len(spread.logs), self._weights[run]
         supposed = n * self._repeats
         df = supposed - 1
-        widened = np.sqrt(df / np.maximum(1e-12, stats.chi2.ppf(weights.widening, df)))
+        if (run, df) not in self._widened:
+            self._widened[run, df] = np.sqrt(df / np.maximum(1e-12, stats.chi2.ppf(weights.widening, df)))
         summed = sum((weights.of_repeats[repeat] * log for repeat, log in spread.logs.items()), np.zeros(DRAWS))
-        noise = widened * summed / math.sqrt(supposed * (n - 1))
+        noise = self._widened[run, df] * summed / math.sqrt(supposed * (n - 1))
         return np.asarray(noise + math.sqrt(spread.grain / supposed) * rng.standard_normal(DRAWS), dtype=np.float64)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,14 +55,14 @@ def quiet(what: str, done: int, total: int) -> None:
     """Tells nobody."""
 
 
-def load_history(root: str | Path, *, progress: Progress = quiet) -> History:
-    """Read the runs below a folder, by its index where that is still true. Raises UsageFault: it is no folder, or holds
-    no run."""
+def load_history(root: str | Path, *, progress: Progress = quiet, earlier: History | None = None) -> History:
+    """Read the runs below a folder, by its index where that is still true. `earlier`: a look at the same folder, which
+    is gone by instead of the index. Raises UsageFault: it is no folder, or holds no run."""
     folder = Path(root)
     found, unread = _scan(folder)
     if not found and not unread:
         raise UsageFault(f"{folder}: holds no run directory", "name the folder that `tokenswarm run --out` wrote to")
-    known, stored = load_index(folder)
+    known, stored = load_index(folder) if earlier is None else (earlier.whole or earlier.table, earlier.stored)
     same = {each.path for each in known.entries if found.get(each.path) == (each.mtime_ns, each.size)}
     news = [path for path in found if path not in same]
     fresh = bool(news) or len(same) < len(known.entries)
@@ -82,6 +82,14 @@ def _copies(table: Table) -> list[Skipped]:
         if path != entry.path:
             found.append(Skipped(path=entry.path, reason=f"is the run of {path} once more"))
     return found
+
+
+def without(history: History, paths: set[str]) -> History:
+    """The history without some of its runs, by the paths of their summaries; the index still holds them."""
+    kept = {each.path for each in history.table.entries} - paths
+    whole = history.table if history.whole is None else history.whole
+    skipped = tuple(each for each in history.skipped if each.path not in paths)
+    return replace(history, table=_without(history.table, kept), skipped=skipped, whole=whole)
 
 
 def keep(history: History, findings: dict[str, Findings]) -> str:

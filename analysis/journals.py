@@ -27,14 +27,25 @@ PARALLEL_FROM_BYTES = 150_000_000  # below, starting processes takes longer than
 MOST_PROCESSES = 4
 
 TIMES = ("due_ns", "start_ns", "connect_ns", "headers_ns", "first_text_ns", "end_ns", "repair_ns")
-NUMBERS = ("status", "retry_after_s", "text_chars", "items", "response_bytes", "first_event_tokens", "reused")
+NUMBERS = (
+    "status",
+    "retry_after_s",
+    "text_chars",
+    "items",
+    "response_bytes",
+    "first_event_tokens",
+    "reused",
+    "turn",
+    "max_tokens",
+    "valid",
+)
 USAGE = tuple(name for name in Usage.__struct_fields__ if name != "source")
 SERVER = tuple(name for name in ServerTime.__struct_fields__ if name != "source")
 RATES = ("limit_requests", "remaining_requests", "limit_tokens", "remaining_tokens")
 WHOLE = {"seq": np.int64, "attempt": np.int32, "stage": np.int32, "repeat": np.int32}
 _PLAIN_TEXT = ("run", "target", "dialect", "model", "workload", "worker", "finish_reason", "fingerprint", "stamps")
 REPEATED_TEXT = (*_PLAIN_TEXT, "outcome", "error", "error_class", "echo", "injected")
-UNIQUE_TEXT = ("prompt_id", "request_id", "error_detail", "text")
+UNIQUE_TEXT = ("prompt_id", "request_id", "error_detail", "text", "conversation")
 
 
 @dataclass(frozen=True)
@@ -106,11 +117,22 @@ def read_range(path: Path, begin: int, end: int) -> Batch:
             else:
                 bad += 1
         elif isinstance(record, Header):
-            headers.append((len(samples), record))
+            if _datable(record):
+                headers.append((len(samples), record))
+            else:
+                bad += 1
         else:
             closed = True
+    numbers = _numbers(samples)
+    absurd = _absurd(numbers)
+    if absurd.any():
+        before = np.concatenate([[0], np.cumsum(absurd)])
+        headers = [(row - int(before[row]), header) for row, header in headers]
+        samples = [sample for sample, wrong in zip(samples, absurd, strict=True) if not wrong]
+        bad += int(absurd.sum())
+        numbers = _numbers(samples)
     events, gaps = _events(samples)
-    numbers = _numbers(samples) | events
+    numbers |= events
     return Batch(numbers, _categories(samples), _texts(samples), gaps, tuple(headers), closed, torn, bad)
 
 
@@ -149,12 +171,28 @@ def _lines(path: Path, begin: int, end: int) -> tuple[list[bytes], bool]:
 
 
 _FAR = 1 << 53  # ns: 104 days; beyond, a float is not exact
+_LAST_NS = 1 << 62  # the year 2116
 _MOST = (1 << 31) - 1
+_COUNTED = tuple(name for name in NUMBERS if name not in ("retry_after_s", "reused"))
+_EXACT = (*TIMES, *_COUNTED, *USAGE, *(f"server_{name}" for name in SERVER), *(f"rate_{name}" for name in RATES))
 
 
 def _storable(sample: Sample) -> bool:
     """Whether its whole numbers fit their columns: a damaged digit can make one that does not."""
     return abs(sample.seq) < _FAR and max(sample.attempt, sample.stage, sample.repeat) <= _MOST
+
+
+def _datable(header: Header) -> bool:
+    """Whether its wall clock can be one."""
+    return abs(header.clock_offset_ns) < _LAST_NS and 0 <= header.wall_ns - header.clock_offset_ns < _LAST_NS
+
+
+def _absurd(numbers: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
+    """Rows with a whole number, such as a time, that no float holds exactly: only damage makes one."""
+    found = np.zeros(len(numbers["seq"]), dtype=bool)
+    for name in _EXACT:
+        found |= np.abs(numbers[name]) >= _FAR
+    return found
 
 
 def _events(samples: Sequence[Sample]) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[Any]]:

@@ -33,9 +33,11 @@ def read_stats(path: Path) -> pd.DataFrame:
     if "Type" not in table.columns:
         table["Type"] = table.get("Method", "")
     for name in table.columns.difference(["Type", "Name"]):
-        table[name] = pd.to_numeric(table[name], errors="coerce")
+        table[name] = _numbers(table[name])
+    for name in ("Request Count", "Failure Count"):
+        table[name] = _counts(table[name])
     whole = table["Name"].notna() & (table["Name"] != "Aggregated") & table["Request Count"].notna()
-    return table[whole & table["Failure Count"].notna()].reset_index(drop=True)
+    return table[whole & (table["Failure Count"] <= table["Request Count"])].reset_index(drop=True)
 
 
 def _read(path: Path) -> pd.DataFrame:
@@ -50,6 +52,22 @@ def _read(path: Path) -> pd.DataFrame:
         raise UsageFault(f"{path}: cannot be read: {error.strerror}", hint) from error
     except (pd.errors.ParserError, ValueError) as error:
         raise UsageFault(f"{path}: not CSV: {error}", "name the PREFIX given to Locust's --csv") from error
+
+
+_MOST = 1e15
+_MOST_AWAY_S = 31 * 86_400.0
+
+
+def _numbers(column: pd.Series[Any]) -> pd.Series[float]:
+    """Numbers as floats; NaN where there is none, or one that nothing of a load test can be."""
+    found = pd.to_numeric(column, errors="coerce").astype(float)
+    return found.where(found.abs() < _MOST)
+
+
+def _counts(column: pd.Series[Any]) -> pd.Series[float]:
+    """As `_numbers`, and none below 0."""
+    found = _numbers(column)
+    return found.where(found >= 0)
 
 
 def summarise_csv(prefix: Path, rule: OutageRule | None = None) -> Summary:
@@ -80,7 +98,7 @@ def _failures(path: Path) -> pd.DataFrame:
     table = _read(path)
     if not set(columns) <= set(table.columns):
         return pd.DataFrame(columns=columns)
-    table["Occurrences"] = pd.to_numeric(table["Occurrences"], errors="coerce").fillna(0)
+    table["Occurrences"] = _counts(table["Occurrences"]).fillna(0)
     return table
 
 
@@ -100,8 +118,10 @@ def _history(path: Path) -> pd.DataFrame:
     if AVERAGE not in table.columns:
         table[AVERAGE] = ""
     for name in ("Timestamp", *_TOTALS, AVERAGE):
-        table[name] = pd.to_numeric(table[name], errors="coerce")
-    return table.loc[table[["Timestamp", *_TOTALS]].notna().all(axis=1), columns]
+        table[name] = _counts(table[name])
+    whole = table.loc[table[["Timestamp", *_TOTALS]].notna().all(axis=1), columns]
+    away_s = (whole["Timestamp"] - whole["Timestamp"].median()).abs()
+    return whole[away_s <= _MOST_AWAY_S]  # a damaged row, or one by a clock that was wrong
 
 
 def _of_entry(history: pd.DataFrame, name: str, kind: str, requests: int) -> pd.DataFrame | None:

@@ -24,6 +24,7 @@ from harness.plan import OutageRule
 
 REQUESTS, FAILURES, AVERAGE = "Total Request Count", "Total Failure Count", "Total Average Response Time"
 _UNASKED_S = 10.0
+_MOST_POINTS = 2_000_000  # requests that are placed one by one; where there are more, some of each step stand for all
 _LONG_SILENCE = 3.0  # times the usual time between two seconds in which a request ended
 Counts = npt.NDArray[np.int64]
 
@@ -133,7 +134,8 @@ def _down(steps: Steps, rule: OutageRule, usual_s: float) -> tuple[Outage, ...]:
     failed = _by_second(steps, steps.failed, delays_s)
     seconds = np.flatnonzero(ok + failed)
     bad = (failed[seconds] > 0) & (failed[seconds] >= ok[seconds])
-    of_entry = np.repeat(np.arange(len(seconds)), np.where(bad, failed[seconds], ok[seconds]))
+    enough = np.minimum(np.where(bad, failed[seconds], ok[seconds]), rule.k)  # of one second, more decide nothing
+    of_entry = np.repeat(np.arange(len(seconds)), enough)
     found = []
     for begin, end in spans(bad[of_entry], rule.k):
         first = of_entry[begin]
@@ -152,12 +154,17 @@ def _down(steps: Steps, rule: OutageRule, usual_s: float) -> tuple[Outage, ...]:
 
 def _by_second(steps: Steps, counts: Counts, earlier_s: Floats) -> Counts:
     """How many were sent in each second: what a step booked, spread evenly over it, and so much earlier."""
-    which = np.repeat(np.arange(len(counts)), counts)
-    number = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
-    share = (number + 0.5) / counts[which]
+    points = counts if counts.sum() <= _MOST_POINTS else np.minimum(counts, max(1, _MOST_POINTS // len(counts)))
+    which = np.repeat(np.arange(len(counts)), points)
+    number = np.arange(len(which)) - np.repeat(np.cumsum(points) - points, points)
+    share = (number + 0.5) / points[which]
     at_s = steps.begin_s[which] + share * (steps.end_s - steps.begin_s)[which] - earlier_s[which]
     first, last = max(0, int(steps.begin_s[0])), int(steps.end_s[-1])
-    return np.bincount(np.clip(np.floor(at_s), first, last).astype(np.int64), minlength=last + 1)
+    seconds = np.clip(np.floor(at_s), first, last).astype(np.int64)
+    if points is counts:
+        return np.bincount(seconds, minlength=last + 1)
+    weights = (counts / np.maximum(points, 1))[which]
+    return np.rint(np.bincount(seconds, weights, minlength=last + 1)).astype(np.int64)
 
 
 def _share(second: int, some: Counts, others: Counts) -> float:
@@ -234,7 +241,7 @@ def _degraded(steps: Steps, means_s: Floats, slow_s: float, k: int) -> tuple[Out
         return ()
     places = np.flatnonzero(~np.isnan(means_s))
     slow = means_s[places] > slow_s
-    of_entry = np.repeat(np.arange(len(places)), steps.ok[places])
+    of_entry = np.repeat(np.arange(len(places)), np.minimum(steps.ok[places], k))
     sent_s = np.maximum(0.0, steps.begin_s - np.nan_to_num(means_s))
     return tuple(
         Outage(

@@ -70,7 +70,9 @@ def replies_of(windows: Sequence[Window]) -> Replies:
     ok = (rows["outcome"] == "ok").to_numpy()
     kept = rows[ok | refused]
     texts = [None if pd.isna(text) else str(text) for text in kept["text"]]
-    declined = np.array([bool(text and _DECLINES.match(text[:200])) for text in texts]) | refused[ok | refused]
+    declined = (
+        np.array([bool(text and _DECLINES.match(text[:200])) for text in texts], dtype=bool) | refused[ok | refused]
+    )
     nothing = np.full(len(kept), np.nan)
     return Replies(
         rows=places[ok | refused],

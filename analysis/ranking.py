@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from analysis.burdens import EQUAL, FORMULA, Field, Table, field_of, table_of
+from analysis.burdens import EQUAL, FORMULA, Field, Known, Table, field_of, table_of
 from analysis.draws import DRAWS, SEED
 from analysis.entrants import Contest, contests, stands_apart
 from analysis.quantiles import Floats
@@ -58,14 +58,16 @@ def chosen(found: Sequence[Contest], workload: str | None, stage: int | None) ->
     return those
 
 
-def ranking_of(contest: Contest, weights: Mapping[str, float] = EQUAL, seed: int = SEED) -> Ranking:
-    """The ranking of one load."""
+def ranking_of(
+    contest: Contest, weights: Mapping[str, float] = EQUAL, seed: int = SEED, *, known: Known | None = None
+) -> Ranking:
+    """The ranking of one load. `known`: what was drawn of it under other weights (see `burdens.table_of`)."""
     field = field_of(contest.entrants, weights)
     apart = [*contest.apart, *field.apart]
     if len(field.entrants) < 2:
         apart += [stands_apart(each.name, each.summary.run, each.result, _ALONE) for each in field.entrants]
         field = Field((), {}, {}, field.left_out, ())
-    table = table_of(field, seed)
+    table = table_of(field, seed, known=known)
     return Ranking(
         workload=contest.workload,
         stage=contest.stage,

@@ -27,7 +27,7 @@ def grain_of(result: Result, metric: str, *, logs: bool) -> float:
     for each in result.repeat_values:
         value = each.values.get(metric)
         count = each.attempted if metric == "success_ratio" else (each.window_s or 0) * (value or 0)
-        if value is None or count <= 0:
+        if value is None or count <= 0 or (logs and value == 0):
             continue
         likely = (value * count + 0.5) / (count + 1)
         chance = likely * (1 - likely) / count if metric == "success_ratio" else 0.0

@@ -21,6 +21,7 @@ from analysis.charts_capacity import capacity_figures
 from analysis.charts_quality import quality_figures
 from analysis.charts_ranking import ranking_figures
 from analysis.comparisons import METHOD, compare_runs
+from analysis.leaders import leaders
 from analysis.ranking import last_rankings
 from analysis.samples import Samples
 from analysis.summary import Result, Summary
@@ -65,7 +66,7 @@ def _page(index: int, summary: Summary, samples: Samples | None, figures: dict[s
         "rankings": _rankings(index, summary, figures),
         "doubts": [(each.target, text) for each in summary.providers for text in wording.doubts(each.reliability)],
         "goals": [(result, goal) for result in summary.results for goal in result.goals],
-        "leaders": _leaders(summary),
+        "leaders": leaders(summary),
         "trends": [trend for trend in summary.trends if trend.says],
         "outliers": [(result, each) for result in summary.results for each in result.outliers if each.n],
         "graded": [result for result in summary.results if result.quality is not None],
@@ -181,21 +182,3 @@ def _groups(results: Sequence[Result]) -> list[tuple[str, list[Result]]]:
         groups.setdefault(result.workload, {}).setdefault(result.stage, []).append(result)
     lasts = [list(stages.values())[-1] for stages in groups.values()]
     return [(wording.place(group[0]), group) for group in lasts if len(group) >= 2]
-
-
-def _leaders(summary: Summary) -> set[tuple[str, str | None, int | None, str]]:
-    """(target, workload, stage, metric) that is shown to be better than every other target: set in bold."""
-    wins: dict[tuple[str, str, int, str], int] = {}
-    for found in summary.comparisons:
-        winner = {"better": found.a, "worse": found.b}.get(found.verdict)
-        if winner is not None:
-            key = (winner, found.workload, found.stage, found.metric)
-            wins[key] = wins.get(key, 0) + 1
-    rivals = {
-        (result.workload, result.stage): sum(
-            (other.workload, other.stage) == (result.workload, result.stage) for other in summary.results
-        )
-        - 1
-        for result in summary.results
-    }
-    return {key for key, count in wins.items() if count == rivals.get((key[1], key[2]))}

@@ -204,9 +204,10 @@ def _only(parts: list[Part], keep: npt.NDArray[np.bool_]) -> Gaps:
 _GROUP_ROWS = 20_000
 _STEPPING = ("event_ns.list.element", *TIMES, "seq")  # columns whose differences are small
 _REPLACED = ("first_event_ns", "last_event_ns", "events", "axis_ns")
+_FLAGS = ("reused", "valid")
 _INTEGERS = (
     *TIMES,
-    *(n for n in NUMBERS if n not in ("retry_after_s", "reused")),
+    *(n for n in NUMBERS if n not in ("retry_after_s", *_FLAGS)),
     *USAGE,
     *(f"server_{n}" for n in SERVER),
     *(f"rate_{n}" for n in RATES),
@@ -248,6 +249,6 @@ def _stored(name: str, column: pd.Series[Any]) -> pa.Array:
         return pa.array(column.to_numpy(), from_pandas=True).cast(pa.int64())
     if isinstance(column.dtype, pd.CategoricalDtype):
         return pa.array(column).cast(pa.dictionary(pa.int32(), pa.string()))
-    if name == "reused":
+    if name in _FLAGS:
         return pa.array(column.to_numpy(), from_pandas=True).cast(pa.bool_())
     return pa.array(column.to_numpy(), from_pandas=True)

@@ -18,6 +18,7 @@ from analysis.gaps import Whole
 from analysis.goals import judge
 from analysis.grading import questions_of, with_grades
 from analysis.health import read_health
+from analysis.lengths import lengths_of
 from analysis.locust_csv import summarise_csv
 from analysis.metrics import Rates, Window, injected, latencies, meets_slo, rates_of, repeat_record, window_of
 from analysis.opinions import read_opinions
@@ -35,9 +36,10 @@ from analysis.summary import Batch, Dist, Provider, Result, ServerTimes, Summary
 from analysis.summary import Window as WindowPart
 from analysis.sweeps import Measured, grouped
 from analysis.token_counts import tokens_of
+from analysis.turns import structured_of, turns_of
 from analysis.validity import judge_run
 from harness.health_record import Health
-from harness.plan import Cell, OutageRule, Plan, cells, stages_of
+from harness.plan import Cell, OutageRule, Plan, Workload, cells, stages_of
 from harness.plan_file import read_plan, with_outage
 from harness.prices import priced
 from harness.rundir import RunDir, write_whole
@@ -255,6 +257,9 @@ def _result(watched: _Watched, plan: Plan, samples: Samples, health: Mapping[str
         batch=_batch(cell, rates),
         cost=cost_of(inside, cell.target, sum(meets_slo(window, plan.slo) for window in windows)),
         tokens=tokens,
+        turns=turns_of(inside),
+        structured=structured_of(inside),
+        lengths=lengths_of(inside),
         resource_utilization=resources_of(windows, health),
         repeat_values=tuple(
             repeat_record(window, rate, each, _more(window, rate, cell, plan))
@@ -274,6 +279,7 @@ def _more(window: Window, rates: Rates, cell: Cell, plan: Plan) -> dict[str, flo
 
 _COUNTED = [
     *("outcome", "error", "error_class", "stamps", "server_source", "events", "usage_source"),
+    *("turn", "max_tokens", "valid", "start_ns", "end_ns", "first_event_ns"),
     *COUNTED,
     *("rate_limit_requests", "rate_remaining_requests", "rate_limit_tokens", "rate_remaining_tokens"),
 ]
@@ -309,11 +315,25 @@ def _load(cell: Cell) -> dict[str, Any]:
 def _request(cell: Cell) -> dict[str, Any]:
     """What the workload asks: the plan's keys that describe a request."""
     workload = msgspec.structs.asdict(cell.workload)
-    described = {name: value for name, value in workload.items() if name not in ("name", "kind", "goals", "stages")}
+    described = {
+        name: msgspec.to_builtins(value)
+        for name, value in workload.items()
+        if name not in ("name", "kind", "goals", "stages") and not (name in _LATER and value == getattr(_PLAIN, name))
+    }
     foreign = ("stream",) if cell.workload.kind == "batch" else _OF_CHAT if cell.workload.kind != "chat" else ()
     return {name: value for name, value in described.items() if name not in foreign}
 
 
+_PLAIN = Workload()
+# Left out at their defaults: runs of before have none of them.
+_LATER = (
+    "turns",
+    "conversations",
+    "nonce",
+    "images",
+    "tools",
+    "structured",
+)
 _OF_CHAT = ("output_tokens", "stream", "temperature", "prefix_share")
 
 

@@ -293,6 +293,37 @@ class Repeat(Part, frozen=True, kw_only=True):
     values: dict[str, float | None]  # such as ttft_s.p50, achieved_rps
 
 
+class Turn(Part, frozen=True, kw_only=True):
+    """One turn of the conversations of a result, counted from 1; means and medians over replies that were good.
+    `cached_share`: of the input tokens those that the provider read from a cache (null: it does not tell)."""
+
+    turn: int
+    attempted: int
+    ok: int
+    input_tokens_mean: float | None = None
+    cached_share: float | None = None
+    ttft_p50_s: float | None = None
+    e2e_p50_s: float | None = None
+
+
+class Lengths(Part, frozen=True, kw_only=True):
+    """Good replies whose output the provider counts, beside what was asked for: the mean cap, the mean output, and the
+    share of replies that came within 2 % of their cap, or passed it."""
+
+    replies: int
+    asked_mean: float
+    output_mean: float
+    full_share: float
+
+
+class Structured(Part, frozen=True, kw_only=True):
+    """Whole replies that were to be JSON of a schema, and how many of them are."""
+
+    replies: int
+    valid: int
+    valid_share: float
+
+
 class Result(Part, frozen=True, kw_only=True):
     """One target under one workload at one stage, all repeats together.
     Warm-up is out of everything but `warmup_attempts`.
@@ -342,6 +373,9 @@ class Result(Part, frozen=True, kw_only=True):
     lag_s: Dist | None = None
     connect_s: Dist | None = None
     server_s: ServerTimes | None = None
+    turns: tuple[Turn, ...] = ()
+    structured: Structured | None = None
+    lengths: Lengths | None = None
     network_s: Dist | None = None
     input_tokens: Dist | None = None
     output_tokens: Dist | None = None

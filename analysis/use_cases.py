@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-import yaml
 
 from analysis.burdens import CATEGORIES, check_metric, normalised
 from analysis.goals import check_goal
+from harness.dialect_names import Kind
 from harness.errors import UsageFault
-from harness.plan import Kind
+from harness.plain_yaml import plain_yaml, read_plain_yaml
 
 _PLACE = "docs/decide.md shows a use case"
-_MOST_BYTES = 1_000_000
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e15)]
 
 
@@ -63,27 +62,20 @@ class UseCase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 def shipped() -> dict[str, UseCase]:
     """The use cases that are shipped, by name."""
-    document = yaml.safe_load(files("analysis").joinpath("use_cases.yaml").read_text("utf-8"))
+    document = plain_yaml(files("analysis").joinpath("use_cases.yaml").read_text("utf-8"), "use_cases.yaml")
     return {name: _use_case(each | {"name": name}, "use_cases.yaml") for name, each in document.items()}
 
 
 def read_use_case(source: str) -> UseCase:
     """A shipped use case by its name, or the one in a YAML file. Raises UsageFault."""
-    known = shipped()
-    if source in known:
-        return known[source]
     path = Path(source)
     if path.suffix not in (".yaml", ".yml"):
+        known = shipped()
+        if source in known:
+            return known[source]
         names = ", ".join(known)
         raise UsageFault(f"--use-case {source[:80]}: no such use case", f"there are {names}, or a file FILE.yaml")
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise UsageFault(f"{path}: too long for a use case", _PLACE)
-        document = yaml.safe_load(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageFault(f"{path}: cannot be read: {error}", "name a readable YAML file") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise UsageFault(f"{path}: not YAML: {' '.join(str(error).split())}", _PLACE) from error
+    document = read_plain_yaml(path, _PLACE)
     if not isinstance(document, dict):
         raise UsageFault(f"{path}: {str(document)[:60]!r}: a use case is a mapping", _PLACE)
     return _use_case({"name": path.stem} | document, str(path))

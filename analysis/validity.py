@@ -7,6 +7,7 @@ from typing import Any
 
 from analysis.cost import cost_findings
 from analysis.health import health_findings
+from analysis.lengths import length_findings
 from analysis.samples import Samples
 from analysis.sends import send_findings
 from analysis.summary import Finding, Reconciliation, Result, Validity, Verdict
@@ -14,6 +15,7 @@ from analysis.token_counts import token_findings
 from harness.errors import ErrorKind
 from harness.health_record import Health
 from harness.plan import Plan, Stage, Target, Workload, left_out
+from harness.target_rules import travels_in_clear
 
 CLOCK_OFFSET_S = 0.01
 
@@ -34,15 +36,18 @@ def judge_run(
         *send_findings(samples, results),
         *_ending(ended, run),
         *_journals(samples),
+        *_own_limits(samples),
         *_nothing_worked(results),
         *_reconciled(rows, whole=ended == "complete"),
         *_few_repeats(results, repeats),
         *_thin_p99(results),
         *_no_usage(results),
         *token_findings(results),
+        *length_findings(results),
         *cost_findings(results, plan.targets),
         *_not_injected(left_out(plan)),
         *_foreign(results),
+        *_in_clear(plan),
     ]
     return Validity(verdict=verdict_of(findings), findings=tuple(findings))
 
@@ -56,6 +61,17 @@ def _not_injected(missing: Sequence[tuple[Target, Workload, Stage]]) -> list[Fin
     why = "nobody but the provider itself can refuse a request because of its limits"
     hint = "`tokenswarm limits` passes them within a bounded spend, and tells how the provider behaves then"
     return [Finding(code="not-applicable", severity="note", saw=saw, why=why, hint=hint)]
+
+
+def _in_clear(plan: Plan) -> list[Finding]:
+    """Keys that were sent unencrypted."""
+    names = [target.name for target in plan.targets if travels_in_clear(target)]
+    if not names:
+        return []
+    saw = f"http:// to another machine, with a key: {', '.join(names)}"
+    why = "whoever carries the traffic can read the key"
+    hint = "use https://, or a tunnel whose end is on this machine; give out a new key"
+    return [Finding(code="key-in-clear", severity="note", saw=saw, why=why, hint=hint)]
 
 
 def _foreign(results: Sequence[Result]) -> list[Finding]:
@@ -111,6 +127,27 @@ def _clocks(samples: Samples) -> list[Finding]:
     saw = f"{worst.worker}: its host's clock was {offset_s:+.3f} s off the master's, known to {error_s * 1e3:.2g} ms"
     why = "times of all hosts are brought onto the master's clock by it; durations do not depend on it"
     return [Finding(code="clock-offset", severity="note", saw=saw, why=why, hint="keep the hosts' clocks with NTP")]
+
+
+_OWN_LIMITS = {
+    "Too many open files": "raise the limit of open files (ulimit -n), or use more workers",
+    "Cannot assign requested address": "use more workers on other hosts, or keep connections alive: no port is left",
+    "Cannot allocate memory": "give the load more memory, or less load",
+    "No buffer space available": "give the load more memory, or less load",
+}
+
+
+def _own_limits(samples: Samples) -> list[Finding]:
+    """Failures that are this machine's own, though they look like those of a provider."""
+    failed = samples.table[samples.table["error"].notna()]
+    found = []
+    for words, hint in _OWN_LIMITS.items():
+        count = int(failed["error_detail"].astype(object).fillna("").str.contains(words, regex=False).sum())
+        if count:
+            saw = f"{count} of {len(samples.table)} requests failed here: {words}"
+            why = "they are failures of the machine that makes the load, and are counted as the provider's"
+            found.append(Finding(code="own-limits", severity="invalid", saw=saw, why=why, hint=hint))
+    return found
 
 
 def _nothing_worked(results: Sequence[Result]) -> list[Finding]:

@@ -41,6 +41,7 @@ WINDOWED = {
 }  # metrics of a sliding window, named such as `ttft.p95@10s`
 PLAIN = {
     "failures_in_row": "provider failures since the last success, up to now",
+    "refusals_in_row": "attempts since the last success that were refused or useless for another reason, up to now",
     "silence_s": "seconds since the last sample",
     "spend_usd": "USD spent so far",
     "spend_share": "the part of the budget that is used, 0 to 1; only where there is a budget",

@@ -41,7 +41,8 @@ class Ask:
 def ask_of(target: Target, prompt: Prompt) -> Ask:
     """The most that a prompt may cost: a token for each 4 characters, and a reply as long as its cap; of a job all of
     its prompts and replies."""
-    asked = sum(map(len, prompt.texts)) // _CHARS_PER_TOKEN + 1
+    said = sum(len(turn.text) for turn in prompt.history)
+    asked = (said + sum(map(len, prompt.texts))) // _CHARS_PER_TOKEN + 1
     cap = (prompt.max_tokens or 0) * len(prompt.texts)  # which has one text but in a job
     return Ask(target.name, asked + cap, round(most_usd(target, asked, cap) * _NANO))
 

@@ -9,7 +9,8 @@ import msgspec
 
 from harness.allowance import Purse, paid
 from harness.errors import UsageFault
-from harness.plan import Plan, Target, parse_length
+from harness.lengths import parse_length
+from harness.plan import Plan, Target
 from harness.rundir import RunDir
 from harness.sample import Outcome, Sample, decode
 

@@ -1,4 +1,4 @@
-"""Files of arrivals that a plan names, as they travel from a master to the workers of other hosts."""
+"""Files of arrivals and conversations that a plan names, as they travel from a master to workers of other hosts."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ _MOST_BYTES = 32 << 20  # of all together, compressed: Locust sends them in one 
 
 
 def packed(plan: Plan) -> dict[str, bytes]:
-    """The traces of a plan, compressed, by their path. Raises UsageFault where they are too large to send."""
+    """Those of a plan, compressed, by their path. Raises UsageFault where they are too large to send."""
     paths = {stage.trace for each in plan.workloads for stage in stages_of(plan, each) if stage.trace}
+    paths |= {each.conversations for each in plan.workloads if each.conversations}
     found = {path: zlib.compress(Path(path).read_bytes()) for path in sorted(paths)}
     size = sum(map(len, found.values()))
     if size > _MOST_BYTES:
         message = f"{', '.join(found)}: {size >> 20} MiB compressed: at most {_MOST_BYTES >> 20} MiB go to other hosts"
-        raise UsageFault(message, "cut the trace to the hours that the stage replays")
+        raise UsageFault(message, "cut a trace to the hours that its stage replays, conversations to some thousand")
     return found
 
 

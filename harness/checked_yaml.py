@@ -8,23 +8,23 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
-import yaml
 
 from harness.errors import UsageFault
+from harness.plain_yaml import MOST_BYTES, plain_yaml
 
 Typed = TypeVar("Typed")
 _AT = re.compile(r"^(?P<rule>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>.*)`$", re.DOTALL)
+_SECRET = re.compile(r"_env$|\bheaders\b|\bbody\b|secret")  # where somebody may have written a key by mistake
 _STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]")
-_MAX_BYTES = 4_000_000
 
 
 def text_of_file(path: Path, what: str, hint: str) -> str:
     """The text of a file, `what` it should be, and the `hint` where there is none to read. Raises UsageFault."""
     try:
-        if path.stat().st_size > _MAX_BYTES:
+        if path.stat().st_size > MOST_BYTES:
             raise UsageFault(
-                f"{path}: {path.stat().st_size} bytes: a {what} has at most {_MAX_BYTES}", f"is it a {what}?"
+                f"{path}: {path.stat().st_size} bytes: a {what} has at most {MOST_BYTES}", f"is it a {what}?"
             )
         return path.read_text(encoding="utf-8")
     except OSError as error:
@@ -35,34 +35,7 @@ def text_of_file(path: Path, what: str, hint: str) -> str:
 
 def load(text: str, place: str) -> Any:
     """The plain values of a YAML text. `place` names it in errors. Raises UsageFault."""
-    try:
-        events = list(yaml.parse(text, Loader=yaml.SafeLoader))
-        if any(isinstance(event, yaml.AliasEvent) for event in events):
-            raise UsageFault(f"{place}: anchors and aliases (`*name`) are not allowed", "write the value out")
-        _check_keys(yaml.compose(text, Loader=yaml.SafeLoader), place)
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise UsageFault(f"{place}:{line} not YAML: {problem}", "check indentation, colons and quotes") from error
-    except (ValueError, RecursionError) as error:
-        raise UsageFault(f"{place}: not usable YAML: {error}", "check dates, numbers and nesting") from error
-
-
-def _check_keys(node: yaml.Node | None, place: str) -> None:
-    """Refuse a key that stands twice in a mapping: the first one would be passed over. Raises UsageFault."""
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _check_keys(item, place)
-    elif isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                line = key.start_mark.line + 1
-                raise UsageFault(f"{place}: line {line}: {key.value}: the key stands there twice", "keep one of them")
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else "")
-            _check_keys(value, place)
+    return plain_yaml(text, place)
 
 
 def typed(document: Mapping[str, Any], kind: type[Typed], place: str, under: str, guide: str, example: str) -> Typed:
@@ -88,7 +61,7 @@ def _fail_conversion(
     value: Any = document
     for name, index in _STEP.findall(path):
         value = value[int(index)] if index else value.get(name) if isinstance(value, dict) else None
-    shown = None if isinstance(value, (dict, list)) else value
+    shown = None if isinstance(value, (dict, list)) or _SECRET.search(where) else value
     fail(place, where, shown, rule[:1].lower() + rule[1:], f"see {guide}, or {example} for an example")
 
 

@@ -15,12 +15,14 @@ import click
 from harness import __version__
 from harness.cli_shown import complain
 from harness.errors import UsageFault
+from harness.interrupts import as_interrupts
 
 
 def main() -> NoReturn:
     """Run the command; a fault of usage or input is two lines and exit code 2, never a traceback."""
     try:
-        code = tokenswarm.main(standalone_mode=False)
+        with as_interrupts():
+            code = tokenswarm.main(standalone_mode=False)
     except UsageFault as fault:
         complain(fault.message, fault.hint)
         sys.exit(2)
@@ -46,6 +48,7 @@ _VERBS = {
     "compare": "cli_compare",
     **dict.fromkeys(("rank", "recommend"), "cli_decide"),
     "trend": "cli_history",
+    "dashboard": "cli_dashboard",
     "alerts": "cli_alerts",
     "digest": "cli_digest",
     "monitor": "cli_monitor",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,14 +23,17 @@ from harness.cli_shown import (
     metrics_options,
     plan_options,
 )
+from harness.conversation_files import read_conversations
 from harness.errors import UsageFault
 from harness.estimate import estimate, most_streams, workers_needed
 from harness.loopback import is_loopback
 from harness.plan import Plan, left_out, stages_of
 from harness.plan_file import dump_plan, plan_schema, read_plan, read_text, suites
+from harness.prepare import check_parser, key_of
 from harness.prices import price_of, priced
 from harness.rundir import RunDir, new_run_dir
 from harness.swarm import DEFAULT_PORT, Swarm, check_port
+from harness.target_rules import travels_in_clear
 
 if TYPE_CHECKING:  # with it comes the library of metrics
     from harness.scraping import Door
@@ -137,6 +139,9 @@ def run(
         ERR.print("live figures: http://{}:{}/tokenswarm".format(*swarm.web), markup=False, highlight=False)
     try:
         code = _run_andfinish(checked, run_dir, swarm, door)
+    except KeyboardInterrupt:
+        complain("interrupted", f"what was measured is kept: `tokenswarm analyze {run_dir.root}`")
+        code = 130
     except OSError as error:  # a full disk, most likely
         hint = f"what was measured is kept: free some space, then `tokenswarm analyze {run_dir.root}`"
         complain(f"{error.filename or run_dir.root}: {error.strerror or error}", hint)
@@ -239,6 +244,9 @@ def _run_told(plan: Plan, run_dir: RunDir, swarm: Swarm) -> int:
             f"copy their run folders here, then: tokenswarm collect FOLDER... --into {run_dir.root}",
         )
         return {"interrupted": 130, "failed": 1}.get(ending.ended, 0)
+    if ending.ended == "interrupted" and not any(run_dir.journals.glob("*.jsonl")):
+        complain("interrupted before anything was sent", "run it again")
+        return 130
     if plan.wants_grading and ending.ended != "interrupted":
         grade_after(run_dir)
     code = finish(run_dir)
@@ -312,6 +320,8 @@ def checked_plan(plan: str, settings: tuple[str, ...], targets: Path | None, pri
 
     checked = priced(read_plan(plan, settings, targets), prices)
     for workload in checked.workloads:
+        if workload.conversations is not None:
+            read_conversations(workload.conversations)
         of_stages = [goal for stage in stages_of(checked, workload) for goal in stage.goals]
         for goal in (*workload.goals, *of_stages):
             check_goal(goal)
@@ -321,16 +331,20 @@ def checked_plan(plan: str, settings: tuple[str, ...], targets: Path | None, pri
     for each in checked.targets:
         if each.price is None and not each.simulated and not is_loopback(each.base_url):
             ERR.print(f"note: price of {each.name}: {price_of(each)}: its cost will not be told", markup=False)
+        if travels_in_clear(each):
+            warning = f"warning: target {each.name}: {each.base_url}: its key travels unencrypted to another machine"
+            ERR.print(warning, markup=False, highlight=False)
+            ERR.print("hint: use https://, or a tunnel whose end is on this machine", markup=False, highlight=False)
     return checked
 
 
 def check_keys(plan: Plan) -> None:
-    """Before anything is sent: every key is there. The value is read again by each worker."""
+    """Before anything is sent: every key is there, and every library. The value is read again by each worker. Raises
+    UsageFault."""
     for target in plan.targets:
-        missing = target.key_env is not None and not os.environ.get(target.key_env)
-        if missing and not target.simulated and not is_loopback(target.base_url):
-            message = f"target {target.name}: key_env: {target.key_env}: this environment variable is not set"
-            raise UsageFault(message, f"export {target.key_env}=... before the run; a plan never holds the key itself")
+        check_parser(target)
+        if not target.simulated:
+            key_of(target)
 
 
 @click.command()

@@ -23,7 +23,6 @@ import hashlib
 import json
 import logging
 import os
-import re
 import signal
 import sys
 import time
@@ -39,6 +38,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from harness.errors import UsageFault
+from harness.relay_entries import FIELD, read_ends, read_entry
 from harness.rundir import RunDir
 
 REDIS_URL = "TOKENSWARM_REDIS"  # the environment variable: a URL with a password does not belong into a process list
@@ -52,7 +52,6 @@ _ASK_AGAIN_S = 1.0
 _MOST_PAUSE_S = 2.0
 _QUIET_S = 60.0
 _CHUNK = 1 << 16
-_FIELD = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}:[0-9a-f]{16}")
 _log = logging.getLogger(__name__)
 
 
@@ -137,7 +136,7 @@ def field_of(worker: str, first_line: bytes) -> str:
     Raises UsageFault for a worker's name that cannot be a file's.
     """
     field = f"{worker}:{_identity(first_line)}"
-    if not _FIELD.fullmatch(field):
+    if not FIELD.fullmatch(field):
         raise UsageFault(
             f"worker: {worker!r}: this cannot be a file's name", "letters, digits, `_`, `-` and `.` will do"
         )
@@ -241,21 +240,18 @@ class _Collector:
 
     def _take(self, fields: dict[bytes, bytes]) -> str | None:
         """Write one entry. Returns the journal whose copy or asks changed."""
-        try:
-            field = f"{fields[b'worker'].decode()}:{fields[b'journal'].decode()}"
-            offset, data = int(fields[b"offset"]), fields[b"data"]
-        except (KeyError, ValueError):
-            field, offset, data = "", -1, b""
-        if not _FIELD.fullmatch(field) or offset < 0 or not data.endswith(b"\n"):
+        entry = read_entry(fields)
+        if entry is None:
             self.refused += 1
             return None
+        field = entry.field
         path = self._copies.get(field) or self._new_copy(field)
-        size, written = append(path, offset, data)
+        size, written = append(path, entry.offset, entry.data)
         if size:
             self._copies[field] = path
         self._sizes[field] = size
         self.written_bytes += written
-        if offset > size:
+        if entry.offset > size:
             self._ask(field)
         return field
 
@@ -270,8 +266,7 @@ class _Collector:
         sent = self._client.hgetall(self._keys.sent)
         if self._client.xlen(self._keys.journal):
             return set()  # it came between the two questions
-        ends = {name.decode(errors="replace"): int(end) for name, end in sent.items()}
-        beyond = {name: end - self._sizes.get(name, 0) for name, end in ends.items() if _FIELD.fullmatch(name)}
+        beyond = {name: end - self._sizes.get(name, 0) for name, end in read_ends(sent).items()}
         self.missing_bytes = {name: count for name, count in beyond.items() if count > 0}
         for field in self.missing_bytes:
             self._sizes.setdefault(field, 0)

@@ -27,12 +27,13 @@ class ErrorKind(StrEnum):
     AUTH = "auth"  # 401, 403: key missing, wrong or without permission
     BILLING = "billing"  # 402 and bodies that speak of an empty balance
     NOT_FOUND = "not_found"  # 404: path or model
+    CLOCK = "clock"  # a signature that is too old or not valid yet: this machine's clock is wrong
     BAD_REQUEST = "bad_request"  # every other 4xx
     REDIRECT = "redirect"  # 3xx: never followed, since a key would travel with it
     RATE_LIMIT = "rate_limit"  # 429, or a body of that type
     QUOTA = "quota"  # a 429 that waiting will not cure: plan or balance used up
     OVERLOADED = "overloaded"  # 503, 529, or a body of that type
-    SERVER_ERROR = "server_error"  # every other 5xx; 408 and 409
+    SERVER_ERROR = "server_error"  # every other 5xx; 408, 409 and 424 (what stands behind the server failed)
     DNS = "dns"
     CONNECT = "connect"
     CONNECT_TIMEOUT = "connect_timeout"
@@ -54,6 +55,7 @@ CLASS_OF: dict[ErrorKind, ErrorClass] = {
     ErrorKind.AUTH: ErrorClass.CLIENT,
     ErrorKind.BILLING: ErrorClass.CLIENT,
     ErrorKind.NOT_FOUND: ErrorClass.CLIENT,
+    ErrorKind.CLOCK: ErrorClass.CLIENT,
     ErrorKind.BAD_REQUEST: ErrorClass.CLIENT,
     ErrorKind.REDIRECT: ErrorClass.CLIENT,
     ErrorKind.RATE_LIMIT: ErrorClass.THROTTLED,
@@ -79,10 +81,13 @@ CLASS_OF: dict[ErrorKind, ErrorClass] = {
 
 PROVIDER_FAILURES = frozenset({ErrorClass.SERVER, ErrorClass.TRANSPORT, ErrorClass.STREAM})
 
-_QUOTA_WORDS = ("insufficient_quota", "quota_exceeded", "billing_hard_limit")
+_QUOTA_WORDS = ("insufficient_quota", "quota_exceeded", "quotaexceeded", "billing_hard_limit")
 _BILLING_WORDS = ("insufficient_balance", "billing", "balance")
-_THROTTLE_WORDS = ("rate_limit", "resource_exhausted", "too_many_requests")
+_THROTTLE_WORDS = ("rate_limit", "resource_exhausted", "too_many_requests", "throttl")
 _OVERLOAD_WORDS = ("overloaded", "unavailable", "server_is_busy")
+_NOT_READY_WORDS = ("modelnotready",)  # AWS: a 429 that no lower rate cures
+_REFUSAL_WORDS = ("content_filter", "responsibleaipolicy")
+_CLOCK_WORDS = ("requesttimetooskewed",)
 _AUTH_WORDS = ("authentication", "permission", "unauthenticated", "invalid_api_key", "api_key_invalid", "auth_")
 
 
@@ -104,15 +109,21 @@ def classify(status: int | None, error_type: str = "") -> ErrorKind | None:
 
 
 def _kind_of_failed_status(status: int, word: str) -> ErrorKind:
-    if status == 429:
+    if _has(word, _CLOCK_WORDS):
+        return ErrorKind.CLOCK
+    if status == 429 and _has(word, _NOT_READY_WORDS):
+        return ErrorKind.OVERLOADED
+    if status == 429 or (status == 400 and _has(word, _QUOTA_WORDS)):
         return ErrorKind.QUOTA if _has(word, _QUOTA_WORDS) else ErrorKind.RATE_LIMIT
     if status >= 500:
         if _has(word, _THROTTLE_WORDS):
             return ErrorKind.RATE_LIMIT
         overloaded = status in (503, 529) or _has(word, _OVERLOAD_WORDS)
         return ErrorKind.OVERLOADED if overloaded else ErrorKind.SERVER_ERROR
-    if status in (408, 409):
+    if status in (408, 409, 424):
         return ErrorKind.SERVER_ERROR
+    if status == 400 and _has(word, _REFUSAL_WORDS):
+        return ErrorKind.REFUSED
     if status == 402 or (status == 403 and _has(word, _BILLING_WORDS)):
         return ErrorKind.BILLING
     if status in (401, 403) or _has(word, _AUTH_WORDS):

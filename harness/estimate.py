@@ -8,14 +8,18 @@ from typing import Any
 
 from harness.arrivals import expected_arrivals
 from harness.calibrate import Calibration
+from harness.conversation_files import read_conversations
+from harness.dialect_names import GENERATING
 from harness.launch import expected_s
-from harness.plan import GENERATING, Cell, Plan, Target, cells, parse_length
+from harness.lengths import parse_length
+from harness.plan import Cell, Plan, Target, cells
 from harness.prices import price_of, spend_of
 from harness.sample import Usage
 
 _ASSUMED_TTFT_S = 0.5
 _ASSUMED_TPOT_S = 0.02
 _ASSUMED_STREAMS = 20
+_CHARS_PER_TOKEN = 4
 
 
 def estimate(plan: Plan) -> dict[str, Any]:
@@ -26,7 +30,7 @@ def estimate(plan: Plan) -> dict[str, Any]:
     usd: float | None = 0.0
     for cell in cells(plan, 1):
         count = plan.repeats * _requests(cell)
-        tokens_in = count * parse_length(cell.workload.input_tokens).mean * cell.workload.batch
+        tokens_in = count * _prompt_tokens(cell) * cell.workload.batch
         tokens_out = count * _reply_tokens(cell) * cell.workload.batch
         requests, input_tokens, output_tokens = requests + count, input_tokens + tokens_in, output_tokens + tokens_out
         cost = _usd(cell.target, tokens_in, tokens_out, count)
@@ -50,6 +54,15 @@ def _usd(target: Target, tokens_in: float, tokens_out: float, requests: float) -
 def _reply_tokens(cell: Cell) -> float:
     """The output tokens of one reply; a job has a reply for each of its prompts."""
     return parse_length(cell.workload.output_tokens).mean if cell.workload.kind in GENERATING else 0.0
+
+
+def _prompt_tokens(cell: Cell) -> float:
+    """The input tokens of one text; of a conversation's turns the mean, with all that was said before, by caps."""
+    mean, turns = parse_length(cell.workload.input_tokens).mean, cell.workload.turns
+    if cell.workload.conversations is not None:
+        said = [text for each in read_conversations(cell.workload.conversations) for text in each[:turns]]
+        mean = sum(map(len, said)) / len(said) / _CHARS_PER_TOKEN
+    return mean * (turns + 1) / 2 + _reply_tokens(cell) * (turns - 1) / 2
 
 
 def _service_s(cell: Cell) -> float:
@@ -82,7 +95,7 @@ def load_of(cell: Cell) -> Load:
     rpm = 60 * (peak_rps or expected_arrivals(stage, cell.span_s) / cell.span_s)
     texts = workload.batch + (workload.kind == "rerank")
     replies = workload.batch * _reply_tokens(cell)
-    return Load(rpm, rpm * (parse_length(workload.input_tokens).mean * texts + replies), _streams(cell))
+    return Load(rpm, rpm * (_prompt_tokens(cell) * texts + replies), _streams(cell))
 
 
 def most_streams(plan: Plan) -> int:

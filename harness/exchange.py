@@ -12,23 +12,30 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import gevent
+import msgspec
 
 from harness.alike import Alike, alike
 from harness.batch_job import Course, pursue
+from harness.dialect_names import GENERATING
 from harness.dialects import DIALECTS
 from harness.dialects.jobs import matched
 from harness.dialects.wire import Delta, Dialect, Fault, JobEnd, added_usage, merge_usage
 from harness.echo import echo_of
 from harness.errors import ErrorClass, ErrorKind, classify
 from harness.http_framing import TransportFault
-from harness.plan import GENERATING, Scenario, Target, Workload
+from harness.plan import Scenario, Target, Workload
 from harness.prepare import Prepared
 from harness.rate_limits import read_limits, retry_after_s
 from harness.sample import Echo, Outcome, Sample, ServerTime, Usage, outcome_of
-from harness.sse import EventTooLarge, SseReader
+from harness.secrecy import hidden, holds
+from harness.stream_event import BrokenFrame, EventTooLarge, StreamReader
+from harness.stream_readers import reader_of
+from harness.structured import valid
 from harness.transport import Connection, Piece, Response
 
-_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-goog-request-id")
+_REQUEST_ID_HEADERS = (
+    *("x-request-id", "request-id", "x-goog-request-id", "apim-request-id", "x-amzn-requestid", "x-debug-trace-id"),
+)
 _DETAIL_CHARS = 300
 PAUSE_AFTER_NO_CONTACT_S = 0.1
 _KEPT_CHARS = 20_000
@@ -97,8 +104,7 @@ def perform(connection: Connection, prepared: Prepared, origin: Origin) -> Sampl
     whole = attempt.response.complete and attempt.error is None and not attempt.cancelled
     end_ns = (attempt.response.last_byte_ns if whole else None) or time.monotonic_ns()
     reply = _reply_of(attempt, DIALECTS[prepared.target.dialect], prepared)
-    detail = _redact(reply.detail, prepared.key)
-    return _sample(prepared, origin, attempt, reply, detail, end_ns)
+    return _without_secrets(_sample(prepared, origin, attempt, reply, end_ns), prepared.secrets)
 
 
 def no_contact(sample: Sample) -> bool:
@@ -159,7 +165,7 @@ class _Attempt:
 def _reply_of(attempt: _Attempt, dialect: Dialect, prepared: Prepared) -> _Reply:
     """Decode what came, and decide what it amounts to. The first thing that went wrong names the error."""
     code = prepared.prompt.code
-    reply = _Reply(code, keep=code is not None or prepared.workload.keeps_text)
+    reply = _Reply(code, keep=code is not None or prepared.workload.needs_text)
     response = attempt.response
     if response.head.status is not None and not 200 <= response.head.status < 300:
         _read_failure(reply, attempt, dialect)
@@ -169,6 +175,8 @@ def _reply_of(attempt: _Attempt, dialect: Dialect, prepared: Prepared) -> _Reply
         _read_job(reply, attempt.course.end, dialect, prepared)
     elif response.complete:
         _add(reply, dialect.read_whole(attempt.response.body), None)
+    if dialect.read_headers is not None and (reply.content or reply.items):
+        _add_rest(reply, dialect.read_headers(response.head.headers))
     if attempt.error is not None and reply.error is None:
         reply.error, reply.detail = attempt.error, attempt.detail
     if reply.error is None and response.complete and not attempt.cancelled:
@@ -180,8 +188,10 @@ def _reply_of(attempt: _Attempt, dialect: Dialect, prepared: Prepared) -> _Reply
 
 def _read_failure(reply: _Reply, attempt: _Attempt, dialect: Dialect) -> None:
     said = dialect.read_error(attempt.response.body)
-    reply.error = classify(attempt.response.head.status, said.error.type)
-    reply.detail = ": ".join(part for part in (said.error.type, said.error.message) if part) or None
+    told = None if dialect.read_headers is None else dialect.read_headers(attempt.response.head.headers).error
+    kind = said.error.type or ("" if told is None else told.type)
+    reply.error = classify(attempt.response.head.status, kind)
+    reply.detail = ": ".join(part for part in (kind, said.error.message) if part) or None
     if said.retry_after_s is not None:
         attempt.response.head.headers.setdefault("retry-after", f"{said.retry_after_s}")
 
@@ -218,19 +228,23 @@ def _reply_of_prompt(answer: bytes | Fault, dialect: Dialect) -> _Reply:
 
 
 def _read_stream(reply: _Reply, attempt: _Attempt, dialect: Dialect) -> None:
-    reader = SseReader()
+    reader = reader_of(dialect.framing)
     try:
         _read_pieces(reply, attempt.response.pieces, reader, dialect)
     except EventTooLarge as error:
         reply.error, reply.detail = ErrorKind.MALFORMED, str(error)
+    except BrokenFrame as error:
+        _read_stray(reply, reader.stray, dialect)
+        if reply.error is None or not reader.stray:
+            reply.error, reply.detail = ErrorKind.MALFORMED, str(error)
     if attempt.response.complete and reply.error is None and reader.stray and not reply.ended:
         _read_stray(reply, reader.stray, dialect)
 
 
-def _read_pieces(reply: _Reply, pieces: list[Piece], reader: SseReader, dialect: Dialect) -> None:
-    """Raises EventTooLarge."""
+def _read_pieces(reply: _Reply, pieces: list[Piece], reader: StreamReader, dialect: Dialect) -> None:
+    """Raises EventTooLarge, or BrokenFrame."""
     pattern: Alike | None = None
-    tries = 0 if reply.keep else _TRIES  # what is not decoded cannot be kept
+    tries = 0 if reply.keep or dialect.framing != "sse" else _TRIES  # what is not decoded cannot be kept
     t_ns = number = 0
     while number < len(pieces):
         begin = 0
@@ -306,7 +320,7 @@ def _add_rest(reply: _Reply, delta: Delta) -> None:
         return
     if delta.error is not None:
         reply.error = classify(None, delta.error.type)
-        reply.detail = f"{delta.error.type}: {delta.error.message}"
+        reply.detail = ": ".join(part for part in (delta.error.type, delta.error.message) if part)
     elif delta.malformed is not None:
         reply.error, reply.detail = ErrorKind.MALFORMED, delta.malformed
 
@@ -328,9 +342,7 @@ def _compare_codes(reply: _Reply, code: str) -> None:
         reply.error, reply.detail = ErrorKind.MISMATCHED, "the reply holds the code of another request"
 
 
-def _sample(
-    prepared: Prepared, origin: Origin, attempt: _Attempt, reply: _Reply, detail: str | None, end_ns: int
-) -> Sample:
+def _sample(prepared: Prepared, origin: Origin, attempt: _Attempt, reply: _Reply, end_ns: int) -> Sample:
     target, workload = prepared.target, prepared.workload
     anchor = origin.anchor_ns
     response = attempt.response
@@ -358,7 +370,7 @@ def _sample(
         end_ns=end_ns - anchor,
         outcome=Outcome.CANCELLED if attempt.cancelled else outcome_of(reply.error),
         error=None if attempt.cancelled else reply.error,
-        error_detail=detail,
+        error_detail=reply.detail,
         status=response.head.status,
         retry_after_s=retry_after_s(headers, headers_wall_s),
         request_id=_request_id(headers) if course.job is None else course.job[:100],
@@ -373,7 +385,11 @@ def _sample(
         server=reply.server or (_server_time(headers, streamed=workload.stream) if prepared.job is None else None),
         limits=read_limits(headers, headers_wall_s),
         echo=reply.echo,
-        text="".join(reply.said)[:_KEPT_CHARS] if workload.keeps_text and reply.content else None,
+        text="".join(reply.said)[:_KEPT_CHARS] if workload.needs_text and reply.content else None,
+        conversation=prepared.prompt.conversation,
+        turn=prepared.prompt.turn,
+        max_tokens=prepared.prompt.max_tokens if prepared.job is None else None,
+        valid=valid("".join(reply.said)) if workload.structured and reply.error is None and reply.content else None,
         injected=origin.injected,
         repair_ns=origin.repair_ns,
     )
@@ -416,14 +432,16 @@ def _told_by(name: str, milliseconds: float, *, streamed: bool) -> ServerTime:
     return ServerTime(source=name, headers_ns=time_ns, total_ns=None if streamed else time_ns)
 
 
-def _redact(detail: str | None, key: str | None) -> str | None:
-    """The detail without the key, nor any part of it of 8 characters or more: some providers echo it."""
-    if detail is None or not key:
-        return detail and detail[:_DETAIL_CHARS]
-    size = min(8, len(key))
-    for begin in range(len(key) - size + 1):
-        detail = detail.replace(key[begin : begin + size], "*" * size)
-    return detail[:_DETAIL_CHARS]
+_FOREIGN = ("error_detail", "request_id", "finish_reason", "fingerprint", "text")  # in the provider's words
+
+
+def _without_secrets(sample: Sample, secrets: tuple[str, ...]) -> Sample:
+    """The sample with all secrets cut out of what the provider said, and its detail short."""
+    said = {name: value for name in _FOREIGN if (value := getattr(sample, name)) is not None}
+    changed = {name: hidden(value, secrets) for name, value in said.items() if holds(value, secrets)}
+    if sample.error_detail is not None:
+        changed["error_detail"] = changed.get("error_detail", sample.error_detail)[:_DETAIL_CHARS]
+    return msgspec.structs.replace(sample, **changed) if changed else sample
 
 
 def describe(sample: Sample) -> dict[str, Any]:

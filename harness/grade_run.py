@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import re
+import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -74,7 +75,7 @@ def grade(run_dir: RunDir, watch: Callable[[int, int], None]) -> Graded:
     plan = read_plan(str(run_dir.plan))
     replies = list(_replies(plan, run_dir))
     found = Graded(done=_done(run_dir.grades))
-    with ExitStack() as stack, run_dir.grades.open("ab") as out, httpx.Client() as client:
+    with ExitStack() as stack, run_dir.grades.open("ab") as out, _client() as client:
         helpers = {
             name: stack.enter_context(reachable(plan, named(plan.targets, name)))
             for name in dict.fromkeys((plan.quality.embedder, plan.quality.judge))
@@ -86,6 +87,11 @@ def grade(run_dir: RunDir, watch: Callable[[int, int], None]) -> Graded:
                 out.write(b"".join(map(encode, lines)))
                 watch(number, len(work))
     return found
+
+
+def _client() -> httpx.Client:
+    """No proxy, as in a run; no redirect, which would carry the key along; certificates are verified."""
+    return httpx.Client(trust_env=False, follow_redirects=False, verify=ssl.create_default_context())
 
 
 _Helpers = dict[str, tuple[Target, str | None]]

@@ -35,7 +35,10 @@ class Head:
 class Framing:
     """One response: bytes in the order of the reads, and what is known of its end."""
 
-    __slots__ = ("_body", "_head_bytes", "_left", "_parser", "_refused", "complete", "head", "keep_alive", "quick")
+    __slots__ = (
+        *("_body", "_head_bytes", "_left", "_parser", "_refused", "_second"),
+        *("complete", "head", "keep_alive", "quick"),
+    )
 
     def __init__(self) -> None:
         self.head = Head()
@@ -44,6 +47,7 @@ class Framing:
         self.quick = False  # the end of the body can be told from its bytes: ask `may_be_over`, do not parse each read
         self._left: int | None = None  # bytes of the body to come, where its length is known
         self._head_bytes = 0
+        self._second = False
         self._body: list[bytes] = []
         self._refused: str | None = None  # why a header will not do; no exception, which would hold its frames
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
@@ -71,6 +75,8 @@ class Framing:
             self.keep_alive = False  # bytes after the end, which nobody asked for
         if self.head.status is None and self._head_bytes > MAX_HEADER_BYTES:
             raise TransportFault(ErrorKind.PROTOCOL, f"headers of more than {MAX_HEADER_BYTES} bytes")
+        if self._second:
+            self.keep_alive = False
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body.clear()
         if self._left is not None and not self.quick:
@@ -93,15 +99,28 @@ class Framing:
         """Let go of the parser, which refers back to here: nothing is left for the garbage collector to find."""
         self._parser = None
 
-    # Called back by httptools.
+    # Called back by httptools; after the end, for a second response that nobody asked for.
+
+    def on_message_begin(self) -> None:
+        """A response begins."""
+        self._second = self.complete
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header line."""
+        """One header line, or one of a trailer, whose length no read bounds."""
+        if self._second:
+            return
+        if self.head.status is not None:
+            self._head_bytes += len(name) + len(value) + 4
+            if self._head_bytes > MAX_HEADER_BYTES:
+                self._refused = f"a trailer of more than {MAX_HEADER_BYTES} bytes"
+                raise TransportFault(ErrorKind.PROTOCOL, self._refused)
         self.head.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         """The head is whole: how the body is framed."""
         assert self._parser is not None
+        if self._second:
+            return
         status = self._parser.get_status_code()
         headers = self.head.headers
         if status < 200:
@@ -117,10 +136,11 @@ class Framing:
 
     def on_body(self, body: bytes) -> None:
         """A part of the body, without its framing."""
-        self._body.append(body)
+        if not self._second:
+            self._body.append(body)
 
     def on_message_complete(self) -> None:
         """The response is whole."""
         if self.head.status is not None and self._parser is not None:
+            self.keep_alive = self._parser.should_keep_alive() and not self.complete
             self.complete = True
-            self.keep_alive = self._parser.should_keep_alive()

@@ -53,18 +53,37 @@ class Journal:
 
     def append(self, sample: Sample) -> None:
         """Record one attempt, in one write. Raises OSError."""
+        if not os.fstat(self._file).st_nlink:
+            self._restore()
         self._write(encode(sample))
         self.samples += 1
 
     def close(self) -> None:
         """Write the footer, which says that nothing is missing, and close."""
         if self._file >= 0:
+            if not os.fstat(self._file).st_nlink:
+                self._restore()
             self._write(encode(Footer(samples=self.samples, end_ns=time.monotonic_ns() - self.header.mono_ns)))
             os.fsync(self._file)
             os.close(self._file)
             self._file = -1
 
+    def _restore(self) -> None:
+        """Somebody deleted the file, or its folder, in the middle of the run: write it again from what the kernel holds
+        of it. Raises OSError."""
+        with Path(f"/proc/self/fd/{self._file}").open("rb") as gone:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            again = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            while piece := gone.read(1 << 20):
+                _write_all(again, piece)
+        os.close(self._file)
+        self._file = again
+
     def _write(self, line: bytes) -> None:
-        written = os.write(self._file, line)
-        while written < len(line):  # a nearly full disk takes a part, then raises
-            written += os.write(self._file, line[written:])
+        _write_all(self._file, line)
+
+
+def _write_all(file: int, data: bytes) -> None:
+    written = os.write(file, data)
+    while written < len(data):  # a nearly full disk takes a part, then raises
+        written += os.write(file, data[written:])

@@ -22,6 +22,7 @@ from harness.collect import redacted_url
 from harness.environment import describe_environment, now_utc
 from harness.errors import UsageFault
 from harness.gather import collector_of, wait_for_journals
+from harness.interrupts import held
 from harness.plan import Budget, Cell, Plan, cells
 from harness.plan_file import dump_plan
 from harness.planned import read_lost, with_simulator
@@ -102,7 +103,7 @@ def run(
     those before it being there already. `enough` is asked after each repeat whether there are enough of them.
     """
     write_questions(plan, run_dir)
-    run_dir.plan.write_text(dump_plan(plan), encoding="utf-8")
+    write_whole(run_dir.plan, dump_plan(plan).encode())
     ending = Ending()
     record = {"schema": 1, "run": run_dir.name, "plan": plan.name, "started_utc": now_utc()}
     record |= {"environment": describe_environment(), "commands": [], "workers_per_repeat": swarm.workers}
@@ -124,12 +125,21 @@ def run(
                     break
                 if enough is not None and enough(repeat):
                     break
-        _collect_csv(run_dir, plan.repeats)
+    except KeyboardInterrupt:  # before its processes were there, or a second time
+        ending.ended = "interrupted"
+    except BaseException:
+        ending.ended = "failed"
+        raise
     finally:
         record["ended_utc"] = now_utc()
         if ending.missing and ending.ended == "complete":
             ending.ended = "degraded"
-        _write_run_json(run_dir, record, ended=ending.ended, ending=ending)
+        with held():
+            if not run_dir.plan.exists():  # somebody deleted it, and the analysis needs it
+                run_dir.root.mkdir(parents=True, exist_ok=True)
+                run_dir.plan.write_text(dump_plan(plan), encoding="utf-8")
+            _write_run_json(run_dir, record, ended=ending.ended, ending=ending)
+            _collect_csv(run_dir, plan.repeats)
     return ending
 
 
@@ -166,9 +176,11 @@ def _run_repeat(
     purse = purse_of(plan, run_dir, repeat, journals_here=not swarm.expected or swarm.redis is not None)
     started = commands(plan, run_dir, repeat, swarm, url, purse)
     record["commands"] += [" ".join(command.words) for command in started]
-    group = {command.name: _start(command, run_dir) for command in started}
+    group: dict[str, subprocess.Popen[bytes]] = {}
     follower.begin(repeat)
     try:
+        with held():
+            group |= {command.name: _start(command, run_dir) for command in started}
         interrupted = _wait(group, plan, follower, watch, ending)
     finally:
         _stop(group, signal.SIGTERM, _GRACE_S)

@@ -11,10 +11,11 @@ import gevent
 from gevent.pool import Group
 
 from harness.allowance import Ask, ask_of, paid
+from harness.dialect_names import GENERATING
 from harness.endpoint import endpoint_of
 from harness.errors import UsageFault
 from harness.exchange import Origin, perform
-from harness.plan import GENERATING, Target, Timeouts, Workload
+from harness.plan import Target, Timeouts, Workload
 from harness.prepare import Prepared, prepare
 from harness.prompts import prompt
 from harness.rate_limits import later

@@ -210,7 +210,7 @@ class Watch:
         validity = max((GRAVITY[doubt.severity] for doubt in self._client), default=0) if now else None
         for cell in self.cells.values():
             cell.pass_time(at_ns)
-            values = values_of(cell.picture(at_ns), cell.failures_in_row)
+            values = values_of(cell.picture(at_ns), cell.failures_in_row, cell.refusals_in_row)
             if self.mode == "run" and "silence_s" in values:  # targets take turns: only the run is silent
                 silences.append(values.pop("silence_s"))
             readings.append(Reading(wall_s=at_ns / S, target=cell.key[0], workload=cell.key[1], values=values))

@@ -8,7 +8,6 @@ take turns in a seeded order, so that what changes with time hits all of them al
 from __future__ import annotations
 
 import random
-import re
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any, Literal
@@ -16,39 +15,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from harness.alert_record import AlertConfig
+from harness.dialect_names import KIND_OF_DIALECT, DialectName, Kind
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
-
-Kind = Literal["chat", "embeddings", "rerank", "batch"]
-KIND_OF_DIALECT: dict[str, Kind] = {
-    "openai-chat": "chat",
-    "openai-responses": "chat",
-    "anthropic-messages": "chat",
-    "google-generate": "chat",
-    "openai-embeddings": "embeddings",
-    "jina-embeddings": "embeddings",
-    "jina-rerank": "rerank",
-    "openai-batches": "batch",
-    "anthropic-batches": "batch",
-    "google-batches": "batch",
-}
-GENERATING: frozenset[Kind] = frozenset({"chat", "batch"})  # the kinds whose replies are generated text
-DialectName = Literal[
-    "openai-chat",
-    "openai-responses",
-    "anthropic-messages",
-    "google-generate",
-    "openai-embeddings",
-    "jina-embeddings",
-    "jina-rerank",
-    "openai-batches",
-    "anthropic-batches",
-    "google-batches",
-]
 
 Arrival = Literal["constant", "poisson", "gamma", "trace"]
 TraceFormat = Literal["azure", "burstgpt", "mooncake"]
@@ -100,12 +73,26 @@ class Polling(Record, frozen=True, kw_only=True):
     most_s: Positive = 30.0
 
 
+EnvironmentName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+
+
+class Aws(Record, frozen=True, kw_only=True):
+    """How requests to AWS are signed (SigV4): the variables that hold the id of the key whose secret `key_env` names,
+    and the token of a session (None, or not set: the key is no temporary one). `region` None: it is in the host's name.
+    """
+
+    key_id_env: EnvironmentName = "AWS_ACCESS_KEY_ID"
+    session_token_env: EnvironmentName | None = "AWS_SESSION_TOKEN"  # noqa: S105  (a name)
+    region: Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{3,32}$")] | None = None
+
+
 class Target(Record, frozen=True, kw_only=True):
     """An endpoint to measure.
 
     `base_url` is what an official SDK would take, or `sim://NAME` for a provider of the embedded simulator.
     `key_env` names the environment variable that holds the key; None sends no key.
-    `body` holds further fields for the request's JSON body (of a job: of each prompt's), `headers` further headers.
+    `body` holds further fields for the request's JSON body (of a job: of each prompt's), `headers` further headers,
+    `query` further fields for the query of its URL, such as Azure's `api-version`. `aws` signs requests to AWS.
     `price` None: that of a table of prices, if one has it. `tokenizer` counts replies whose text is kept once more: an
     encoding of tiktoken, or the path of a `tokenizer.json` (None: what tiktoken knows for the model, of the dialects
     of OpenAI).
@@ -115,9 +102,11 @@ class Target(Record, frozen=True, kw_only=True):
     dialect: DialectName
     base_url: str
     model: Annotated[str, msgspec.Meta(min_length=1)]
-    key_env: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    key_env: EnvironmentName | None = None
     headers: dict[str, str] = {}
+    query: dict[str, str] = {}
     body: dict[str, Any] = {}
+    aws: Aws | None = None
     price: Price | None = None
     tokenizer: str | None = None
     limits: Limits = Limits()
@@ -199,6 +188,16 @@ def _range(begin: float, end: float | None) -> str:
     return f"{begin:g}" if end is None else f"{begin:g} to {end:g}"
 
 
+class Images(Record, frozen=True, kw_only=True):
+    """Pictures beside each prompt of a chat: PNGs made here, each of its own (`url` None), or one that the provider
+    fetches from `url`."""
+
+    count: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
+    width: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 256
+    height: Annotated[int, msgspec.Meta(ge=1, le=4096)] = 256
+    url: Annotated[str, msgspec.Meta(pattern=r"^https?://")] | None = None
+
+
 class Workload(Record, frozen=True, kw_only=True):
     """What each request asks for.
 
@@ -213,6 +212,12 @@ class Workload(Record, frozen=True, kw_only=True):
     a file, or `hf:REPO/CONFIG@SPLIT`; `input_tokens` then means nothing. Each prompt is asked `ask_times` in a row, so
     that its replies can be compared with each other. The text of replies is kept where either is asked for, and with
     `keep_text`.
+
+    Of a chat: with `turns` the users of a closed stage hold conversations of so many turns, each of `input_tokens` and
+    with all that was said before. `conversations` is a file of recorded ones, whose users' words are asked (at most
+    `turns` of each); `input_tokens` then means nothing. `nonce` begins each prompt with a word of its own, of this run
+    alone, so that no cache of anybody's helps. `images` stand beside each prompt; one of `tools` functions has to be
+    called; with `structured` the reply has to be JSON of a schema, and is judged by it. See docs/workloads.md.
     """
 
     kind: Kind = "chat"
@@ -228,6 +233,12 @@ class Workload(Record, frozen=True, kw_only=True):
     questions: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     ask_times: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
     keep_text: bool = False
+    turns: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+    conversations: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    nonce: bool = False
+    images: Images | None = None
+    tools: Annotated[int, msgspec.Meta(ge=0, le=128)] = 0
+    structured: bool = False
     goals: tuple[str, ...] = ()
     stages: tuple[Stage, ...] = ()
 
@@ -235,6 +246,11 @@ class Workload(Record, frozen=True, kw_only=True):
     def keeps_text(self) -> bool:
         """Whether samples hold the text of their replies."""
         return self.keep_text or self.questions is not None or self.ask_times > 1
+
+    @property
+    def needs_text(self) -> bool:
+        """Whether the text of replies is needed while the load goes on or afterwards."""
+        return self.keeps_text or self.turns > 1 or self.structured
 
 
 class Slo(Record, frozen=True, kw_only=True):
@@ -383,46 +399,3 @@ def left_out(plan: Plan) -> tuple[tuple[Target, Workload, Stage], ...]:
 def stages_of(plan: Plan, workload: Workload) -> tuple[Stage, ...]:
     """The stages a workload runs through: its own, else the plan's."""
     return workload.stages or plan.stages
-
-
-@dataclass(frozen=True)
-class Length:
-    """A distribution of lengths in tokens: `fixed` (a), `normal` (mean a, standard deviation b) or `uniform`
-    (from a to b). Draws are whole and at least 1."""
-
-    shape: Literal["fixed", "normal", "uniform"]
-    a: float
-    b: float = 0.0
-
-    def draw(self, rng: random.Random) -> int:
-        """One length."""
-        if self.shape == "fixed":
-            return int(self.a)
-        value = rng.gauss(self.a, self.b) if self.shape == "normal" else rng.uniform(self.a, self.b)
-        return max(1, round(value))
-
-    @property
-    def mean(self) -> float:
-        """The mean length."""
-        return (self.a + self.b) / 2 if self.shape == "uniform" else self.a
-
-
-_NUMBER = r"\s*(\d{1,7}(?:\.\d{1,3})?)\s*"
-_LENGTH = re.compile(rf"^([NU])\({_NUMBER},{_NUMBER}\)$")
-
-
-def parse_length(value: int | str) -> Length:
-    """Read `256`, `N(480,120)` or `U(100,400)`. Raises ValueError saying the rule that was broken."""
-    if isinstance(value, int) or value.strip().isdigit():
-        if not 1 <= int(value) <= 10_000_000:
-            raise ValueError("a length is at least 1 token and at most 10000000")
-        return Length("fixed", float(value))
-    match = _LENGTH.match(value.strip())
-    if match is None:
-        raise ValueError("a length is a whole number, N(mean,sd) or U(low,high)")
-    letter, a, b = match[1], float(match[2]), float(match[3])
-    if letter == "N" and a >= 1:
-        return Length("normal", a, b)
-    if letter == "U" and 1 <= a <= b:
-        return Length("uniform", a, b)
-    raise ValueError("N(mean,sd) wants mean >= 1; U(low,high) wants 1 <= low <= high")

@@ -6,27 +6,19 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 import yaml
 
 from harness.alert_file import check_alerts
+from harness.chat_wishes import OF_CHAT_ALONE, faults_of_chat
 from harness.checked_yaml import fail, load, text_of_file, typed
+from harness.dialect_names import KIND_OF_DIALECT
 from harness.errors import UsageFault
-from harness.plan import (
-    KIND_OF_DIALECT,
-    Inject,
-    OutageRule,
-    Plan,
-    Stage,
-    Target,
-    Workload,
-    cells,
-    parse_length,
-    stages_of,
-)
+from harness.lengths import parse_length
+from harness.plan import Inject, OutageRule, Plan, Stage, Target, Workload, cells, stages_of
 from harness.question import names_a_file
+from harness.target_rules import wrong_in
 
 SUITE = "suite:"
 _PLAIN = Workload()
@@ -75,12 +67,17 @@ def with_questions(plan: Plan, settled: Callable[[str, str], str]) -> Plan:
 
 
 def with_traces(plan: Plan, settled: Callable[[str], str]) -> Plan:
-    """The plan with the path of each trace replaced."""
+    """The plan with the path of each trace replaced, and of each file of conversations."""
 
     def changed(stage: Stage) -> Stage:
         return msgspec.structs.replace(stage, trace=settled(stage.trace)) if stage.trace else stage
 
-    return _with_stages(plan, changed)
+    plan = _with_stages(plan, changed)
+    workloads = tuple(
+        msgspec.structs.replace(each, conversations=settled(each.conversations)) if each.conversations else each
+        for each in plan.workloads
+    )
+    return msgspec.structs.replace(plan, workloads=workloads)
 
 
 def _with_stages(plan: Plan, changed: Callable[[Stage], Stage]) -> Plan:
@@ -210,8 +207,8 @@ def _mapping(text: str, place: str) -> dict[str, Any]:
 def _apply(document: dict[str, Any], setting: str) -> None:
     """Lay one `KEY=VALUE` over the document. A list is entered by index or by the `name` of an item."""
     key, equals, text = setting.partition("=")
-    if not equals or not key:
-        raise UsageFault(f"--set {setting}: must be KEY=VALUE", "for example --set stages.0.concurrency=20")
+    if not equals or not key or not key.isprintable():
+        raise UsageFault(f"--set {key[:60]!a}: must be KEY=VALUE", "for example --set stages.0.concurrency=20")
     value = load(text, f"--set {key}")
     *parents, last = key.split(".")
     if parents and parents[0] == "workloads" and "workload" in document:
@@ -272,24 +269,21 @@ def _check_target(plan: Plan, target: Target, place: str, key: str) -> None:
     if not helps and target.kind not in {workload.kind for workload in plan.workloads}:
         hint = f"add a workload with `kind: {target.kind}`"
         fail(place, f"{key}.dialect", target.dialect, f"no workload of kind `{target.kind}` for it", hint)
-    parts = urlsplit(target.base_url)
-    if parts.scheme not in ("http", "https", "sim") or not parts.hostname:
-        fail(
-            place,
-            f"{key}.base_url",
-            target.base_url,
-            "must be http://, https:// or sim://NAME",
-            "such as https://api.openai.com/v1",
-        )
-    if parts.username or parts.password or parts.query or parts.fragment:
-        shown = f"{parts.scheme}://{parts.hostname}..."
-        fail(place, f"{key}.base_url", shown, "no user, password, query or fragment", "a key is named by `key_env`")
-    try:
-        _ = parts.port
-    except ValueError:
-        fail(
-            place, f"{key}.base_url", target.base_url, "the port must be 1 to 65535", "such as http://127.0.0.1:8080/v1"
-        )
+    _check_aws(target, place, key)
+    for wrong in wrong_in(target):
+        fail(place, f"{key}.{wrong.key}", wrong.shown, wrong.rule, wrong.hint)
+
+
+def _check_aws(target: Target, place: str, key: str) -> None:
+    """Whose requests are signed, and with what."""
+    if target.aws is not None and target.dialect != "bedrock-converse":
+        hint = "leave it out; other dialects send the key itself"
+        fail(place, f"{key}.aws", None, f"is for the dialect `bedrock-converse`, not for `{target.dialect}`", hint)
+    if target.aws is not None and target.key_env is None:
+        fail(place, f"{key}.key_env", None, "`aws` wants a key to sign with", "such as AWS_SECRET_ACCESS_KEY")
+    if target.dialect == "bedrock-converse" and target.aws is None and target.key_env == "AWS_SECRET_ACCESS_KEY":
+        hint = "add `aws: {}`, so that requests are signed; AWS_BEARER_TOKEN_BEDROCK holds a key that is sent as it is"
+        fail(place, f"{key}.key_env", target.key_env, "a secret key of AWS is never sent itself", hint)
 
 
 def _check_helpers(plan: Plan, place: str) -> None:
@@ -339,6 +333,8 @@ def _check_workload(plan: Plan, workload: Workload, place: str, key: str) -> Non
     if workload.kind == "chat" and workload.batch != 1:
         hint = "`kind: batch` sends jobs to a batch endpoint; stages of rising concurrency send chats at once"
         fail(place, f"{key}.batch", workload.batch, "a chat request holds one prompt", hint)
+    for name, value, rule, hint in faults_of_chat(plan, workload):
+        fail(place, f"{key}.{name}", value, rule, hint)
     if not stages_of(plan, workload):
         fail(place, key, None, "has no stages, nor has the plan", "add stages: [{concurrency: 8, duration_s: 60}]")
     for index, stage in enumerate(workload.stages):
@@ -355,6 +351,6 @@ def _check_replies(workload: Workload, place: str, key: str) -> None:
         fail(place, f"{key}.echo", None, "wants a chat with unique_prompts", hint)
     if workload.questions is not None and workload.echo:
         fail(place, f"{key}.echo", None, "does not go with `questions`", "ask for codes in a workload of its own")
-    for name in ("questions", "keep_text", "ask_times"):
+    for name in OF_CHAT_ALONE:
         if workload.kind != "chat" and getattr(workload, name) != getattr(_PLAIN, name):
             fail(place, f"{key}.{name}", None, "wants a chat", "leave it out: only a chat replies with text")

@@ -142,9 +142,11 @@ def with_simulator(plan: Plan, url: str | None) -> Plan:
 
 
 def _simulated_url(base_url: str, dialect: str, url: str) -> str:
-    """What an official SDK would be given: OpenAI and Jina want the `/v1`, Anthropic and Google do not."""
+    """What an official SDK would be given: many want the `/v1`; a project of Vertex is a part of the path."""
     prefix = f"{url}/{base_url.removeprefix(SIMULATED).strip('/')}"
-    return prefix if dialect.startswith(("anthropic-", "google-")) else f"{prefix}/v1"
+    if dialect == "vertex":
+        return f"{prefix}/v1/projects/simulated/locations/nowhere"
+    return f"{prefix}/v1" if dialect.startswith(("openai-", "jina-", "mistral", "infinity-")) else prefix
 
 
 def write_lost(run_dir: RunDir, repeat: int, lost: list[str]) -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
-import yaml
 
 from harness.errors import UsageFault
+from harness.plain_yaml import plain_yaml, read_plain_yaml
 from harness.plan import Plan, Price, Record, Share, Target
 from harness.sample import Usage
 
@@ -122,13 +122,15 @@ def priced(plan: Plan, file: Path | None = None, *, shipped: bool = True) -> Pla
 
 def read_prices(file: Path | None) -> list[Listed]:
     """The price lists in a YAML file; None: the shipped ones. Raises UsageFault."""
-    place = _SHIPPED if file is None else file.name
+    place, hint = _SHIPPED if file is None else file.name, "docs/cost.md shows one"
+    if file is None:
+        document = plain_yaml(files("harness").joinpath("prices.yaml").read_text("utf-8"), place)
+    else:
+        document = read_plain_yaml(file, hint, "a table of prices")
     try:
-        text = (files("harness").joinpath("prices.yaml") if file is None else file).read_text("utf-8")
-        found = msgspec.convert(yaml.safe_load(text), list[Listed])
-    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
-        first = " ".join(str(error).split())
-        raise UsageFault(f"{file}: not a table of prices: {first}", "docs/cost.md shows one") from error
+        found = msgspec.convert(document, list[Listed])
+    except (msgspec.ValidationError, ValueError, RecursionError) as error:
+        raise UsageFault(f"{file}: not a table of prices: {' '.join(str(error).split())}", hint) from error
     return [msgspec.structs.replace(each, source=f"{place}, {each.provider}: {each.source}") for each in found]
 
 

@@ -9,11 +9,18 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from functools import lru_cache
+from hashlib import blake2b
 from pathlib import Path
 
+from harness import structured
 from harness.asking import asked
+from harness.conversation_files import Said, read_conversations
+from harness.dialect_names import GENERATING
+from harness.dialects.wire import Image, Turn
 from harness.echo import WORDS, code_of, instruction
-from harness.plan import GENERATING, Length, Workload, parse_length
+from harness.lengths import Length, parse_length
+from harness.pictures import png_text
+from harness.plan import Images, Workload
 from harness.question import COPY_SUFFIX, Question, read_questions
 
 _WORDS = (  # noqa: SIM905  (two hundred quoted words would be harder to read)
@@ -43,39 +50,85 @@ _ASK = "Write a long continuation of the following words."
 class Prompt:
     """One request's content. `texts`: the prompt; the batch of an embeddings request; query, then documents, of a
     rerank request; the prompts of a job. `max_tokens` caps the reply of a chat, and each reply of a job. `code` is what
-    the reply must repeat, where that is asked."""
+    the reply must repeat, where that is asked. Of a conversation: which one, the number of the turn, and what was said
+    before it. `images` stand beside the prompt."""
 
     id: str
     texts: tuple[str, ...]
     max_tokens: int | None
     code: str | None = None
+    conversation: str | None = None
+    turn: int | None = None
+    history: tuple[Turn, ...] = ()
+    images: tuple[Image, ...] = ()
+    last: bool = True  # no turn follows
 
 
-def prompt(seed: int, workload: Workload, index: int, asker: str = "") -> Prompt:
+def prompt(seed: int, workload: Workload, index: int, asker: str = "", turn: int = 1, run: str = "") -> Prompt:
     """The `index`-th prompt of a workload: of the same lengths and mostly the same words for every target.
 
     With `unique_prompts` the words that follow the shared part begin with some that belong to the index and to the
     `asker` (the target's name), so that no provider can answer from a cache of an earlier prompt, even when two
     targets are one server; without it a set of 32 prompts is repeated. `prefix_share` of each text is common to all.
     A workload of questions asks all of its set in a shuffled order, and again in another, alike in every stage, in
-    every repeat and of every target, so that answers can be set side by side.
+    every repeat and of every target, so that answers can be set side by side. `turn` of a conversation, counted from
+    1, has words of its own. `run` is what a nonce is drawn from as well.
     """
     if workload.questions is not None:
         return _question(seed, workload, workload.questions, index)
     which = index // workload.ask_times
     which = which if workload.unique_prompts else which % 32
-    rng = random.Random(f"{seed}/{workload.name}/{which}")  # noqa: S311  (a workload, not a secret)
+    conversation = f"{workload.name}-{which}"
+    drawn = which if workload.turns == 1 else f"{which}.{turn}"
+    rng = random.Random(f"{seed}/{workload.name}/{drawn}")  # noqa: S311  (a workload, not a secret)
     ask, cap = _lengths(workload)
     length = ask.draw(rng)
     max_tokens = cap.draw(rng) if workload.kind in GENERATING else None
     count = workload.batch + (workload.kind == "rerank")
-    own = random.Random(f"{seed}/{workload.name}/{which}/{asker}") if workload.unique_prompts else rng  # noqa: S311
+    own = random.Random(f"{seed}/{workload.name}/{drawn}/{asker}") if workload.unique_prompts else rng  # noqa: S311
     code = code_of(seed, workload.name, which, asker) if workload.echo else None
     rest = length if code is None else max(1, length - WORDS)
-    texts = tuple(_text(seed, workload, rng, own, rest) for _ in range(count))
+    last = turn >= workload.turns
+    texts: tuple[str, ...]
+    if workload.conversations is not None:
+        said = _recorded(f"{seed}/{workload.name}", workload.conversations, which)
+        texts, last = (said[min(turn, len(said)) - 1],), last or turn >= len(said)
+    else:
+        texts = tuple(_text(seed, workload, rng, own, rest) for _ in range(count))
+    texts = _dressed(texts, workload, code, f"{run}/{seed}/{workload.name}/{index}/{turn}/{asker}")
+    images = _images(workload.images, f"{seed}/{workload.name}/{drawn}/{asker}")
+    if workload.turns == 1:
+        return Prompt(conversation, texts, max_tokens, code, images=images)
+    return Prompt(f"{conversation}.{turn}", texts, max_tokens, code, conversation, turn, images=images, last=last)
+
+
+def _dressed(texts: tuple[str, ...], workload: Workload, code: str | None, drawn_from: str) -> tuple[str, ...]:
+    """The texts with what a workload puts before and after them."""
     if code is not None:
         texts = tuple(f"{text}. {instruction(code)}" for text in texts)
-    return Prompt(f"{workload.name}-{which}", texts, max_tokens, code)
+    if workload.structured:
+        texts = tuple(f"{text}. {structured.ASK}" for text in texts)
+    return tuple(f"{_nonce(drawn_from)} {text}" for text in texts) if workload.nonce else texts
+
+
+def _recorded(key: str, path: str, which: int) -> Said:
+    """One of the recorded conversations: all of them in a shuffled order, then again in another."""
+    every = read_conversations(path)
+    cycle, place = divmod(which % CELL_PROMPTS, len(every))
+    return every[_order(f"{key}/{cycle}", len(every))[place]]
+
+
+def _nonce(drawn_from: str) -> str:
+    """A word of 16 hexadecimal digits."""
+    return blake2b(drawn_from.encode(), digest_size=8).hexdigest()
+
+
+def _images(images: Images | None, seed: str) -> tuple[Image, ...]:
+    if images is None:
+        return ()
+    if images.url is not None:
+        return (Image(url=images.url),) * images.count
+    return tuple(Image(data=png_text(images.width, images.height, f"{seed}/{k}")) for k in range(images.count))
 
 
 def _question(seed: int, workload: Workload, source: str, index: int) -> Prompt:

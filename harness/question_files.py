@@ -35,6 +35,8 @@ _SPLIT_ENDS = re.compile(r"[_-](?:test|val|validation|dev|train)$")
 _LIST_COLUMNS = ("choices", "options", "endings", "answers", "references")
 _OBJECT_COLUMNS = ("question", "answer")
 _MOST_CELL = 1 << 24  # characters of a CSV cell
+_MOST_PARTS = 100_000  # of the description of a Parquet file
+_ROWS_AT_ONCE = 1000  # a whole table is read ahead, by what a damaged file says of its size
 
 _Rows = list[tuple[Place, dict[str, Any]]]
 
@@ -128,7 +130,8 @@ def _object(place: Place, value: object) -> dict[str, Any]:
 
 def _parquet(path: Path) -> _Rows:
     try:
-        found = pq.read_table(path).to_pylist()
+        file = pq.ParquetFile(path, thrift_string_size_limit=_MOST_CELL, thrift_container_size_limit=_MOST_PARTS)
+        found = [row for batch in file.iter_batches(_ROWS_AT_ONCE) for row in batch.to_pylist()]
     except (pa.ArrowException, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UsageFault(f"{path}: not Parquet: {reason}", LAYOUTS) from error
@@ -197,7 +200,7 @@ def _literal(place: Place, name: str, text: str) -> Any:
         pass
     try:
         return ast.literal_eval(_with_commas(text))
-    except (ValueError, SyntaxError, MemoryError, RecursionError, tokenize.TokenError) as error:
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError, tokenize.TokenError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         return place.refuse(name, text, f"neither JSON nor a list as Python or numpy print it ({reason})")
 

@@ -4,7 +4,9 @@
   such as `12ms` or `6m0s`.
 - Anthropic: `anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}`; a reset is a
   moment (RFC 3339).
-- Jina: OpenAI's names, as a rule only what remains.
+- Jina: OpenAI's names, as a rule only what remains. Azure: OpenAI's names.
+- Mistral: `x-ratelimit-{limit,remaining}-{req,tokens}-minute`.
+- Cohere, of trial keys: `x-trial-endpoint-call-{limit,remaining}`.
 - Gemini: no headers. The delay stands in the body of a refusal, where its dialect reads it.
 
 Some gateways fill in 0 or -1 where they know nothing: a limit that is not positive says nothing, nor do then its
@@ -38,6 +40,10 @@ def _names() -> dict[str, str]:
             found[f"x-ratelimit-{kind}-{what}"] = f"{kind}_{what}{unit}"
         for what in _OF_ANTHROPIC:
             found[f"anthropic-ratelimit-{what.replace('_', '-')}-{kind}"] = f"{kind}_{what}{unit}"
+    for kind in ("limit", "remaining"):
+        found[f"x-ratelimit-{kind}-req-minute"] = f"{kind}_requests"
+        found[f"x-ratelimit-{kind}-tokens-minute"] = f"{kind}_tokens"
+        found[f"x-trial-endpoint-call-{kind}"] = f"{kind}_requests"
     return found
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from harness.plan import Plan, Target
 from harness.planned import with_simulator
-from harness.prepare import SIMULATOR_KEY, key_of
+from harness.prepare import check_parser, key_of, simulator_key
 from harness.simulator.process import running
 
 
@@ -23,9 +23,10 @@ def reachable(plan: Plan, target: Target, truth: Path | None = None) -> Iterator
     if not target.simulated:
         yield target, key_of(target)
         return
+    check_parser(target)
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "simulator.yaml"
         config.write_text(yaml.safe_dump(plan.simulator, sort_keys=False), encoding="utf-8")
         with running(config, truth) as url:
             alone = msgspec.structs.replace(plan, targets=(target,))
-            yield with_simulator(alone, url).targets[0], SIMULATOR_KEY
+            yield with_simulator(alone, url).targets[0], simulator_key(target)

@@ -24,6 +24,7 @@ from gevent import monkey
 from gevent.event import Event
 
 from harness.collect import TIMEOUT_S, TTL_S, connect, field_of, first_line, keys_of, opened, redacted_url, whole_lines
+from harness.relay_entries import read_acked, read_end
 
 _BATCH = 1 << 18  # bytes in one entry, unless a single line is longer
 _WINDOW = 1 << 22  # bytes sent and not acknowledged
@@ -155,11 +156,12 @@ class Shipper:
         """Take over what Redis says. Where it knows of nothing sent, it was restarted empty: go back to what is
         acknowledged. The collecting host asks when something was lost in another way."""
         asked = False
-        if acked is not None:
-            self._acked, asks = map(int, acked.split())
+        told = read_acked(acked)
+        if told is not None:
+            self._acked, asks = told
             asked = self._asks is not None and asks > self._asks
             self._asks = asks
-        self._sent = max(self._acked, int(sent or 0))
+        self._sent = max(self._acked, read_end(sent) or 0)
         self._outstanding = deque(each for each in self._outstanding if self._acked < each[0] <= self._sent)
         if asked:
             self._go_back()

@@ -96,6 +96,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     `echo` (where the workload asks for it) says whose code a whole reply holds: its request's own, that of another, or
     none. `injected` names the fault that was made to happen to this attempt; `repair_ns`, in every attempt of a stage
     that injects one, is when it ends (then it may lie ahead).
+    `turn` of a `conversation` counts from 1. `valid`: whether a whole reply that was to be JSON of a schema is that.
     A job is one attempt, from the first byte of what creates it to the last of its results: `headers_ns` is that of the
     first response, `status` that of the last, `usage` the sum over its prompts, `request_id` the provider's name of it.
     """
@@ -137,6 +138,10 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     limits: RateLimit | None = None  # how long to wait stands in `retry_after_s`
     echo: Echo | None = None
     text: str | None = None
+    conversation: str | None = None
+    turn: int | None = None
+    max_tokens: int | None = None  # the cap of the reply that was asked for
+    valid: bool | None = None
     injected: Scenario | None = None
     repair_ns: int | None = None
 

@@ -7,24 +7,13 @@ ignored, as are comments.
 
 from __future__ import annotations
 
-import msgspec
+from harness.stream_event import EventTooLarge, StreamEvent
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 MAX_STRAY_BYTES = 4096
 
 _BOM = b"\xef\xbb\xbf"
 _SILENT_FIELDS = (b"id", b"retry")
-
-
-class SseEvent(msgspec.Struct, frozen=True, gc=False):
-    """One event: its `event` field ("" when it has none), and its `data` lines joined by a newline."""
-
-    event: str
-    data: bytes
-
-
-class EventTooLarge(Exception):  # noqa: N818  (a fact about the stream, named like one)
-    """One event, or one line, is longer than the reader's limit. The reader is of no use afterwards."""
 
 
 class SseReader:
@@ -61,7 +50,7 @@ class SseReader:
         """
         return b"\n".join([*self._stray, b"".join(self._pieces)])[:MAX_STRAY_BYTES].strip()
 
-    def feed(self, chunk: bytes) -> list[SseEvent]:
+    def feed(self, chunk: bytes) -> list[StreamEvent]:
         """The events that `chunk` completes. Raises EventTooLarge."""
         size = len(chunk)
         if (  # one event that is one line, between two others: what nearly every read of a stream brings
@@ -73,12 +62,12 @@ class SseReader:
             and size <= self._max
         ):
             self._at_start = self._after_cr = False
-            return [SseEvent("", chunk[6:-2] if chunk[5] == 0x20 else chunk[5:-2])]
+            return [StreamEvent("", chunk[6:-2] if chunk[5] == 0x20 else chunk[5:-2])]
         events = self._feed_any(chunk)
         self._between = not (self._pieces or self._data or self._event)
         return events
 
-    def _feed_any(self, chunk: bytes) -> list[SseEvent]:
+    def _feed_any(self, chunk: bytes) -> list[StreamEvent]:
         chunk = self._with_plain_newlines(chunk)
         lines = chunk.split(b"\n")
         rest = lines.pop()
@@ -87,7 +76,7 @@ class SseReader:
             self._hold(rest)
         return events
 
-    def flush(self) -> list[SseEvent]:
+    def flush(self) -> list[StreamEvent]:
         """At the end of the stream: the event whose data lines ended but whose blank line never came, if any.
 
         A line that has not ended is not delivered; `pending` tells of it.
@@ -110,7 +99,7 @@ class SseReader:
         if self._pieces_bytes + self._data_bytes > self._max:
             raise EventTooLarge(f"an event is longer than {self._max} bytes")
 
-    def _read_lines(self, lines: list[bytes]) -> list[SseEvent]:
+    def _read_lines(self, lines: list[bytes]) -> list[StreamEvent]:
         if self._pieces:
             self._pieces.append(lines[0])
             lines[0] = b"".join(self._pieces)
@@ -119,7 +108,7 @@ class SseReader:
         if self._at_start:
             self._at_start = False
             lines[0] = lines[0].removeprefix(_BOM)
-        events: list[SseEvent] = []
+        events: list[StreamEvent] = []
         for line in lines:
             if line:
                 self._read_line(line)
@@ -147,8 +136,8 @@ class SseReader:
             self._stray.append(line[:MAX_STRAY_BYTES])
             self._stray_bytes += len(line) + 1
 
-    def _take(self) -> SseEvent:
+    def _take(self) -> StreamEvent:
         data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
-        event = SseEvent(self._event, data)
+        event = StreamEvent(self._event, data)
         self._event, self._data, self._data_bytes = "", [], 0
         return event

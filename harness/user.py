@@ -12,6 +12,7 @@ import secrets
 import time
 from argparse import _ArgumentGroup
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
@@ -25,6 +26,7 @@ from locust.env import Environment
 from locust.runners import WorkerRunner
 
 from harness import garbage, webui
+from harness.conversation import Conversation
 from harness.dialects import DIALECTS
 from harness.endpoint import endpoint_of
 from harness.errors import UsageFault
@@ -32,7 +34,7 @@ from harness.exchange import PAUSE_AFTER_NO_CONTACT_S, Origin, describe, no_cont
 from harness.health import Gauges, HealthWatch
 from harness.journal import Journal, new_header
 from harness.live import Live
-from harness.plan import Cell, Scenario, Slo, Stage, Target, Timeouts, Workload
+from harness.plan import Aws, Cell, Scenario, Slo, Stage, Target, Timeouts, Workload
 from harness.plan_file import plan_of
 from harness.prepare import Prepared, key_of, prepare
 from harness.prompts import CELL_PROMPTS, Prompt, prompt
@@ -112,16 +114,19 @@ class Recorder:
 
     def next_prompt(self, target: str, workload: Workload, stage: int) -> Prompt:
         """The next prompt of a cell: those of all workers together are 0, 1, 2 ... of that repeat and stage."""
+        return self.prompt_at(target, workload, stage, self.next_index(target, workload, stage))
+
+    def next_index(self, target: str, workload: Workload, stage: int) -> int:
+        """The number of the next prompt of a cell."""
         k, n = self.share
         count = self._prompts.get((target, workload.name, stage), 0)
         self._prompts[target, workload.name, stage] = count + 1
-        index = k + n * count if k < n else _LATE_PROMPTS + k + MOST_WORKERS * count  # k >= n: a worker that came late
-        return self.prompt_at(target, workload, stage, index)
+        return k + n * count if k < n else _LATE_PROMPTS + k + MOST_WORKERS * count  # k >= n: a worker that came late
 
-    def prompt_at(self, target: str, workload: Workload, stage: int, index: int) -> Prompt:
+    def prompt_at(self, target: str, workload: Workload, stage: int, index: int, turn: int = 1) -> Prompt:
         """The prompt of that number, alike for every target. Repeats and stages differ, so that no cache of an earlier
         one helps."""
-        return prompt(self.seed, workload, (self.repeat * 1000 + stage) * CELL_PROMPTS + index, target)
+        return prompt(self.seed, workload, (self.repeat * 1000 + stage) * CELL_PROMPTS + index, target, turn, self.run)
 
     def attempt(self, connection: Connection, prepared: Prepared, origin: Origin, environment: Environment) -> Sample:
         """Send one request, and record what happened."""
@@ -184,7 +189,9 @@ class Recorder:
 
 def stop_loudly(environment: Environment, message: str) -> None:
     """End the test because the harness itself failed: exit code 1 and the reason on stderr."""
-    os.write(2, f"error: {message}\nhint: free some space or choose another --out; what was written is kept\n".encode())
+    said = f"error: {message}\nhint: free some space or choose another --out; what was written is kept\n"
+    with suppress(OSError):  # the log may stand on the same full disk
+        os.write(2, said.encode())
     environment.process_exit_code = 1
     if environment.runner is not None:
         gevent.spawn(environment.runner.quit)
@@ -201,6 +208,7 @@ class AskingUser(User):
 
     abstract = True
     wait_time = constant(0)
+    conversation: Conversation | None = None
 
     def setting(self) -> tuple[Cell, Recorder, str | None]:
         """The cell this user works for, its recorder, and the key."""
@@ -238,12 +246,14 @@ class AskingUser(User):
             gevent.sleep(IDLE_S)
             return
         cell, recorder = self.cell, self.recorder
-        chosen = recorder.next_prompt(cell.target.name, cell.workload, cell.stage_index)
-        prepared = prepare(cell.target, cell.workload, chosen, self.key)
+        talk = self.conversation or Conversation(recorder.next_index(cell.target.name, cell.workload, cell.stage_index))
+        asked = recorder.prompt_at(cell.target.name, cell.workload, cell.stage_index, talk.index, talk.turn)
+        prepared = prepare(cell.target, cell.workload, talk.said(asked), self.key)
         if not self.admit(prepared):
             return
         sample = recorder.attempt(self.connection, prepared, recorder.origin(cell.stage_index), self.environment)
         self.settle(prepared, sample)
+        self.conversation = talk.after(asked, sample)
         if sample.outcome is Outcome.CANCELLED:
             raise gevent.GreenletExit
         if no_contact(sample):
@@ -257,6 +267,7 @@ class ProviderUser(AskingUser):
     dialect: ClassVar[str]
     model: ClassVar[str]
     base_url: ClassVar[str | None] = None
+    aws: ClassVar[Aws | None] = None
 
     def setting(self) -> tuple[Cell, Recorder, str | None]:
         """From the options; one recorder for the whole process."""
@@ -272,6 +283,7 @@ def cell_of_options(user: type[ProviderUser], options: Any, host: str | None) ->
         "base_url": host or user.base_url or "",
         "model": options.model or user.model,
         "key_env": options.key_env or DIALECTS[user.dialect].key_env,
+        "aws": user.aws,
     }
     workload = {
         "kind": DIALECTS[user.dialect].kind,

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from locust.runners import MasterRunner, WorkerRunner
 from locust.web import WebUI
 
 from harness.live import Board, CellReport, Live
+from harness.loopback import is_loopback
+from harness.mounted import Mounted, installed
 from harness.plan import Plan
 from harness.rundir import RunDir, write_whole
 
@@ -36,9 +39,10 @@ REPORT_S = 1.0
 TAB = "llm"
 _STATES = {"ready": "waiting", "stopped": "ended", "missing": "died"}  # of a Locust runner; the others: running
 _FIELD = "tokenswarm"  # of a worker's report
-_PAGE = Path(__file__).with_name("live.html")
+_PAGE, _SCRIPT = (Path(__file__).with_name(name) for name in ("live.html", "live.js"))
 _FILES = {"summary": ("analyze", "summary.json"), "report": ("report", "report.html")}
 _LEAST_PRIORITY = 19
+_METHODS = ["GET", "POST"]
 
 logger = logging.getLogger(__name__)
 
@@ -119,8 +123,9 @@ def _show(environment: Environment, web_ui: WebUI, board: Board, run_dir: Callab
 
     base = getattr(environment.parsed_options, "web_base_path", None) or ""
     pages = Blueprint("tokenswarm", __name__, url_prefix=f"{base}/tokenswarm")
+    mounted = _mounted(environment, f"{base}/tokenswarm/", run_dir())
     views: dict[str, Callable[[], Response]] = {
-        "page": _page,
+        "page": lambda: _page(None if mounted is None else mounted.entrance),
         "live": lambda: Response(msgspec.json.encode(picture()), headers=_headers(), mimetype="application/json"),
         "summary": lambda: _download(run_dir(), "summary"),
         "report": lambda: _download(run_dir(), "report"),
@@ -128,9 +133,26 @@ def _show(environment: Environment, web_ui: WebUI, board: Board, run_dir: Callab
     for name, view in views.items():
         path = "" if name == "page" else f"/{name}"
         pages.add_url_rule(path, name, web_ui.auth_required_if_enabled(view))
+    pages.add_url_rule("/live.js", "script", web_ui.auth_required_if_enabled(_script))
+    if mounted is not None:
+        beside = web_ui.auth_required_if_enabled(lambda rest: mounted.answer())  # noqa: ARG005  (it reads the request)
+        pages.add_url_rule("/", "dashboard", beside, defaults={"rest": ""}, methods=_METHODS)
+        pages.add_url_rule("/<path:rest>", "of_dashboard", beside, methods=_METHODS)
     web_ui.app.register_blueprint(pages)
     web_ui.app.after_request(lambda response: _with_table(response, lambda: table_of(picture())))
     _announce(web_ui.template_args, COLUMNS)
+
+
+def _mounted(environment: Environment, prefix: str, run_dir: RunDir | None) -> Mounted | None:
+    """The dashboard beside this process; None where it is not installed. Of a planned run it shows the folder of all
+    runs; elsewhere what is recorded need not lie in one."""
+    if not installed():
+        return None
+    runs_root = run_dir.root.resolve().parent.parent if run_dir is not None and run_dir.plan.exists() else None
+    host = getattr(environment.parsed_options, "web_host", None) or ""
+    made = Mounted(prefix, runs_root, loopback=is_loopback(f"http://{host}"))
+    environment.events.quit.add_listener(lambda **_: made.end())
+    return made
 
 
 def _tell_prometheus(
@@ -226,11 +248,17 @@ def stop_by(web_ui: WebUI, ask: Callable[[], None]) -> None:
     web_ui.app.view_functions["locust.stop"] = web_ui.auth_required_if_enabled(stop)
 
 
-def _page() -> Response:
+def _page(dashboard: str | None) -> Response:
+    link = "" if dashboard is None else f'<a href="{escape(dashboard)}">Dashboard</a>'
     nonce = secrets.token_urlsafe(16)
     policy = f"default-src 'none'; connect-src 'self'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'"
-    html = _PAGE.read_text(encoding="utf-8").replace("{{nonce}}", nonce)
+    html = _PAGE.read_text(encoding="utf-8").replace("{{script}}", _SCRIPT.read_text(encoding="utf-8"))
+    html = html.replace("{{nonce}}", nonce).replace("{{dashboard}}", link)
     return Response(html, headers=_headers() | {"Content-Security-Policy": policy}, mimetype="text/html")
+
+
+def _script() -> Response:
+    return Response(_SCRIPT.read_text(encoding="utf-8"), headers=_headers(), mimetype="text/javascript")
 
 
 def _headers() -> dict[str, str]:

@@ -18,7 +18,7 @@ from harness.journal import Journal
 from harness.live import Live
 from harness.plan import Cell
 from harness.planned import Assignment
-from harness.prepare import SIMULATOR_KEY, Prepared, key_of
+from harness.prepare import Prepared, key_of, simulator_key
 from harness.relay import Shipper
 from harness.sample import Sample
 from harness.shared_allowance import SharedLedger
@@ -92,7 +92,7 @@ class WorkerSide:
 
     def key(self, cell: Cell) -> str | None:
         """The key of a cell's target."""
-        return SIMULATOR_KEY if self.simulated(cell) else key_of(cell.target)
+        return simulator_key(cell.target) if self.simulated(cell) else key_of(cell.target)
 
     def simulated(self, cell: Cell) -> bool:
         """Whether the embedded simulator plays a cell's target."""

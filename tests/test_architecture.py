@@ -13,13 +13,17 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LAYERS = {
     **dict.fromkeys(("plan", "sample", "errors", "plan_file", "loopback", "health_record", "search_record"), 0),
+    **dict.fromkeys(("plain_yaml", "secrecy", "target_rules"), 0),
     **dict.fromkeys(("question", "numerals", "grade_record", "prices", "monitor_record"), 0),
     **dict.fromkeys(("alert_record", "alert_file", "checked_yaml"), 0),
     "alerts": 1,
     **dict.fromkeys(("alert_log", "alert_list", "alert_command", "webhook", "sinks", "report_clock"), 2),
+    **dict.fromkeys(("dialect_names", "stream_event", "lengths", "chat_wishes"), 0),
     **dict.fromkeys(("draws", "own_draft", "own_arithmetic", "own_logic", "own_reading", "own_questions"), 1),
     **dict.fromkeys(("question_rows", "question_files", "hub", "asking", "judging"), 1),
     **dict.fromkeys(("echo", "prompts", "sse", "alike", "dialects", "arrivals", "traces", "rate_limits", "pace"), 1),
+    **dict.fromkeys(("json_lines", "aws_stream", "stream_readers", "pictures", "structured", "tool_box"), 1),
+    "conversation_files": 1,
     **dict.fromkeys(("margin", "attainment", "search_answer", "capacity_search"), 1),
     **dict.fromkeys(
         (
@@ -41,11 +45,13 @@ LAYERS = {
             "planned",
             "health",
             "collect",
+            "relay_entries",
             "merge",
             "relay",
             "live",
             "live_cell",
             "prepare",
+            "conversation",
             "batch_job",
             "allowance",
             "shared_allowance",
@@ -58,11 +64,21 @@ LAYERS = {
         2,
     ),
     **dict.fromkeys(("stopping", "user", "cell_users", "open_load", "worker_side", "master_side", "shape", "carry"), 3),
-    **dict.fromkeys(("live_picture", "webui", "exposition", "run_shown", "monitor_shown", "scraping"), 3),
+    **dict.fromkeys(("live_picture", "webui", "mounted", "exposition", "run_shown", "monitor_shown", "scraping"), 3),
     "metric_table": 0,
     **dict.fromkeys(
         (
-            *("swarm", "gather", "worker_loop", "launch", "estimate", "calibrate", "calibrate_client", "probe"),
+            *(
+                "interrupts",
+                "swarm",
+                "gather",
+                "worker_loop",
+                "launch",
+                "estimate",
+                "calibrate",
+                "calibrate_client",
+                "probe",
+            ),
             *("limits_probe", "limits_sender", "reachable", "capacity_run"),
             *("second_opinion", "grade_run", "sequential_run", "run_metrics", "monitor_metrics"),
         ),
@@ -77,8 +93,8 @@ LAYERS = {
     **dict.fromkeys(
         (
             *("cli", "cli_load", "cli_limits", "cli_capacity", "cli_grade", "cli_compare", "cli_decide"),
-            *("cli_sequential", "cli_numbers", "cli_history", "cli_shown", "cli_alerts", "cli_digest"),
-            "cli_completion",
+            *("cli_completion", "cli_sequential", "cli_numbers", "cli_history", "cli_shown", "cli_dashboard"),
+            *("cli_alerts", "cli_digest"),
         ),
         5,
     ),
@@ -88,24 +104,32 @@ MAY_IMPORT_LOCUST = {
     *("harness.worker_side", "harness.master_side", "harness.webui"),
 }
 ANALYSIS_MAY_IMPORT = {
+    "dialect_names",
     *("health_record", "search_record", "plan", "plan_file", "prices", "sample", "errors", "rundir", "loopback"),
     *("question", "numerals", "grade_record", "sequential_record", "monitor_record"),
     *("alert_record", "alert_file", "alert_list", "alert_log", "alerts", "checked_yaml"),
+    *("plain_yaml", "target_rules"),
 }
 HARNESS_MAY_IMPORT_ANALYSIS = {
     *("harness.cli_load", "harness.cli_capacity", "harness.cli_numbers", "harness.cli_shown"),
     *("harness.cli_compare", "harness.cli_sequential", "harness.cli_history", "harness.cli_decide"),
     *("harness.live_picture", "harness.cli_digest", "harness.run_shown"),
+    "harness.cli_dashboard",
     *("harness.client_health", "harness.watched_cell", "harness.monitor", "harness.monitor_loop"),
     "harness.folding",
     "harness.cli_monitor",
 }
+MAY_IMPORT_DASHBOARD = {"harness.cli_dashboard", "harness.webui"}
 FORBIDDEN_NAMES = {"utils", "util", "base", "common", "helpers", "manager", "misc"}
 
 
 @functools.cache
 def _modules() -> dict[str, Path]:
-    paths = [path for package in ("harness", "analysis", "locustfiles") for path in (ROOT / package).rglob("*.py")]
+    paths = [
+        path
+        for package in ("harness", "analysis", "dashboard", "locustfiles")
+        for path in (ROOT / package).rglob("*.py")
+    ]
     return {_name(path): path for path in paths}
 
 
@@ -153,6 +177,8 @@ def test_only_the_named_modules_cross_between_the_packages_or_import_locust(modu
         assert not any(name.split(".")[0] in ("gevent", "locust", "geventhttpclient") for name in imports)
     if module.startswith("harness") and module not in HARNESS_MAY_IMPORT_ANALYSIS:
         assert not any(name.split(".")[0] == "analysis" for name in imports)
+    if not module.startswith("dashboard") and module not in MAY_IMPORT_DASHBOARD:
+        assert not any(name.split(".")[0] == "dashboard" for name in imports)
     if any(name.split(".")[0] == "locust" for name in imports):
         assert module in MAY_IMPORT_LOCUST or module.startswith("locustfiles")
 

@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 
 from harness.dialects.json_fields import UNDECODABLE, error_event, post, read_error, undecodable, unread
+from harness.dialects.messages import anthropic_messages
+from harness.dialects.wanted import anthropic_wanted
 from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest
 from harness.sample import Usage
 
@@ -74,7 +76,8 @@ def build(ask: Ask) -> HttpRequest:
     fields: dict[str, Any] = {
         "model": ask.model,
         "max_tokens": DEFAULT_MAX_TOKENS if ask.max_tokens is None else ask.max_tokens,
-        "messages": [{"role": "user", "content": ask.texts[0]}],
+        "messages": anthropic_messages(ask),
+        **anthropic_wanted(ask),
     }
     if ask.temperature is not None:
         fields["temperature"] = ask.temperature

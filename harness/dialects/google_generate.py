@@ -14,6 +14,8 @@ import msgspec
 
 from harness.dialects.json_fields import UNDECODABLE, error_event, post, undecodable, unread
 from harness.dialects.json_fields import read_error as read_any_error
+from harness.dialects.messages import google_contents
+from harness.dialects.wanted import google_config, google_tools
 from harness.dialects.wire import Ask, Delta, Dialect, ErrorReply, HttpRequest
 from harness.sample import Usage
 
@@ -89,7 +91,8 @@ def build(ask: Ask) -> HttpRequest:
         config["maxOutputTokens"] = ask.max_tokens
     if ask.temperature is not None:
         config["temperature"] = ask.temperature
-    fields: dict[str, Any] = {"contents": [{"role": "user", "parts": [{"text": ask.texts[0]}]}]}
+    config |= google_config(ask)
+    fields: dict[str, Any] = {"contents": google_contents(ask), **google_tools(ask)}
     fields |= {"generationConfig": config} if config else {}
     method = "streamGenerateContent?alt=sse" if ask.stream else "generateContent"
     path = f"/v1beta/models/{quote(ask.model.removeprefix('models/'), safe='')}:{method}"
@@ -161,8 +164,8 @@ def _tool_arguments(part: _Part) -> str:
 
 
 def _usage(usage: _Usage | None) -> Usage | None:
-    if usage is None:
-        return None
+    if usage is None or (usage.prompt_token_count is None and usage.candidates_token_count is None):
+        return None  # Vertex tells of the traffic's kind alone until the last event
     return Usage(
         source="provider",
         input_tokens=_sum(usage.prompt_token_count, usage.tool_use_prompt_token_count),

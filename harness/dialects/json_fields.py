@@ -20,6 +20,7 @@ UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _MESSAGE_CHARS = 500
 _QUOTED_CHARS = 200
 _READ_CHARS = 4096  # of a message of any length
+_MOST_ERROR_BYTES = 8_000_000  # JSON of any shape takes some twenty times its length when it is decoded
 
 # Types and codes that only say that there was an error: another field of the same error says more.
 _VAGUE = frozenset(
@@ -66,7 +67,7 @@ def bearer(key: str | None) -> dict[str, str]:
 def undecodable(data: bytes, fault: Exception) -> Delta:
     """What is said by an event or a body that a dialect's decoder refused: an error in another shape, or nothing."""
     try:
-        value = msgspec.json.decode(data)
+        value = _decoded(data)
     except UNDECODABLE:
         return Delta(malformed=f"not JSON: {quoted(data)!r}")
     error = error_in(value)
@@ -93,10 +94,16 @@ def no_stream(_event: str, _data: bytes) -> Delta:
 def read_error(body: bytes) -> ErrorReply:
     """What the body of a failed response says; a body that is no known JSON is quoted under no type."""
     try:
-        value = msgspec.json.decode(body)
+        value = _decoded(body)
     except UNDECODABLE:
         return ErrorReply(WireError("", quoted(body)))
     return ErrorReply(error_in(value) or WireError("", quoted(body)))
+
+
+def _decoded(data: bytes) -> Json:
+    if len(data) > _MOST_ERROR_BYTES:
+        raise msgspec.DecodeError(f"{len(data)} bytes: too long for an error")
+    return msgspec.json.decode(data)
 
 
 def error_in(value: Json) -> WireError | None:

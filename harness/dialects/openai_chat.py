@@ -12,7 +12,9 @@ from typing import Any
 import msgspec
 
 from harness.dialects.json_fields import UNDECODABLE, bearer, error_event, post, read_error, undecodable, unread
+from harness.dialects.messages import openai_messages
 from harness.dialects.openai_fields import token_limit, without_obfuscation
+from harness.dialects.wanted import openai_wanted
 from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest
 from harness.sample import ServerTime, Usage
 
@@ -80,7 +82,7 @@ _END = Delta(end=True)
 
 def build(ask: Ask) -> HttpRequest:
     """The request: one user message, the usage asked for, and the cap of the reply in the field that fits."""
-    fields: dict[str, Any] = {"model": ask.model, "messages": [{"role": "user", "content": ask.texts[0]}]}
+    fields: dict[str, Any] = {"model": ask.model, "messages": openai_messages(ask), **openai_wanted(ask)}
     fields |= token_limit(ask)
     if ask.temperature is not None:
         fields["temperature"] = ask.temperature

@@ -20,7 +20,9 @@ from harness.dialects.json_fields import (
     undecodable,
     unread,
 )
+from harness.dialects.messages import responses_input
 from harness.dialects.openai_fields import without_obfuscation
+from harness.dialects.wanted import responses_wanted
 from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest, WireError
 from harness.sample import Usage
 
@@ -92,7 +94,7 @@ _ARGUMENTS = (
 
 def build(ask: Ask) -> HttpRequest:
     """The request: the prompt as `input`."""
-    fields: dict[str, Any] = {"model": ask.model, "input": ask.texts[0]}
+    fields: dict[str, Any] = {"model": ask.model, "input": responses_input(ask), **responses_wanted(ask)}
     if ask.max_tokens is not None:
         fields["max_output_tokens"] = ask.max_tokens
     if ask.temperature is not None:

@@ -3,16 +3,42 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
+from harness.dialect_names import Kind
 from harness.errors import ErrorKind
-from harness.plan import Kind
 from harness.sample import ServerTime, Usage
+from harness.stream_event import Framing
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What was said earlier in a conversation, and by whom."""
+
+    role: Literal["user", "assistant"]
+    text: str
+
+
+@dataclass(frozen=True)
+class Image:
+    """A picture beside a prompt: a PNG in base64 (`data`), or where the provider finds it (`url`)."""
+
+    data: str | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A function that a reply may call; `parameters` is a JSON Schema."""
+
+    name: str
+    description: str
+    parameters: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -21,7 +47,10 @@ class Ask:
 
     `texts` holds the prompt (chat: one text; embeddings: the batch; rerank: the query, then the documents; batch: the
     prompts of a job). `max_tokens` and `temperature` matter for chat and batch, `stream` for chat only.
-    `body` holds further fields of the user's for the JSON body (of a job: of each prompt's).
+    `body` holds further fields of the user's for the JSON body (of a job: of each prompt's). A `key` of several parts,
+    as AWS has, has them in one text, with blanks between: id, secret, session token.
+    Of a chat: `history` is what was said before, oldest first; `images` stand beside the prompt; one of the `tools` is
+    to be called; the reply is to be JSON of a `schema`.
     """
 
     model: str
@@ -31,6 +60,10 @@ class Ask:
     stream: bool = True
     key: str | None = field(default=None, repr=False)
     body: dict[str, Any] = field(default_factory=dict)
+    history: tuple[Turn, ...] = ()
+    images: tuple[Image, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    schema: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +74,18 @@ class HttpRequest:
     headers: dict[str, str] = field(repr=False)
     body: bytes
     method: Literal["POST", "GET"] = "POST"
+
+
+@dataclass(frozen=True)
+class Unsigned:
+    """A request that is to be signed: where it goes, all of its headers, and with which key (see `Ask`)."""
+
+    method: str
+    url: str
+    headers: dict[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    key: str = field(repr=False)
+    region: str
 
 
 @dataclass(frozen=True)
@@ -121,12 +166,16 @@ class Step:
 class Dialect:
     """A wire protocol as pure functions.
 
-    build: Ask -> HttpRequest. read: the `event` and `data` fields of one server-sent event -> Delta.
+    build: Ask -> HttpRequest. read: the name and the data of one event of a stream -> Delta.
     read_whole: the body of a reply that was not streamed (of a job: of one prompt's reply) -> Delta.
     read_error: body of a non-2xx response -> ErrorReply.
     job: Ask -> the first step of a job, whose request is that of `build`; None where a request has one answer.
     None of them raises on bad bytes: a Delta says `malformed`, an ErrorReply quotes what came, a job ends with a Fault.
     `key_env` is the environment variable where the provider's own SDK looks for the key.
+    framing: how a stream is cut into events, whose name and data `read` is given; SSE unless it says otherwise.
+    read_headers: what the headers of any response (names in lower case) say beside its body: usage, the server's time,
+    the type of an error. sign: what a request needs that depends on its whole URL; it is given the headers that will be
+    sent, and its cost lies before the attempt.
     """
 
     name: str
@@ -137,6 +186,9 @@ class Dialect:
     read_error: Callable[[bytes], ErrorReply]
     key_env: str
     job: Callable[[Ask], Step] | None = None
+    framing: Framing = "sse"
+    read_headers: Callable[[Mapping[str, str]], Delta] | None = None
+    sign: Callable[[Unsigned], dict[str, str]] | None = None
 
 
 def merge_usage(earlier: Usage | None, later: Usage | None) -> Usage | None:

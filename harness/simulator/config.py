@@ -30,10 +30,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-import yaml
 
+from harness.dialect_names import DialectName
 from harness.errors import UsageFault
-from harness.plan import Count, DialectName, Name, NotNegative, Positive, Record, Share, parse_length
+from harness.lengths import parse_length
+from harness.plain_yaml import read_plain_yaml
+from harness.plan import Count, Name, NotNegative, Positive, Record, Share
 from harness.simulator.bottlenecks import Bottlenecks
 from harness.simulator.skill import Skill
 
@@ -194,6 +196,8 @@ class Provider(Bottlenecks, frozen=True, kw_only=True):
     `reasoning_tokens` are the part of the output that is thought before the answer, sent as reasoning events, or
     in silence when `show_reasoning` is false. Replies run to the request's cap (`default_output_tokens` without
     one) unless `reply_tokens` gives a length of their own: `80`, `N(80,20)` or `U(10,200)`.
+    `cached_share` of each prompt is read from a cache; with `prefix_cache` it is what was sent or said before, message
+    by message from the beginning of a conversation. `invalid_json` is the share of structured replies that are broken.
     `keys` replace the server's; an empty list lets everybody in. With `skill` it answers graded questions that it
     finds in its set; other prompts are answered as ever.
 
@@ -213,6 +217,8 @@ class Provider(Bottlenecks, frozen=True, kw_only=True):
     reasoning_tokens: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
     show_reasoning: bool = True
     cached_share: Share = 0.0
+    prefix_cache: bool = False
+    invalid_json: Share = 0.0
     default_output_tokens: Count = 128
     reply_tokens: int | str | None = None
     batch_workers: Count = 32
@@ -222,6 +228,17 @@ class Provider(Bottlenecks, frozen=True, kw_only=True):
     faults: tuple[Fault, ...] = ()
 
 
+_TTFT, _ITL = Lognormal(median_s=0.150, sigma=0.15), Lognormal(median_s=0.010, sigma=0.15)
+_PLAIN: tuple[tuple[str, tuple[DialectName, ...]], ...] = (
+    ("azure-sim", ("azure-openai",)),
+    ("bedrock-sim", ("bedrock-converse",)),
+    ("vertex-sim", ("vertex",)),
+    ("cohere-sim", ("cohere-chat",)),
+    ("mistral-sim", ("mistral",)),
+    ("ollama-sim", ("ollama",)),
+    ("tei-sim", ("tei-embeddings", "tei-rerank")),
+    ("infinity-sim", ("infinity-embeddings", "infinity-rerank")),
+)
 BUILT_IN = (
     Provider(
         name="openai-sim",
@@ -256,6 +273,10 @@ BUILT_IN = (
         per_item_s=0.002,
         capacity=32,
     ),
+    *(
+        Provider(name=name, dialects=dialects, ttft=_TTFT, itl=_ITL, per_item_s=0.002, capacity=48)
+        for name, dialects in _PLAIN
+    ),
 )
 
 
@@ -280,12 +301,7 @@ def load_config(path: Path | None) -> Config:
     """Read a YAML file; None gives the built-in providers. Raises UsageFault."""
     if path is None:
         return Config()
-    try:
-        mapping = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as fault:
-        raise UsageFault(f"{path}: cannot be read: {fault}", "name a readable YAML file") from fault
-    except yaml.YAMLError as fault:
-        raise UsageFault(f"{path}: not YAML: {' '.join(str(fault).split())}", "check its indentation") from fault
+    mapping = read_plain_yaml(path, _HINT)
     return config_from({} if mapping is None else mapping, str(path))
 
 

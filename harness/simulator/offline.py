@@ -20,7 +20,8 @@ import msgspec
 from harness.arrivals import arrivals
 from harness.asking import stem_of
 from harness.errors import ErrorKind
-from harness.plan import SIMULATED, Cell, Plan, cells, parse_length
+from harness.lengths import parse_length
+from harness.plan import SIMULATED, Cell, Plan, cells
 from harness.plan_file import dump_plan
 from harness.prompts import CELL_PROMPTS, Prompt, prompt
 from harness.question_sets import write_questions

@@ -29,6 +29,14 @@ STATUS: dict[Cause, int] = {
 }
 
 
+_OTHER_STATUS: dict[tuple[Family, Cause], int] = {
+    ("aws", "auth"): 403,
+    ("mistral", "bad_request"): 422,
+    ("tei", "bad_request"): 422,
+    ("infinity", "bad_request"): 422,
+}
+
+
 class Denied(Exception):  # noqa: N818  (an answer, not an error)
     """The request is turned away."""
 
@@ -51,15 +59,19 @@ def refusal(
 ) -> Refusal:
     """What `family` answers for `cause`. Rate limits also say which `limit` it was, and to wait `wait_s`."""
     status = STATUS[cause]
+    if (family, cause) in _OTHER_STATUS:
+        status = _OTHER_STATUS[family, cause]
     headers = _retry_headers(family, wait_s) if cause == "rate_limit" else []
+    if family == "aws":
+        headers = [("x-amzn-errortype", f"{_aws_type(cause, message)}:http://internal.amazon.com/coral/")]
     body = _BODIES[family](cause, status, message, request_id, wait_s, limit)
     return Refusal(status, headers, encode(body))
 
 
 def _retry_headers(family: Family, wait_s: float) -> Headers:
-    if family == "google":  # Gemini says it in the body
+    if family in ("google", "ollama", "tei", "infinity"):  # Gemini says it in the body, the others do not
         return []
-    exact = [("retry-after-ms", str(ceil(wait_s * 1000)))] if family == "openai" else []
+    exact = [("retry-after-ms", str(ceil(wait_s * 1000)))] if family in ("openai", "azure") else []
     return [("retry-after", str(max(1, ceil(wait_s)))), *exact]
 
 
@@ -123,18 +135,71 @@ def _jina(cause: Cause, _status: int, message: str, _id: str, _wait_s: float, _l
     return {"detail": f"[{codes.get(cause, 'VALIDATION_ERROR')}] {message}"}
 
 
+def _azure(cause: Cause, status: int, message: str, _id: str, _wait_s: float, _limit: str) -> dict[str, Any]:
+    codes: dict[Cause, str] = {"bad_request": "BadRequest", "not_found": "DeploymentNotFound"}
+    return {"error": {"code": codes.get(cause, str(status)), "message": message}}
+
+
+def _aws_type(cause: Cause, message: str) -> str:
+    kinds: dict[Cause, str] = {
+        "auth": "InvalidSignatureException" if "ignature" in message else "UnrecognizedClientException",
+        "not_found": "ResourceNotFoundException",
+        "rate_limit": "ThrottlingException",
+        "server_error": "InternalServerException",
+        "unavailable": "ServiceUnavailableException",
+        "overloaded": "ServiceUnavailableException",
+    }
+    return kinds.get(cause, "ValidationException")
+
+
+def _message_alone(_cause: Cause, _status: int, message: str, _id: str, _wait_s: float, _limit: str) -> dict[str, Any]:
+    return {"message": message}
+
+
+def _mistral(cause: Cause, status: int, message: str, _id: str, _wait_s: float, _limit: str) -> dict[str, Any]:
+    if cause == "auth":
+        return {"detail": "Unauthorized"}
+    kinds: dict[Cause, str] = {"rate_limit": "rate_limited", "bad_request": "invalid_request_error"}
+    kind = kinds.get(cause, "internal_server_error" if status >= 500 else "invalid_request_error")
+    return {"object": "error", "message": message, "type": kind, "param": None, "code": "1300"}
+
+
+def _text_error(_cause: Cause, _status: int, message: str, _id: str, _wait_s: float, _limit: str) -> dict[str, Any]:
+    return {"error": message}
+
+
+def _infinity(_cause: Cause, status: int, message: str, _id: str, _wait_s: float, _limit: str) -> dict[str, Any]:
+    return {"error": {"message": message, "type": None, "param": None, "code": status}}
+
+
+def _tei(cause: Cause, status: int, message: str, _id: str, _wait_s: float, _limit: str) -> dict[str, Any]:
+    kinds: dict[Cause, str] = {"rate_limit": "Overloaded", "unavailable": "Unhealthy", "overloaded": "Overloaded"}
+    return {"error": message, "error_type": kinds.get(cause, "Backend" if status >= 500 else "Validation")}
+
+
 _BODIES: dict[Family, Callable[[Cause, int, str, str, float, str], dict[str, Any]]] = {
     "openai": _openai,
+    "azure": _azure,
     "anthropic": _anthropic,
+    "aws": _message_alone,
     "google": _google,
+    "cohere": _message_alone,
+    "mistral": _mistral,
+    "ollama": _text_error,
     "jina": _jina,
+    "infinity": _infinity,
+    "tei": _tei,
 }
 
 
 def limit_headers(family: Family, meters: Iterable[Meter], wall: datetime | None = None) -> Headers:
     """The state of the rate limits in the provider's own headers; Gemini has none. `wall` is now, in UTC."""
-    if family == "openai":
+    if family in ("openai", "azure"):
         return [pair for meter in meters for pair in _openai_limits(meter)]
+    if family == "mistral":
+        return [pair for meter in meters for pair in _mistral_limits(meter)]
+    if family == "cohere":
+        return [pair for meter in meters if meter.name == "requests" for pair in _cohere_limits(meter)]
     if family == "anthropic":
         now = wall or datetime.now(UTC)
         return [pair for meter in meters for pair in _anthropic_limits(meter, now)]
@@ -148,6 +213,22 @@ def _openai_limits(meter: Meter) -> Headers:
         (f"x-ratelimit-limit-{meter.name}", str(meter.limit)),
         (f"x-ratelimit-remaining-{meter.name}", str(meter.remaining)),
         (f"x-ratelimit-reset-{meter.name}", duration(meter.reset_s)),
+    ]
+
+
+def _mistral_limits(meter: Meter) -> Headers:
+    name = "req" if meter.name == "requests" else meter.name
+    return [
+        (f"x-ratelimit-limit-{name}-minute", str(meter.limit)),
+        (f"x-ratelimit-remaining-{name}-minute", str(meter.remaining)),
+    ]
+
+
+def _cohere_limits(meter: Meter) -> Headers:
+    """Told of trial keys only."""
+    return [
+        ("x-trial-endpoint-call-limit", str(meter.limit)),
+        ("x-trial-endpoint-call-remaining", str(meter.remaining)),
     ]
 
 
@@ -171,6 +252,7 @@ def duration(seconds: float) -> str:
 
 def service_headers(family: Family, request_id: str, busy_ms: int) -> Headers:
     """The request's id, and how long the server worked on it, where the provider says so."""
-    name = "request-id" if family == "anthropic" else "x-request-id"
+    names = {"anthropic": "request-id", "azure": "apim-request-id", "aws": "x-amzn-requestid"}
+    name = names.get(family, "x-debug-trace-id" if family == "cohere" else "x-request-id")
     timing = {"openai": "openai-processing-ms", "anthropic": "x-envoy-upstream-service-time"}.get(family)
     return [(name, request_id), *([(timing, str(busy_ms))] if timing else [])]

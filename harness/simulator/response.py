@@ -169,7 +169,7 @@ def _stream_into(response: Response, speaker: Speaker, reply: Reply, headers_sha
     assert speaker.stream is not None
     response.whole = False
     response.head_s = response.first_s * headers_share
-    response.content_type = "text/event-stream; charset=utf-8" if reply.asked.framed else JSON
+    response.content_type = speaker.content_type if reply.asked.framed else JSON
     response.events = speaker.stream(reply)
     if fault is not None:
         error = speaker.error_event(reply, _ERROR)

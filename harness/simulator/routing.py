@@ -7,15 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
-from harness.plan import DialectName
+from harness.dialect_names import DialectName
 from harness.simulator.config import Provider
 
 _PATHS: dict[str, tuple[DialectName, ...]] = {
-    "/chat/completions": ("openai-chat",),
+    "/chat/completions": ("openai-chat", "mistral"),
+    "/chat": ("cohere-chat",),
+    "/api/chat": ("ollama",),
+    "/embed": ("tei-embeddings",),
     "/responses": ("openai-responses",),
     "/messages": ("anthropic-messages",),
-    "/embeddings": ("jina-embeddings", "openai-embeddings"),
-    "/rerank": ("jina-rerank",),
+    "/embeddings": ("jina-embeddings", "openai-embeddings", "infinity-embeddings"),
+    "/rerank": ("jina-rerank", "infinity-rerank", "tei-rerank"),
 }
 _JOBS: dict[str, tuple[str, tuple[DialectName, ...]]] = {  # the paths of batch endpoints, and what they do
     r"/messages/batches": ("create", ("anthropic-batches",)),
@@ -29,7 +32,11 @@ _JOBS: dict[str, tuple[str, tuple[DialectName, ...]]] = {  # the paths of batch 
 }
 _VERSION = re.compile(r"^/v\d+(?:alpha|beta)?\d*(?=/)")
 _GEMINI = re.compile(r"^/(?:.+/)?models/(?P<model>[^:]+):(?P<method>generateContent|streamGenerateContent)$")
+_AZURE = re.compile(r"^/openai/deployments/(?P<model>[^/]+)/chat/completions$")
+_BEDROCK = re.compile(r"^/model/(?P<model>[^/]+)/(?P<method>converse|converse-stream)$")
 _OPENAI_MODEL = re.compile(rb'"model"\s*:\s*"text-embedding')
+_NAMING: tuple[tuple[re.Pattern[str], DialectName], ...] = ((_AZURE, "azure-openai"), (_BEDROCK, "bedrock-converse"))
+_TEI_TEXTS = re.compile(rb'"texts"\s*:')
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,8 @@ def route_of(target: str, body: bytes, providers: Mapping[str, Provider]) -> Rou
     dialects, own = _dialects(path)
     candidates = [named] if named else list(providers.values())
     if not named and _OPENAI_MODEL.search(body):
+        dialects = tuple(sorted(dialects, key=lambda each: not each.startswith("openai-")))
+    if not named and _TEI_TEXTS.search(body):
         dialects = dialects[::-1]
     for dialect in dialects:
         for provider in candidates:
@@ -83,7 +92,12 @@ def _dialects(path: str) -> tuple[tuple[DialectName, ...], dict[str, str]]:
             return dialects[::-1] if "beta/" in path else dialects, {"act": act, **named}
     match = _GEMINI.match(bare)
     if match is not None:
-        return ("google-generate",), {"model": unquote(match["model"]), "method": match["method"]}
+        own: DialectName = "vertex" if "/publishers/google/" in bare else "google-generate"
+        return (own,), {"model": unquote(match["model"]), "method": match["method"]}
+    for naming, dialect in _NAMING:
+        match = naming.match(bare)
+        if match is not None:
+            return (dialect,), {name: unquote(text) for name, text in match.groupdict().items()}
     return _PATHS.get(bare, ()), {}
 
 
@@ -91,6 +105,8 @@ def key_in(headers: Mapping[str, str], route: Route) -> str | None:
     """The key a request carries where its dialect wants it."""
     if route.dialect.startswith("anthropic-"):
         return headers.get("x-api-key") or _bearer(headers)  # its SDKs use one or the other
+    if route.dialect == "azure-openai":
+        return headers.get("api-key") or _bearer(headers)
     if route.dialect.startswith("google-"):
         return headers.get("x-goog-api-key") or route.query.get("key")
     return _bearer(headers)
@@ -99,7 +115,8 @@ def key_in(headers: Mapping[str, str], route: Route) -> str | None:
 def any_keys(headers: Mapping[str, str], target: str) -> set[str]:
     """The keys a request carries wherever a dialect may want one."""
     query = dict(parse_qsl(target.partition("?")[2]))
-    carried = (_bearer(headers), headers.get("x-api-key"), headers.get("x-goog-api-key"), query.get("key"))
+    named = [headers.get(name) for name in ("x-api-key", "api-key", "x-goog-api-key")]
+    carried = (_bearer(headers), *named, query.get("key"))
     return {key for key in carried if key}
 
 

@@ -10,13 +10,20 @@ from typing import get_args
 
 import msgspec
 
-from harness.plan import KIND_OF_DIALECT, DialectName
+from harness.dialect_names import KIND_OF_DIALECT, DialectName
 from harness.simulator import (
+    sigv4,
     speak_anthropic,
+    speak_azure,
     speak_batches,
+    speak_bedrock,
+    speak_cohere,
     speak_google,
+    speak_mistral,
+    speak_ollama,
     speak_openai_chat,
     speak_openai_responses,
+    speak_tei,
     speak_vectors,
 )
 from harness.simulator.batches import Job, Jobs, item_of
@@ -27,21 +34,33 @@ from harness.simulator.judge import marks_for
 from harness.simulator.limits import Limiter
 from harness.simulator.load import Load
 from harness.simulator.outages import Script, Timetable, scripts_of
+from harness.simulator.prefix_cache import PrefixCache
 from harness.simulator.refusals import Denied, limit_headers, refusal
+from harness.simulator.report import report_for
 from harness.simulator.response import UNANSWERED, Request, Response, no_reply_into, plain, reply_to, spoken
 from harness.simulator.routing import Route, any_keys, key_in, route_of
 from harness.simulator.skill import Answer, answer_to, question_known
-from harness.simulator.speech import Asked, Refused, Speaker, encode
+from harness.simulator.speech import Asked, Refused, Reply, Speaker, encode
 from harness.simulator.truth import Truth
 
 SPEAKERS: dict[DialectName, Speaker] = {
     "openai-chat": speak_openai_chat.SPEAKER,
     "openai-responses": speak_openai_responses.SPEAKER,
+    "azure-openai": speak_azure.SPEAKER,
     "anthropic-messages": speak_anthropic.SPEAKER,
+    "bedrock-converse": speak_bedrock.SPEAKER,
     "google-generate": speak_google.SPEAKER,
+    "vertex": speak_google.SPEAKER,
+    "cohere-chat": speak_cohere.SPEAKER,
+    "mistral": speak_mistral.SPEAKER,
+    "ollama": speak_ollama.SPEAKER,
     "openai-embeddings": speak_vectors.OPENAI_EMBEDDINGS,
     "jina-embeddings": speak_vectors.JINA_EMBEDDINGS,
     "jina-rerank": speak_vectors.JINA_RERANK,
+    "infinity-embeddings": speak_vectors.INFINITY_EMBEDDINGS,
+    "infinity-rerank": speak_vectors.INFINITY_RERANK,
+    "tei-embeddings": speak_tei.EMBEDDINGS,
+    "tei-rerank": speak_tei.RERANK,
     "openai-batches": speak_openai_chat.SPEAKER,  # of its prompts
     "anthropic-batches": speak_anthropic.SPEAKER,
     "google-batches": speak_google.SPEAKER,
@@ -57,6 +76,7 @@ class _State:
         self._timetables = [(fault, Timetable(script)) for fault, script in scripts]
         self.load = Load(provider)
         self.limiter = Limiter(provider.limits)
+        self._prefixes = PrefixCache()
         self.jobs = Jobs(provider.batch_workers)
         self.count = 0
         self.last_code = _NO_CODE
@@ -68,6 +88,8 @@ class _State:
     def answer(self, asked: Asked, seed: int, number: int) -> Answer | None:
         """To a graded question that it has heard of, or to a judge's task; None: to be answered as any prompt."""
         own = f"{seed}/{self.provider.name}"
+        if asked.structured:
+            return report_for(own, number, self.provider.invalid_json)
         if asked.judged is not None:
             return marks_for(*asked.judged, own, number)
         skill = self.provider.skill
@@ -75,6 +97,15 @@ class _State:
         if question is None or skill is None:
             return None
         return answer_to(skill, own, question, number, self.load.in_flight)
+
+    def cached(self, reply: Reply) -> Reply:
+        """The reply with what a cache of beginnings held of its prompt, where the provider has one."""
+        if not self.provider.prefix_cache:
+            return reply
+        said = reply.asked.messages
+        reply = replace(reply, cached_tokens=min(self._prefixes.read(said), reply.asked.input_tokens))
+        self._prefixes.keep((*said, reply.whole_text()))
+        return reply
 
     def faults(self, elapsed_s: float) -> list[Fault]:
         """Those that may strike now."""
@@ -162,10 +193,11 @@ class Service:
             asked = replace(asked, code=code)
         answer = state.answer(asked, self.config.seed, number)
         truth.right = None if answer is None else answer.right
-        reply = reply_to(asked, truth.id, provider, draws, number, answer)
+        reply = state.cached(reply_to(asked, truth.id, provider, draws, number, answer))
         truth.cached_tokens = reply.cached_tokens if speaker.stream else None
         _limit(state, asked.input_tokens + (reply.output_tokens if speaker.stream else 0), request)
         response = spoken(reply, speaker, truth, provider, draws, fault, state.load, request.place)
+        response.headers += speaker.headers(reply)
         response.headers += limit_headers(speaker.family, state.limiter.meters(request.received_ns * 1e-9))
         return response
 
@@ -252,13 +284,22 @@ def _checked(request: Request, route: Route, config: Config) -> Provider:
     if request.method != method:
         raise Denied("method", f"{request.method} is not allowed here; use {method}")
     keys = config.keys if route.provider.keys is None else route.provider.keys
-    if keys and key_in(request.headers, route) not in keys:
+    if request.headers.get("authorization", "").startswith(sigv4.SCHEME) and route.dialect == "bedrock-converse":
+        _check_signature(request, keys)
+    elif keys and key_in(request.headers, route) not in keys:
         raise Denied("auth", _WRONG_KEY)
     if request.too_large:
         raise Denied("too_large", f"The request body exceeds {config.max_body_bytes} bytes")
     if route.dialect.startswith("anthropic-") and "anthropic-version" not in request.headers:
         raise Denied("bad_request", "anthropic-version: header is required")
     return route.provider
+
+
+def _check_signature(request: Request, keys: tuple[str, ...]) -> None:
+    """Raises Denied. Any id will do, with one of the keys as its secret."""
+    fault = sigv4.fault_in(request.method, request.target, request.headers, request.body, keys)
+    if keys and fault is not None:
+        raise Denied("auth", fault)
 
 
 def _answer_with(job: Job, body: bytes, truth: Truth, speaker: Speaker) -> Response:

@@ -54,6 +54,7 @@ def read(body: bytes, _query: dict[str, str]) -> Asked:
     return Asked(
         model=request.model,
         input_tokens=count_words(texts),
+        messages=tuple(texts),
         stream=bool(request.stream),
         max_tokens=request.max_tokens,
         code=code_in(texts),

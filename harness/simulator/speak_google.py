@@ -55,6 +55,7 @@ def read(body: bytes, query: dict[str, str]) -> Asked:
     return Asked(
         model=query["model"],
         input_tokens=count_words(texts),
+        messages=tuple(texts),
         stream=query["method"] == "streamGenerateContent",
         max_tokens=cap,
         framed=query.get("alt") == "sse",

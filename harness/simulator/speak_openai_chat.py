@@ -34,6 +34,18 @@ class _StreamOptions(msgspec.Struct):
     include_usage: bool | None = None
 
 
+class _Function(msgspec.Struct):
+    name: str
+
+
+class _Tool(msgspec.Struct):
+    function: _Function
+
+
+class _Form(msgspec.Struct):
+    type: str
+
+
 class _Request(msgspec.Struct):
     model: str
     messages: list[_Message]
@@ -41,6 +53,8 @@ class _Request(msgspec.Struct):
     stream_options: _StreamOptions | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
+    tools: list[_Tool] | None = None
+    response_format: _Form | None = None
 
 
 _decoder = msgspec.json.Decoder(_Request)
@@ -58,9 +72,12 @@ def read(body: bytes, _query: dict[str, str]) -> Asked:
     return Asked(
         model=request.model,
         input_tokens=count_words(texts),
+        messages=tuple(texts),
         stream=bool(request.stream),
         max_tokens=cap,
         include_usage=request.stream_options is not None and bool(request.stream_options.include_usage),
+        tool=request.tools[0].function.name if request.tools else None,
+        structured=request.response_format is not None and request.response_format.type == "json_schema",
         code=code_in(texts),
         question=question_in(texts),
         judged=judged_in(texts),
@@ -83,7 +100,10 @@ def stream(reply: Reply) -> Iterator[Event]:
     for text, tokens in reply.reasoning():
         yield Event(thought + text + b'"' + end if reply.show_reasoning else b"", tokens)
     answer, closed = begin + b'"content":"', b'"' + end
-    for text, tokens in reply.text():
+    if reply.asked.tool is not None:
+        yield Event(begin + b'"tool_calls":[%b]' % _call(reply.asked.tool, reply.id) + end)
+        answer, closed = begin + b'"tool_calls":[{"index":0,"function":{"arguments":"', b'"}}]' + end
+    for text, tokens in _answer_of(reply):
         yield Event(answer + text + closed, tokens)
     yield Event(begin + b'},"logprobs":null,"finish_reason":"%b"}]' % finish_reason(reply).encode() + usage + b"}\n\n")
     if reply.asked.include_usage:
@@ -91,11 +111,40 @@ def stream(reply: Reply) -> Iterator[Event]:
     yield Event(b"data: [DONE]\n\n")
 
 
+def _answer_of(reply: Reply) -> Iterator[tuple[bytes, int]]:
+    """Text or arguments, piece by piece, as they stand within a JSON string."""
+    if reply.asked.tool is None and not reply.asked.structured:
+        yield from reply.text()
+        return
+    for text, tokens in reply.text() if reply.asked.tool is None else arguments_of(reply):
+        yield encode(text.decode())[1:-1], tokens
+
+
+def arguments_of(reply: Reply) -> Iterator[tuple[bytes, int]]:
+    """The arguments of a call, in the pieces in which a text would come."""
+    pieces = list(reply.text())
+    for number, (text, tokens) in enumerate(pieces):
+        last = number == len(pieces) - 1
+        yield (b'{"query":"' if number == 0 else b"") + text + (b'","limit":3}' if last else b""), tokens
+
+
+def _call(name: str, reply_id: str) -> bytes:
+    function = {"name": name, "arguments": ""}
+    return encode({"index": 0, "id": f"call_{reply_id}", "type": "function", "function": function})
+
+
 def whole(reply: Reply) -> bytes:
     """The body of a reply that is not streamed."""
     message: dict[str, Any] = {"role": "assistant", "content": reply.whole_text(), "refusal": None, "annotations": []}
     if reply.reasoning_tokens and reply.show_reasoning:
         message["reasoning_content"] = reply.whole_reasoning()
+    if reply.asked.tool is not None:
+        arguments = b"".join(text for text, _ in arguments_of(reply)).decode()
+        function = {"name": reply.asked.tool, "arguments": arguments}
+        message |= {
+            "content": None,
+            "tool_calls": [{"id": f"call_{reply.id}", "type": "function", "function": function}],
+        }
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason(reply)}
     return encode(
         {
@@ -113,7 +162,7 @@ def whole(reply: Reply) -> bytes:
 
 def finish_reason(reply: Reply) -> str:
     """OpenAI's word for why the reply ended."""
-    return "length" if reply.cut else "stop"
+    return "tool_calls" if reply.asked.tool is not None else "length" if reply.cut else "stop"
 
 
 def usage_of(reply: Reply) -> dict[str, Any]:

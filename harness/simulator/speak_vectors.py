@@ -1,4 +1,4 @@
-"""Embeddings of OpenAI and Jina (`POST /v1/embeddings`), and Jina's ranking (`POST /v1/rerank`).
+"""Embeddings of OpenAI, Jina and Infinity (`POST /v1/embeddings`), and the latter's rankings (`POST /v1/rerank`).
 
 A text's vector is the sum of the vectors of its words, normalised: texts that share words lie near each other.
 A document's score is the cosine of its vector and the query's, so that rankings can be right or wrong.
@@ -122,11 +122,8 @@ def read_rerank(body: bytes, _query: dict[str, str]) -> Asked:
 
 def whole_rerank(reply: Reply) -> bytes:
     """The body of a ranking: best document first."""
-    query, *documents = reply.asked.texts or ("",)
-    wanted = vector(query, _USUAL_DIMENSIONS)
-    scores = [round(float(vector(text, _USUAL_DIMENSIONS) @ wanted), 6) for text in documents]
-    order = sorted(range(len(documents)), key=lambda index: -scores[index])[: reply.text_tokens]
-    results: list[dict[str, Any]] = [{"index": index, "relevance_score": scores[index]} for index in order]
+    documents = (reply.asked.texts or ("",))[1:]
+    results: list[dict[str, Any]] = [{"index": index, "relevance_score": score} for index, score in scored(reply)]
     if reply.asked.return_documents:
         results = [{**result, "document": {"text": documents[result["index"]]}} for result in results]
     tokens = reply.asked.input_tokens
@@ -134,6 +131,17 @@ def whole_rerank(reply: Reply) -> bytes:
     return encode({"model": reply.asked.model, "object": "list", "usage": usage, "results": results})
 
 
+def scored(reply: Reply) -> list[tuple[int, float]]:
+    """Place and score of each document that is wanted, best first."""
+    query, *documents = reply.asked.texts or ("",)
+    wanted = vector(query, _USUAL_DIMENSIONS)
+    scores = [round(float(vector(text, _USUAL_DIMENSIONS) @ wanted), 6) for text in documents]
+    order = sorted(range(len(documents)), key=lambda index: -scores[index])[: reply.text_tokens]
+    return [(index, scores[index]) for index in order]
+
+
 OPENAI_EMBEDDINGS = Speaker("openai", read_embed, whole_embed)
 JINA_EMBEDDINGS = Speaker("jina", read_embed, whole_embed)
 JINA_RERANK = Speaker("jina", read_rerank, whole_rerank)
+INFINITY_EMBEDDINGS = Speaker("infinity", read_embed, whole_embed)
+INFINITY_RERANK = Speaker("infinity", read_rerank, whole_rerank)

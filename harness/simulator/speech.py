@@ -12,7 +12,9 @@ from harness.asking import stem_of
 from harness.echo import code_asked
 from harness.judging import parts_of
 
-Family = Literal["openai", "anthropic", "google", "jina"]
+Family = Literal[
+    "openai", "azure", "anthropic", "aws", "google", "cohere", "mistral", "ollama", "jina", "infinity", "tei"
+]
 Act = Literal["reset", "close", "stall"]
 
 
@@ -35,7 +37,8 @@ class Event(NamedTuple):
 class Asked:
     """A request, read. `input_tokens` counts words of all texts. `texts` is kept for embeddings (the batch) and
     rankings (the query, then the documents) only. `code` is what the reply is asked to begin with, `question` the
-    graded question that is asked; `judged`: the prompt and the reply of which marks are wanted."""
+    graded question that is asked; `judged`: the prompt and the reply of which marks are wanted. `messages`: the texts
+    of a chat, for a cache. `tool`: the function that is to be called. `structured`: JSON is wanted."""
 
     model: str
     input_tokens: int
@@ -52,6 +55,9 @@ class Asked:
     code: str | None = None
     question: str | None = None
     judged: tuple[str, str] | None = None
+    messages: tuple[str, ...] = ()
+    tool: str | None = None
+    structured: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +120,7 @@ class Speaker:
 
     read: body and query of the path -> Asked; raises Refused. whole: the body of a reply that is not streamed.
     stream: the events of one that is, or None when the dialect has none. error_event: an error in a stream.
+    content_type: of a stream. headers: what the headers of a reply say of it.
     """
 
     family: Family
@@ -121,6 +128,8 @@ class Speaker:
     whole: Callable[[Reply], bytes]
     stream: Callable[[Reply], Iterator[Event]] | None = None
     error_event: Callable[[Reply, str], bytes] = lambda _reply, _message: b""
+    content_type: str = "text/event-stream; charset=utf-8"
+    headers: Callable[[Reply], list[tuple[str, str]]] = lambda _reply: []
 
 
 WORDS = (  # noqa: SIM905  (easier to read than a hundred literals)

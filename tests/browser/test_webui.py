@@ -277,7 +277,8 @@ def test_with_web_login_nothing_is_served_without_a_login(
     file = tmp_path / "locustfile.py"
     file.write_text(LOGIN)
     monkeypatch.setenv("TOKENSWARM_METRICS_TOKEN", "s3cret")
-    ours = ("", "/live", "/summary", "/report", "/metrics")
+    ours = ["", "/live", "/summary", "/report", "/metrics"]
+    ours += ["/", "/now", "/live.js", "/_dash-layout", "/assets/look.css"]
     with _stock(tmp_path, simulator, file, "--web-login") as url:
         for path in ("/", "/stats/requests", *(f"/tokenswarm{path}" for path in ours)):
             answer = httpx.get(url + path)

@@ -21,6 +21,7 @@ from test_hosts import csv_requests, samples_of
 
 from harness.cli_load import run
 from harness.dialects import DIALECTS
+from harness.plan import Aws
 from harness.simulator.truth import read_truth
 
 
@@ -101,7 +102,8 @@ def test_no_service_holds_a_secret_and_workers_get_every_key_that_a_dialect_want
             assert "@" not in (value or ""), "a password in the URL"
         assert "env_file" not in service
     passed = {name for name, value in services["worker"]["environment"].items() if value is None}
-    assert passed == {dialect.key_env for dialect in DIALECTS.values()}
+    of_aws = {Aws().key_id_env, Aws().session_token_env}
+    assert passed == {dialect.key_env for dialect in DIALECTS.values()} | of_aws
 
 
 def test_only_pages_are_published_to_this_host_alone_and_no_service_can_gain_a_right() -> None:

@@ -25,11 +25,12 @@ import pytest
 import yaml
 from conftest import ROOT
 
+from harness.dialect_names import DialectName, Kind
 from harness.endpoint import endpoint_of
 from harness.errors import CLASS_OF, ErrorClass, ErrorKind
 from harness.exchange import Origin, perform
 from harness.held import MAX_RESPONSE_BYTES, Hold
-from harness.plan import DialectName, Kind, Target, Timeouts, Workload
+from harness.plan import Target, Timeouts, Workload
 from harness.prepare import prepare
 from harness.prompts import prompt
 from harness.sample import Outcome, Sample

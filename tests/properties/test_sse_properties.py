@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.sse import SseEvent, SseReader
+from harness.sse import SseReader
+from harness.stream_event import StreamEvent
 
 BOMS = st.sampled_from([b"", b"\xef\xbb\xbf"])
 LINE_ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])
@@ -16,11 +17,11 @@ STREAMS = st.lists(FRAGMENTS | st.binary(max_size=8), max_size=30).map(b"".join)
 TEXT = st.binary(max_size=40).filter(lambda value: b"\r" not in value and b"\n" not in value)
 NAMES = st.text(max_size=8).filter(lambda name: "\r" not in name and "\n" not in name)
 EVENTS = st.lists(
-    st.builds(SseEvent, NAMES, st.lists(TEXT, min_size=1, max_size=4).map(b"\n".join)), min_size=1, max_size=6
+    st.builds(StreamEvent, NAMES, st.lists(TEXT, min_size=1, max_size=4).map(b"\n".join)), min_size=1, max_size=6
 )
 
 
-def read(chunks: list[bytes]) -> tuple[list[SseEvent], bool, bytes]:
+def read(chunks: list[bytes]) -> tuple[list[StreamEvent], bool, bytes]:
     reader = SseReader()
     events = [event for chunk in chunks for event in reader.feed(chunk)]
     return events + reader.flush(), reader.pending, reader.stray
@@ -31,7 +32,7 @@ def cut(raw: bytes, places: list[int]) -> list[bytes]:
     return [raw[start:end] for start, end in zip([0, *edges], [*edges, len(raw)], strict=True)]
 
 
-def written(event: SseEvent, line_end: bytes) -> bytes:
+def written(event: StreamEvent, line_end: bytes) -> bytes:
     name = [b"event: " + event.event.encode("utf-8")] if event.event else []
     lines = [*name, *(b"data: " + line for line in event.data.split(b"\n")), b"", b""]
     return line_end.join(lines)
@@ -44,7 +45,7 @@ def test_any_cut_of_any_stream_gives_the_same(raw: bytes, places: list[int]) -> 
 
 @given(EVENTS, LINE_ENDS, BOMS, st.lists(st.integers(0, 1000), max_size=6))
 def test_events_that_are_written_are_read_back(
-    events: list[SseEvent],
+    events: list[StreamEvent],
     line_end: bytes,
     bom: bytes,
     places: list[int],

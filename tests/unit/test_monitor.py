@@ -297,6 +297,23 @@ def test_old_parts_of_a_probing_go_once_their_minutes_are_written_down(tmp_path:
     assert newer.exists()
 
 
+def test_a_key_that_is_refused_is_told_at_three_probes_a_minute_and_no_outage(tmp_path: Path) -> None:
+    made = Made(tmp_path / "p" / "r", down_s=(0, 0), probe=True)
+    watch = made.watch(0, AlertConfig(sinks=()), mode="probe")
+    told: dict[str, int] = {}
+    for at_s in range(1, 300):
+        if at_s % 20 == 0:
+            refused = {"error": ErrorKind.AUTH, "outcome": Outcome.FAILED, "event_ns": (), "usage": None}
+            with made.path.open("ab") as file:
+                file.write(encode(structs.replace(_sample(at_s, at_s), **(refused if at_s < 200 else {}))))
+        _alive(made, at_s)
+        watch.look(*_clocks(at_s))
+        told |= {each.state: at_s for each in watch.states.values() if each.state not in told}
+    assert {each.rule for each in watch.states.values()} == {"refused"}
+    assert 130 <= told["firing"] <= 132
+    assert 203 <= told["resolved"] <= 205
+
+
 def test_outcomes_of_the_harness_itself_are_no_outage(tmp_path: Path) -> None:
     made = Made(tmp_path / "p" / "r", down_s=(0, 0))
     watch = made.watch(0)

@@ -77,7 +77,7 @@ def test_text_that_is_no_plan_is_a_usage_fault(text: str, tmp_path: Path) -> Non
 def test_a_key_that_stands_twice_is_told_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "plan.yaml"
     path.write_text("name: a\ntargets:\n  - {name: b}\n  - {name: c, model: x, model: y}\n")
-    with pytest.raises(UsageFault, match=f"{path}: line 4: model: the key stands there twice"):
+    with pytest.raises(UsageFault, match=f"{path}: not YAML: line 4: model: the key stands there twice"):
         read_plan(str(path))
 
 

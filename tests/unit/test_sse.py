@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from harness.sse import MAX_STRAY_BYTES, EventTooLarge, SseEvent, SseReader
+from harness.sse import MAX_STRAY_BYTES, SseReader
+from harness.stream_event import EventTooLarge, StreamEvent
 
 
-def read(*chunks: bytes) -> list[SseEvent]:
+def read(*chunks: bytes) -> list[StreamEvent]:
     reader = SseReader()
     return [event for chunk in chunks for event in reader.feed(chunk)] + reader.flush()
 
@@ -43,7 +44,7 @@ def read(*chunks: bytes) -> list[SseEvent]:
     ],
 )
 def test_events_of_a_stream(raw: bytes, events: list[tuple[str, bytes]]) -> None:
-    expected = [SseEvent(*event) for event in events]
+    expected = [StreamEvent(*event) for event in events]
     assert read(raw) == expected
     assert read(*(raw[i : i + 1] for i in range(len(raw)))) == expected
 
@@ -51,31 +52,31 @@ def test_events_of_a_stream(raw: bytes, events: list[tuple[str, bytes]]) -> None
 @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\u0085", "\x0b", "\x0c", "\x1c", "\x1e", "\x00"])
 def test_nothing_but_cr_and_lf_ends_a_line(separator: str) -> None:
     text = f"a{separator}data: b".encode()
-    assert read(b"data: " + text + b"\n\n") == [SseEvent("", text)]
+    assert read(b"data: " + text + b"\n\n") == [StreamEvent("", text)]
 
 
 def test_an_event_is_given_as_soon_as_its_blank_line_is_there() -> None:
     reader = SseReader()
     assert reader.feed(b"data: a\n") == []
-    assert reader.feed(b"\n") == [SseEvent("", b"a")]
-    assert reader.feed(b"data: b\r\n\r") == [SseEvent("", b"b")]
-    assert reader.feed(b"\ndata: c\n\n") == [SseEvent("", b"c")]
+    assert reader.feed(b"\n") == [StreamEvent("", b"a")]
+    assert reader.feed(b"data: b\r\n\r") == [StreamEvent("", b"b")]
+    assert reader.feed(b"\ndata: c\n\n") == [StreamEvent("", b"c")]
 
 
 def test_an_event_that_comes_alone_does_not_lose_what_was_held_before() -> None:
-    assert read(b"event: named\n", b"data: x\n\n") == [SseEvent("named", b"x")]
-    assert read(b"data: a\n\n", b"\xef\xbb\xbfdata: b\n\n") == [SseEvent("", b"a")]
-    assert read(b"data: a\n", b"data: b\n\n") == [SseEvent("", b"a\nb")]
-    assert read(b"data: a", b"data: b\n\n") == [SseEvent("", b"adata: b")]
-    assert read(b"data: a\r\n\r", b"data: b\n\n") == [SseEvent("", b"a"), SseEvent("", b"b")]
-    assert read(b"data: a\ndata: b\n\n", b"data: c\n\n") == [SseEvent("", b"a\nb"), SseEvent("", b"c")]
+    assert read(b"event: named\n", b"data: x\n\n") == [StreamEvent("named", b"x")]
+    assert read(b"data: a\n\n", b"\xef\xbb\xbfdata: b\n\n") == [StreamEvent("", b"a")]
+    assert read(b"data: a\n", b"data: b\n\n") == [StreamEvent("", b"a\nb")]
+    assert read(b"data: a", b"data: b\n\n") == [StreamEvent("", b"adata: b")]
+    assert read(b"data: a\r\n\r", b"data: b\n\n") == [StreamEvent("", b"a"), StreamEvent("", b"b")]
+    assert read(b"data: a\ndata: b\n\n", b"data: c\n\n") == [StreamEvent("", b"a\nb"), StreamEvent("", b"c")]
 
 
 def test_flush_gives_an_event_without_its_blank_line_but_no_line_that_has_not_ended() -> None:
     reader = SseReader()
     assert reader.feed(b"data: [DONE]\n") == []
     assert not reader.pending
-    assert reader.flush() == [SseEvent("", b"[DONE]")]
+    assert reader.flush() == [StreamEvent("", b"[DONE]")]
     assert reader.flush() == []
 
     reader = SseReader()

@@ -15,7 +15,7 @@ from harness.dialects.wire import merge_usage
 from harness.plan import Price
 from harness.prices import Spend, spend_of
 from harness.sample import Usage
-from harness.sse import SseReader
+from harness.stream_readers import reader_of
 
 HERE = Path(__file__).parent
 PRICE = Price(input=2.0, input_cached=0.5, input_cache_write=2.5, output=8.0, batch_factor=0.5)
@@ -25,8 +25,8 @@ def usage_in(dialect: str, name: str) -> Usage:
     """What a recorded stream or reply tells of its tokens."""
     data = (HERE / dialect / name).read_bytes()
     told = None
-    if name.endswith(".sse"):
-        reader = SseReader()
+    if not name.startswith("whole_"):
+        reader = reader_of(DIALECTS[dialect].framing)
         for event in [*reader.feed(data), *reader.flush()]:
             told = merge_usage(told, DIALECTS[dialect].read(event.event, event.data).usage)
     else:
@@ -48,6 +48,20 @@ BILLS = [
     ("anthropic-messages", "whole_plain.json", (10 * 2 + 20 * 2.5 + 300 * 0.5 + 12 * 8) / 1e6),
     # promptTokenCount 2000 with 1800 cached in it, 30 of tool use beside it; candidates 2, thoughts 250 beside them.
     ("google-generate", "usage_details.sse", (230 * 2 + 1800 * 0.5 + 252 * 8) / 1e6),
+    # Azure: prompt_tokens 2006, 1920 of them cached; completion_tokens 3.
+    ("azure-openai", "plain.sse", (86 * 2 + 1920 * 0.5 + 3 * 8) / 1e6),
+    # Bedrock: inputTokens 10 beside 200 written to the cache and 1800 read from it; outputTokens 5.
+    ("bedrock-converse", "cached.bin", (10 * 2 + 200 * 2.5 + 1800 * 0.5 + 5 * 8) / 1e6),
+    # The same where the total shows that inputTokens holds what was cached.
+    ("bedrock-converse", "cached_within_the_input.bin", (210 * 2 + 1800 * 0.5 + 5 * 8) / 1e6),
+    ("bedrock-converse", "whole_tool_use.json", (10 * 2 + 1800 * 0.5 + 5 * 8) / 1e6),
+    # Vertex: promptTokenCount 2000 with 1800 cached in it; candidates 2, thoughts 250 beside them.
+    ("vertex", "plain.sse", (200 * 2 + 1800 * 0.5 + 252 * 8) / 1e6),
+    # Cohere bills 17 and 3, not the 215 and 5 that its model saw; 16 of them cached.
+    ("cohere-chat", "cached.sse", (1 * 2 + 16 * 0.5 + 3 * 8) / 1e6),
+    ("mistral", "thinking.sse", (1 * 2 + 16 * 0.5 + 3 * 8) / 1e6),
+    ("ollama", "plain.ndjson", (26 * 2 + 3 * 8) / 1e6),
+    ("infinity-rerank", "whole_plain.json", 40 * 2 / 1e6),
     ("openai-embeddings", "whole_one.json", 8 * 2 / 1e6),
     ("jina-rerank", "whole_plain.json", 40 * 2 / 1e6),  # total_tokens alone
 ]

@@ -39,6 +39,8 @@ def said(delta: Delta) -> dict[str, Any]:
     if delta.usage is not None:
         assert delta.usage.source == "provider"
         found["usage"] = {key: value for key, value in msgspec.to_builtins(delta.usage).items() if key != "source"}
+    if delta.server is not None:
+        found["server"] = msgspec.to_builtins(delta.server)
     if delta.error is not None:
         found["error"] = [delta.error.type, delta.error.message]
     return found

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from harness.dialects import DIALECTS
 from harness.dialects.wire import Delta, Dialect, ErrorReply, HttpRequest, WireError
-from harness.sse import SseReader
+from harness.stream_readers import reader_of
 
 HERE = Path(__file__).parent
 CHAT = sorted(name for name, dialect in DIALECTS.items() if dialect.kind == "chat")
@@ -23,13 +23,20 @@ JSON = st.recursive(
     lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(max_size=9), below, max_size=3),
     max_leaves=8,
 )
-EVENT_NAMES = st.sampled_from(["", "error", "message", "ping", "message_start", "message_stop", "response.completed"])
+EVENT_NAMES = st.sampled_from(
+    [
+        *("", "error", "message", "ping", "message_start", "message_stop", "response.completed", "message-end"),
+        *("contentBlockDelta", "messageStop", "metadata", "exception:throttlingException", "error:Code"),
+    ]
+)
 
 
 def recorded(dialect: str) -> list[Any]:
     """The JSON of every recorded event and body of a dialect: what a broken one is made of."""
     folder = HERE / dialect
-    events = [event.data for path in sorted(folder.glob("*.sse")) for event in SseReader().feed(path.read_bytes())]
+    streams = [path for path in sorted(folder.iterdir()) if path.suffix in (".sse", ".ndjson", ".bin")]
+    framing = DIALECTS[dialect].framing
+    events = [event.data for path in streams for event in reader_of(framing).feed(path.read_bytes())]
     bodies = [path.read_bytes() for path in sorted([*folder.glob("whole_*"), *folder.glob("failed_*")])]
     values = []
     for raw in [*events, *bodies]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from harness.dialect_names import KIND_OF_DIALECT
 from harness.dialects import DIALECTS
 from harness.dialects.wire import Ask, HttpRequest
-from harness.plan import KIND_OF_DIALECT
 
 KEY = "k-123"
 
@@ -51,6 +51,16 @@ def test_there_is_a_dialect_for_every_name_of_a_plan() -> None:
         ("openai-responses", "/responses"),
         ("anthropic-messages", "/v1/messages"),
         ("google-generate", "/v1beta/models/m:streamGenerateContent?alt=sse"),
+        ("azure-openai", "/openai/deployments/m/chat/completions?api-version=2024-10-21"),
+        ("bedrock-converse", "/model/m/converse-stream"),
+        ("vertex", "/publishers/google/models/m:streamGenerateContent?alt=sse"),
+        ("cohere-chat", "/v2/chat"),
+        ("mistral", "/chat/completions"),
+        ("ollama", "/api/chat"),
+        ("tei-embeddings", "/embed"),
+        ("tei-rerank", "/rerank"),
+        ("infinity-embeddings", "/embeddings"),
+        ("infinity-rerank", "/rerank"),
         ("openai-embeddings", "/embeddings"),
         ("jina-embeddings", "/embeddings"),
         ("jina-rerank", "/rerank"),
@@ -71,7 +81,32 @@ def test_a_google_model_is_one_segment_of_the_path(model: str, segment: str) -> 
     assert request("google-generate", model=model, stream=False).path == f"/v1beta/models/{segment}:generateContent"
 
 
+@pytest.mark.parametrize(
+    ("dialect", "model", "path"),
+    [
+        ("bedrock-converse", "arn:aws:bedrock:eu:1:x/a", "/model/arn%3Aaws%3Abedrock%3Aeu%3A1%3Ax%2Fa/converse"),
+        (
+            "vertex",
+            "publishers/google/models/gemini-2.5-pro",
+            "/publishers/google/models/gemini-2.5-pro:generateContent",
+        ),
+        ("azure-openai", "a/b", "/openai/deployments/a%2Fb/chat/completions?api-version=2024-10-21"),
+    ],
+)
+def test_a_model_in_the_path_is_one_segment(dialect: str, model: str, path: str) -> None:
+    assert request(dialect, model=model, stream=False).path == path
+
+
 KEY_HEADER = {
+    "azure-openai": ("api-key", KEY),
+    "bedrock-converse": ("authorization", f"Bearer {KEY}"),
+    **dict.fromkeys(
+        (
+            *("vertex", "cohere-chat", "mistral", "ollama", "tei-embeddings", "tei-rerank"),
+            *("infinity-embeddings", "infinity-rerank"),
+        ),
+        ("authorization", f"Bearer {KEY}"),
+    ),
     "openai-chat": ("authorization", f"Bearer {KEY}"),
     "openai-responses": ("authorization", f"Bearer {KEY}"),
     "anthropic-messages": ("x-api-key", KEY),
@@ -102,7 +137,12 @@ def test_headers_say_what_is_sent_and_what_is_wanted(dialect: str) -> None:
     assert whole["content-type"].startswith(form if dialect == "openai-batches" else "application/json")
     assert whole["accept"] == "application/json"
     chat = DIALECTS[dialect].kind == "chat"
-    assert streamed["accept"] == ("text/event-stream" if chat else "application/json")
+    accepted = {
+        "sse": "text/event-stream",
+        "ndjson": "application/x-ndjson",
+        "aws-event-stream": "application/vnd.amazon.eventstream",
+    }
+    assert streamed["accept"] == (accepted[DIALECTS[dialect].framing] if chat else "application/json")
 
 
 def test_anthropic_version_is_sent() -> None:
@@ -166,10 +206,35 @@ def test_google_generate_body() -> None:
     assert body("google-generate") == {"contents": contents}
 
 
+def test_the_bodies_of_other_chats() -> None:
+    messages = [{"role": "user", "content": "Hello"}]
+    asked = {"max_tokens": 7, "temperature": 0.0}
+    assert body("azure-openai", **asked) == body("openai-chat", **asked)
+    assert body("vertex", **asked) == body("google-generate", **asked)
+    assert body("mistral", **asked) == {"model": "m", "messages": messages, **asked, "stream": True}
+    assert body("mistral", stream=False) == {"model": "m", "messages": messages}
+    assert body("cohere-chat", **asked) == {"model": "m", "messages": messages, **asked, "stream": True}
+    ollama = {"model": "m", "messages": messages, "stream": False}
+    assert body("ollama", stream=False) == ollama
+    assert body("ollama", stream=False, **asked) == ollama | {"options": {"num_predict": 7, "temperature": 0.0}}
+    bedrock = {"messages": [{"role": "user", "content": [{"text": "Hello"}]}]}
+    assert body("bedrock-converse") == bedrock
+    assert body("bedrock-converse", **asked) == bedrock | {"inferenceConfig": {"maxTokens": 7, "temperature": 0.0}}
+
+
+def test_a_key_of_several_parts_is_not_sent() -> None:
+    sent = request("bedrock-converse", key="AKID SECRET TOKEN")
+    assert sent.headers == request("bedrock-converse", key=None).headers
+    assert "SECRET" not in repr(sent) + sent.path + sent.body.decode()
+
+
 def test_embeddings_and_rerank_bodies() -> None:
-    for dialect in ("openai-embeddings", "jina-embeddings"):
+    for dialect in ("openai-embeddings", "jina-embeddings", "infinity-embeddings"):
         assert body(dialect) == {"model": "m", "input": ["Hello", "a", "b"]}
-    assert body("jina-rerank") == {"model": "m", "query": "Hello", "documents": ["a", "b"]}
+    for dialect in ("jina-rerank", "infinity-rerank"):
+        assert body(dialect) == {"model": "m", "query": "Hello", "documents": ["a", "b"]}
+    assert body("tei-embeddings") == {"inputs": ["Hello", "a", "b"]}
+    assert body("tei-rerank") == {"query": "Hello", "texts": ["a", "b"]}
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,16 @@ from typing import Any
 
 import pytest
 
+from harness.dialect_names import KIND_OF_DIALECT
 from harness.errors import UsageFault
 from harness.simulator.config import BUILT_IN, Config, Lognormal, config_from, load_config
 
 
 def test_without_a_file_the_built_in_providers_speak_every_dialect() -> None:
     config = load_config(None)
-    assert [provider.name for provider in config.providers] == ["openai-sim", "anthropic-sim", "google-sim", "jina-sim"]
-    assert len({dialect for provider in config.providers for dialect in provider.dialects}) == 10
+    names = ("openai", "anthropic", "google", "jina", "azure", "bedrock", "vertex", "cohere", "mistral", "ollama")
+    assert [provider.name for provider in config.providers] == [f"{name}-sim" for name in (*names, "tei", "infinity")]
+    assert {dialect for provider in config.providers for dialect in provider.dialects} == set(KIND_OF_DIALECT)
     assert config.keys == ("sim-key",)
 
 

@@ -1,0 +1,113 @@
+"""Fuzzes every surface for a bounded time, each in a process of its own: `python -m fuzz [NAME...] [--seconds 60]`.
+
+Begins with the corpus in `fuzz/corpus`; what it finds anew goes to a folder of its own, and, with `--keep`, the
+smallest inputs of it that reached new code to the corpus. Exit code 1: something failed.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from fuzz.surfaces import SURFACES
+
+CORPUS = Path(__file__).parent / "corpus"
+MOST_MB = 2048
+MOST_S = 30  # for one input
+MOST_BYTES = 65_536  # of one input
+_KEPT_BYTES = 2048
+_KEPT = 10  # inputs of one run
+_LATE_S = 120
+
+
+@dataclass(frozen=True)
+class Fuzzed:
+    """What came of one surface. `crash`: the input on which it failed, hung or grew."""
+
+    name: str
+    executions: int
+    seconds: float
+    crash: str | None
+    peak_mb: int
+    log: str
+
+
+def fuzzed(name: str, seconds: float, folder: Path) -> Fuzzed:
+    """Fuzz one surface. Inputs that fail are left in `folder`."""
+    found = folder / name
+    found.mkdir(parents=True, exist_ok=True)
+    seeds = CORPUS / name
+    options = [
+        f"-max_total_time={max(1, round(seconds))}",
+        f"-rss_limit_mb={MOST_MB}",
+        f"-timeout={MOST_S}",
+        f"-max_len={MOST_BYTES}",
+        f"-artifact_prefix={folder / name}-",
+        "-print_final_stats=1",
+        "-verbosity=1",
+    ]
+    begun_s = time.monotonic()
+    words = [sys.executable, "-m", "fuzz.one", name, *options, str(found), *([str(seeds)] if seeds.is_dir() else [])]
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, timeout=seconds + _LATE_S, check=False)  # noqa: S603
+        log, code = done.stderr + done.stdout, done.returncode
+    except subprocess.TimeoutExpired as late:
+        log, code = str(late), 1
+    artifacts = sorted(folder.glob(f"{name}-*"), key=lambda path: path.stat().st_mtime)
+    crash = None if code == 0 else str(artifacts[-1]) if artifacts else f"exit code {code}"
+    took_s = time.monotonic() - begun_s
+    return Fuzzed(name, _stat(log, "number_of_executed_units"), took_s, crash, _stat(log, "peak_rss_mb"), log)
+
+
+def _stat(log: str, name: str) -> int:
+    told = re.search(rf"stat::{name}:\s+(\d+)", log)
+    return int(told[1]) if told else 0
+
+
+def keep(name: str, folder: Path) -> None:
+    """Add to the corpus of a surface what reached new code: the smallest inputs, and few of them."""
+    seeds = CORPUS / name
+    seeds.mkdir(parents=True, exist_ok=True)
+    known = {path.read_bytes() for path in seeds.iterdir()}
+    found = sorted((folder / name).iterdir(), key=lambda path: path.stat().st_size)
+    fresh = [path for path in found if path.stat().st_size <= _KEPT_BYTES and path.read_bytes() not in known]
+    for path in fresh[:_KEPT]:
+        (seeds / path.name[:12]).write_bytes(path.read_bytes())
+
+
+@click.command(help=__doc__)
+@click.argument("names", nargs=-1)
+@click.option("--seconds", type=float, default=60.0, help="For each surface (60).")
+@click.option("--keep", "kept", is_flag=True, help="Add what reaches new code to the corpus.")
+@click.option("--folder", type=click.Path(path_type=Path), help="Where inputs go that are found (a temporary folder).")
+def main(*, names: tuple[str, ...], seconds: float, kept: bool, folder: Path | None) -> None:
+    """All surfaces, or those that are named; a table of them."""
+    unknown = sorted(set(names) - set(SURFACES))
+    if unknown:
+        raise click.UsageError(f"{unknown[0]}: there are {', '.join(SURFACES)}")
+    folder = folder or Path(tempfile.mkdtemp(prefix="tokenswarm-fuzz-"))
+    table = Table("surface", "executions", "seconds", "crash", "peak MB")
+    failed = False
+    for name in names or SURFACES:
+        found = fuzzed(name, seconds, folder)
+        failed = failed or found.crash is not None
+        table.add_row(name, f"{found.executions:,}", f"{found.seconds:.0f}", found.crash or "none", str(found.peak_mb))
+        if found.crash is not None:
+            click.echo(found.log[-6000:], err=True)
+        if kept and found.crash is None:
+            keep(name, folder)
+    Console(width=140).print(table)
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""Servers that want memory or time of a client: each is given up within bounds (docs/robustness.md)."""
+
+from __future__ import annotations
+
+import gzip
+import resource
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count, repeat
+from pathlib import Path
+
+import httpx
+import pytest
+
+from harness.endpoint import endpoint_of
+from harness.errors import ErrorKind
+from harness.exchange import Origin, perform
+from harness.plan import Target, Timeouts, Workload
+from harness.prepare import prepare
+from harness.prompts import prompt
+from harness.sample import Sample
+from harness.second_opinion import HelpRefused, answered
+from harness.transport import Connection
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
+MOST_BYTES = 4_000_000
+GROWTH_BYTES = 150_000_000
+Pieces = Iterator[bytes]
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def endless_headers() -> Pieces:
+    yield HEAD
+    yield from (b"x-%d: %s\r\n" % (number, b"y" * 500) for number in count())
+
+
+def endless_trailer() -> Pieces:
+    yield CHUNKED + chunk(b"data: {}\n\n") + b"0\r\n"
+    yield from (b"x-%d: %s\r\n" % (number, b"y" * 500) for number in count())
+
+
+def endless_interim() -> Pieces:
+    yield from repeat(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+
+
+def endless_event() -> Pieces:
+    yield CHUNKED + chunk(b"data: ")
+    yield from repeat(chunk(b"x" * 60_000))
+
+
+def endless_events() -> Pieces:
+    yield CHUNKED
+    yield from repeat(chunk(b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n' * 1000))
+
+
+def endless_comments() -> Pieces:
+    yield CHUNKED
+    yield from repeat(chunk(b": ping\n\n" * 5000))
+
+
+def endless_small_chunks() -> Pieces:
+    yield CHUNKED
+    yield from repeat(b"1\r\nx\r\n" * 10_000)
+
+
+def bomb() -> Pieces:
+    body = gzip.compress(b"\0" * 50_000_000)
+    yield HEAD + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+
+
+def huge_promise() -> Pieces:
+    yield HEAD + b"content-length: 999999999999999999\r\n\r\n"
+    yield from repeat(b"x" * 60_000)
+
+
+def slowly() -> Pieces:
+    """A byte now and then, for ever: never silent for as long as the read timeout."""
+    for byte in CHUNKED + chunk(b"data: x\n\n") * 100_000:
+        time.sleep(0.05)
+        yield bytes([byte])
+
+
+@contextmanager
+def serving(pieces: Callable[[], Pieces]) -> Iterator[str]:
+    """A server that answers every request with these pieces, until the client has had enough."""
+    over = threading.Event()
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while not over.is_set():
+            with suppress(OSError):
+                client, _ = listener.accept()
+                with client:
+                    client.settimeout(20)
+                    client.recv(65_536)
+                    for piece in pieces():
+                        client.sendall(piece)
+                        if over.is_set():
+                            break
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        over.set()
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(25)
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def ask(url: str, *, stream: bool = True) -> Sample:
+    workload = Workload(output_tokens=5, stream=stream)
+    target = Target(name="t", dialect="openai-chat", base_url=url, model="m")
+    prepared = prepare(target, workload, prompt(1, workload, 0), None)
+    timeouts = Timeouts(connect_s=10, read_s=10, total_s=2.0)
+    connection = Connection(endpoint_of(url), timeouts, max_response_bytes=MOST_BYTES)
+    sample = perform(connection, prepared, Origin(run="r", stage=0, repeat=1, worker="w", seq=0, anchor_ns=0))
+    connection.close()
+    return sample
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+@pytest.mark.parametrize(
+    ("pieces", "kinds"),
+    [
+        (endless_headers, {ErrorKind.PROTOCOL}),
+        (endless_trailer, {ErrorKind.PROTOCOL, ErrorKind.MALFORMED}),
+        (endless_interim, {ErrorKind.PROTOCOL}),
+        (bomb, {ErrorKind.PROTOCOL}),
+        (endless_event, {ErrorKind.MALFORMED}),
+        (endless_events, {ErrorKind.MALFORMED}),
+        (endless_comments, {ErrorKind.MALFORMED}),
+        (endless_small_chunks, {ErrorKind.MALFORMED}),
+        (huge_promise, {ErrorKind.MALFORMED}),
+        (slowly, {ErrorKind.TOTAL_TIMEOUT}),
+    ],
+)
+def test_a_server_that_never_ends_is_given_up_within_bounds(
+    pieces: Callable[[], Pieces], kinds: set[ErrorKind], *, stream: bool
+) -> None:
+    before = resident_bytes()
+    with serving(pieces) as url:
+        sample = ask(url, stream=stream)
+    # On a machine that is too busy to send so much in time, time is the bound that is met first.
+    assert sample.error in kinds | {ErrorKind.TOTAL_TIMEOUT}, sample
+    assert resident_bytes() - before < GROWTH_BYTES
+    assert (sample.response_bytes or 0) <= MOST_BYTES
+    assert len(sample.error_detail or "") <= 300
+
+
+@pytest.mark.parametrize(
+    ("pieces", "said"),
+    [(bomb, "was not asked for"), (huge_promise, "more than 16777216 bytes")],
+    ids=["bomb", "endless"],
+)
+def test_a_helper_that_sends_a_bomb_is_refused(pieces: Callable[[], Pieces], said: str) -> None:
+    before = resident_bytes()
+    with serving(pieces) as url, httpx.Client(trust_env=False) as client:
+        target = Target(name="judge", dialect="openai-chat", base_url=url, model="m")
+        with pytest.raises(HelpRefused, match=said):
+            answered(client, target, None, "a prompt", 5)
+    assert resident_bytes() - before < GROWTH_BYTES
