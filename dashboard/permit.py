@@ -18,10 +18,12 @@ from harness.errors import UsageFault
 from harness.loopback import is_loopback
 from harness.plan import Plan, Stage, Target, stages_of
 from harness.question import names_a_file
+from harness.secrecy import is_credential, variables_in
+from harness.target_rules import travels_in_clear
 
 PROVIDERS = ("api.openai.com", "api.anthropic.com", "generativelanguage.googleapis.com", "api.jina.ai")
 KEYS = ("*_API_KEY",)
-_SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie", "api-key", "x-api-key", "x-goog-api-key")
+_OF_THE_CONNECTION = ("host", "connection", "content-length", "transfer-encoding", "upgrade", "te", "trailer", "expect")
 _BY_HAND = "start it by `tokenswarm run` where the dashboard runs"
 
 
@@ -59,15 +61,24 @@ def check_permitted(plan: Plan, permit: Permit, place: str = "plan") -> None:
 def _check_target(target: Target, permit: Permit, place: str) -> None:
     if not target.simulated:
         _check_address(target, permit, f"{place}.base_url")
-    key = target.key_env
-    if key is not None and not any(fnmatchcase(key, pattern) for pattern in permit.keys):
-        rule = f"not a variable that the dashboard may read: {', '.join(permit.keys)}"
-        _refuse(f"{place}.key_env", key, rule, "start the dashboard with --key-env NAME")
-    for header in target.headers:
-        if header.lower() in _SECRET_HEADERS:
+    if target.key_env is not None:
+        _check_variable(target.key_env, permit, f"{place}.key_env")
+    for header, value in target.headers.items():
+        named = variables_in([value])
+        for variable in named:
+            _check_variable(variable, permit, f"{place}.headers.{header}")
+        if is_credential(header) and not named:
             _refuse(f"{place}.headers", header, "a key is named by `key_env`, never written down", "use key_env")
+        if header.lower() in _OF_THE_CONNECTION:  # by its name a server of many sites hands the key on to another one
+            _refuse(f"{place}.headers", header, "the address alone says who is asked, and how")
     if target.tokenizer is not None and ("/" in target.tokenizer or target.tokenizer.endswith(".json")):
         _refuse(f"{place}.tokenizer", target.tokenizer, "no files from the dashboard")
+
+
+def _check_variable(name: str, permit: Permit, place: str) -> None:
+    if not any(fnmatchcase(name, pattern) for pattern in permit.keys):
+        rule = f"not a variable that the dashboard may read: {', '.join(permit.keys)}"
+        _refuse(place, name, rule, f"start the dashboard with --key-env {name}")
 
 
 def _check_address(target: Target, permit: Permit, place: str) -> None:
@@ -82,7 +93,7 @@ def _check_address(target: Target, permit: Permit, place: str) -> None:
     if not listed:
         hint = f"start the dashboard with --allow-host {host}"
         _refuse(place, host, "not a host that plans of the dashboard may ask", hint)
-    if parts.scheme == "http" and target.key_env is not None:
+    if travels_in_clear(target):
         _refuse(place, target.base_url, "a key would travel unencrypted", "use https://")
 
 
