@@ -19,6 +19,10 @@ from harness.rundir import RunDir
 
 LOOK_MS = 500  # a monitor writes once a second: what is shown is then hardly older
 _LIST_MS = 3000
+_FIGURES = (
+    "Of what ended in the last 10 seconds, minute or 10 minutes. Errors and throttling by attempts. Of a long run the "
+    "10 minutes are worked out anew every 10 s, the minute every second: they may lag behind the 10 seconds by that."
+)
 _CONFIG = {"displayModeBar": False, "responsive": True}
 
 
@@ -62,7 +66,7 @@ def _watched(name: str) -> Any:
             card(
                 "Figures",
                 html.Div(html.P("No request has ended yet.", className="soft"), id="live-windows"),
-                note="Of what ended in the last 10 seconds, minute or 10 minutes. Errors and throttling by attempts.",
+                note=_FIGURES,
             ),
             html.Div(id="live-parts", className="grid"),
         ],

@@ -28,6 +28,7 @@ from harness.errors import UsageFault
 PATH = "matrix"
 _TINT = 0.3  # share of the accent behind the best of a row
 _HINT = "Choose a number: the difference to the others, its repeats and its plots appear here."
+_MOST_BESIDE = 5  # targets whose numbers leave room for a drill-down beside them
 _DISTRIBUTIONS = ("ttft_s", "itl_s", "e2e_s")
 
 
@@ -46,11 +47,13 @@ def layout(site: Site, query: Query) -> Any:
     if not loads:
         return [*head, empty("Nothing to compare", "Plain CSV tells no loads apart: see the page of this run.")]
     contest, _ = chosen_load(loads, query.get("load"))
-    side = card("Drill-down", html.P(_HINT, className="soft"), id="matrix-drill", kind="sticky", tabIndex="0")
+    beside = len(contest.entrants) <= _MOST_BESIDE
+    kind = "sticky" if beside else ""
+    side = card("Drill-down", html.P(_HINT, className="soft"), id="matrix-drill", kind=kind, tabIndex="0")
     return [
         *head,
         picker.load_chips(site, PATH, run, [each for each, _ in loads], contest),
-        html.Div([_matrix(summary, contest), side], className="side even"),
+        html.Div([_matrix(summary, contest), side], className="side even" if beside else "stack"),
     ]
 
 
