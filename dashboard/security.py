@@ -34,10 +34,10 @@ _MOST_LEFT = 10_000
 class Policy:
     """Who may use a dashboard.
 
-    `token`: what has to be known (None: nobody is asked). `loopback`: whether it listens to this machine alone; where
-    nobody is asked it then answers only to names of this machine, which keeps off pages whose own name was made to
-    point here (DNS rebinding; cookies are of one name, so a login keeps them off too). `allowed`: the login of a
-    server that the dashboard is mounted in (None: there is none).
+    `token`: what has to be known (None: nobody is asked). `loopback`: whether it listens to this machine alone, without
+    a login; then it answers only to names of this machine, which keeps off pages whose own name was made to
+    point here (DNS rebinding; cookies are of one name, so a login keeps them off too). `allowed`: whether a request
+    comes by way of the server that the dashboard is mounted in (None: it is mounted in none).
     """
 
     token: str | None = None
@@ -136,7 +136,7 @@ class Guard:
             return None
         g.nonce = secrets.token_urlsafe(16)
         g.session = self._session()
-        if self.policy.loopback and not self.policy.asks and not _names_this_machine(request.host):
+        if self.policy.loopback and self.policy.token is None and not _names_this_machine(request.host):
             return _refused(421, "this dashboard answers to names of this machine alone, such as 127.0.0.1")
         if not _from_here():
             return _refused(403, "a request from another site is refused")
