@@ -21,7 +21,8 @@ from harness.exchange import _read_pieces, _Reply
 from harness.http_framing import Framing, TransportFault
 from harness.rate_limits import read_limits, retry_after_s
 from harness.relay_entries import read_acked, read_end, read_ends, read_entry
-from harness.sse import EventTooLarge, SseReader
+from harness.sse import SseReader
+from harness.stream_event import EventTooLarge
 
 _SEPARATOR = b"\x1e"
 _ASK = Ask(model="m", texts=("one", "two"), max_tokens=5, temperature=0, stream=False, key="k")
