@@ -76,7 +76,7 @@ LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
         ("a: \x00b\n", "special characters are not allowed"),
         ("[1]: 2\n", "unhashable"),
         ("? {a: b}\n: c\n", "unhashable"),
-        ("a: 2026-99-99\n", "month must be in 1..12"),
+        ("a: !!timestamp 2026-99-99\n", "month must be in 1..12"),
         ("a: !!python/object/apply:os.system [x]\n", "could not determine a constructor"),
         ("a: " + "x" * MOST_BYTES, f"has at most {MOST_BYTES}"),
     ],
