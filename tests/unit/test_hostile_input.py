@@ -97,7 +97,7 @@ def test_yaml_that_makes_much_of_little_is_refused_by_every_reader(text: str, sa
 
 def test_plain_yaml_reads_what_people_write() -> None:
     text = "# a plan\nname: x\nlist: [1, 2.5, yes, ~, 2026-01-02]\nmap:\n  - {a: 'b'}\n"
-    assert str(plain_yaml(text, "p")["list"]) == "[1, 2.5, True, None, datetime.date(2026, 1, 2)]"
+    assert str(plain_yaml(text, "p")["list"]) == "[1, 2.5, True, None, '2026-01-02']"
     assert plain_yaml("", "p") is None
 
 
