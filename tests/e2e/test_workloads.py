@@ -252,6 +252,8 @@ def test_every_dialect_sends_pictures_tools_and_schemas(dialect: str) -> None:
     [
         ({"turns": 3, "stages": [{"rate_rps": 1, "duration_s": 5}]}, "turns: 3: wants closed stages"),
         ({"turns": 3, "questions": "own"}, "does not go with `questions`"),
+        ({"nonce": True, "questions": "own"}, "nonce: does not go with `questions`"),
+        ({"images": {"count": 1}, "questions": "own"}, "images: does not go with `questions`"),
         ({"turns": 3, "tools": 1}, "does not go with `tools`"),
         ({"structured": True, "tools": 1}, "structured: does not go with `tools`"),
         ({"structured": True, "echo": True}, "structured: does not go with `echo`"),
