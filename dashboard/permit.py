@@ -18,10 +18,10 @@ from harness.errors import UsageFault
 from harness.loopback import is_loopback
 from harness.plan import Plan, Stage, Target, stages_of
 from harness.question import names_a_file
+from harness.secrecy import variables_in
 
 PROVIDERS = ("api.openai.com", "api.anthropic.com", "generativelanguage.googleapis.com", "api.jina.ai")
 KEYS = ("*_API_KEY",)
-_SECRET_HEADERS = ("authorization", "proxy-authorization", "cookie", "api-key", "x-api-key", "x-goog-api-key")
 _BY_HAND = "start it by `tokenswarm run` where the dashboard runs"
 
 
@@ -45,6 +45,10 @@ def check_permitted(plan: Plan, permit: Permit, place: str = "plan") -> None:
         source = workload.questions
         if source is not None and (names_a_file(source) or source.startswith("hf:")):
             _refuse(f"{place}: workloads[{number}].questions", source, "from the dashboard only `own` or `own:N`")
+        if workload.conversations is not None:
+            _refuse(
+                f"{place}: workloads[{number}].conversations", workload.conversations, "no files from the dashboard"
+            )
         for stage in stages_of(plan, workload):
             _check_stage(stage, f"{place}: workloads[{number}].stages")
     if any(not isinstance(sink, LogSink) for sink in plan.alerts.sinks or ()):
@@ -59,15 +63,24 @@ def check_permitted(plan: Plan, permit: Permit, place: str = "plan") -> None:
 def _check_target(target: Target, permit: Permit, place: str) -> None:
     if not target.simulated:
         _check_address(target, permit, f"{place}.base_url")
-    key = target.key_env
-    if key is not None and not any(fnmatchcase(key, pattern) for pattern in permit.keys):
-        rule = f"not a variable that the dashboard may read: {', '.join(permit.keys)}"
-        _refuse(f"{place}.key_env", key, rule, "start the dashboard with --key-env NAME")
-    for header in target.headers:
-        if header.lower() in _SECRET_HEADERS:
-            _refuse(f"{place}.headers", header, "a key is named by `key_env`, never written down", "use key_env")
+    for key, name in _variables(target):
+        if not any(fnmatchcase(name, pattern) for pattern in permit.keys):
+            rule = f"not a variable that the dashboard may read: {', '.join(permit.keys)}"
+            _refuse(f"{place}.{key}", name, rule, "start the dashboard with --key-env NAME")
     if target.tokenizer is not None and ("/" in target.tokenizer or target.tokenizer.endswith(".json")):
         _refuse(f"{place}.tokenizer", target.tokenizer, "no files from the dashboard")
+
+
+def _variables(target: Target) -> Iterator[tuple[str, str]]:
+    """Every variable whose value would be sent, with the key of the plan that names it."""
+    if target.key_env is not None:
+        yield "key_env", target.key_env
+    for name in variables_in(target.headers.values()):
+        yield "headers", name
+    if target.aws is not None:
+        yield "aws.key_id_env", target.aws.key_id_env
+        if target.aws.session_token_env is not None:
+            yield "aws.session_token_env", target.aws.session_token_env
 
 
 def _check_address(target: Target, permit: Permit, place: str) -> None:
@@ -82,7 +95,7 @@ def _check_address(target: Target, permit: Permit, place: str) -> None:
     if not listed:
         hint = f"start the dashboard with --allow-host {host}"
         _refuse(place, host, "not a host that plans of the dashboard may ask", hint)
-    if parts.scheme == "http" and target.key_env is not None:
+    if parts.scheme == "http" and any(_variables(target)):
         _refuse(place, target.base_url, "a key would travel unencrypted", "use https://")
 
 

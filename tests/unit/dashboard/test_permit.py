@@ -62,7 +62,10 @@ def test_a_provider_is_asked_within_a_budget_and_with_its_own_key() -> None:
     assert "budget" in _refusal(targets=[TARGET | real])
     assert "AWS_SECRET_ACCESS_KEY" in _refusal(**_target(**real | {"key_env": "AWS_SECRET_ACCESS_KEY"}))
     assert "unencrypted" in _refusal(**_target(**real | {"base_url": "http://api.openai.com/v1"}))
-    assert "never written down" in _refusal(**_target(**real, headers={"X-Api-Key": "sk-1"}))
+    assert "'HOME'" in _refusal(**_target(**real, headers={"X-Note": "${HOME}"}))
+    aws = real | {"dialect": "bedrock-converse", "key_env": "AWS_API_KEY", "aws": {}}
+    assert "aws.key_id_env" in _refusal(**_target(**aws))
+    check_permitted(plan_of(PLAN | _target(**aws), "plan"), Permit(keys=("AWS_*",)))
 
 
 def test_no_file_is_read_and_no_command_is_run() -> None:
@@ -70,6 +73,7 @@ def test_no_file_is_read_and_no_command_is_run() -> None:
     assert ".trace: '/etc/passwd'" in _refusal(stages=[trace])
     assert "questions" in _refusal(workload={"questions": "/etc/passwd"})
     assert "questions" in _refusal(workload={"questions": "hf:cais/mmlu"})
+    assert "conversations" in _refusal(workload={"turns": 2, "conversations": "/etc/passwd"})
     assert "tokenizer" in _refusal(**_target(tokenizer="/etc/tokenizer.json"))
     command = {"sinks": [{"kind": "command", "argv": ["touch", "/tmp/x"]}]}
     assert "alerts.sinks" in _refusal(alerts=command)
