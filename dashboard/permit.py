@@ -114,10 +114,3 @@ def _check_stage(stage: Stage, place: str) -> None:
 def _refuse(place: str, value: str | None, rule: str, hint: str = _BY_HAND) -> NoReturn:
     shown = "" if value is None else f" {value[:80]!r}:"
     raise UsageFault(f"{place}:{shown} {rule}", hint)
-
-
-def hosts_of(plan: Plan) -> Iterator[str]:
-    """What a plan asks, for the page: hosts, or `simulator`."""
-    yield from dict.fromkeys(
-        "simulator" if each.simulated else (urlsplit(each.base_url).hostname or "") for each in plan.targets
-    )
