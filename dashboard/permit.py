@@ -18,8 +18,7 @@ from harness.errors import UsageFault
 from harness.loopback import is_loopback
 from harness.plan import Plan, Stage, Target, stages_of
 from harness.question import names_a_file
-from harness.secrecy import is_credential, variables_in
-from harness.target_rules import travels_in_clear
+from harness.secrecy import variables_in
 
 PROVIDERS = ("api.openai.com", "api.anthropic.com", "generativelanguage.googleapis.com", "api.jina.ai")
 KEYS = ("*_API_KEY",)
@@ -47,6 +46,10 @@ def check_permitted(plan: Plan, permit: Permit, place: str = "plan") -> None:
         source = workload.questions
         if source is not None and (names_a_file(source) or source.startswith("hf:")):
             _refuse(f"{place}: workloads[{number}].questions", source, "from the dashboard only `own` or `own:N`")
+        if workload.conversations is not None:
+            _refuse(
+                f"{place}: workloads[{number}].conversations", workload.conversations, "no files from the dashboard"
+            )
         for stage in stages_of(plan, workload):
             _check_stage(stage, f"{place}: workloads[{number}].stages")
     if any(not isinstance(sink, LogSink) for sink in plan.alerts.sinks or ()):
@@ -61,24 +64,27 @@ def check_permitted(plan: Plan, permit: Permit, place: str = "plan") -> None:
 def _check_target(target: Target, permit: Permit, place: str) -> None:
     if not target.simulated:
         _check_address(target, permit, f"{place}.base_url")
-    if target.key_env is not None:
-        _check_variable(target.key_env, permit, f"{place}.key_env")
-    for header, value in target.headers.items():
-        named = variables_in([value])
-        for variable in named:
-            _check_variable(variable, permit, f"{place}.headers.{header}")
-        if is_credential(header) and not named:
-            _refuse(f"{place}.headers", header, "a key is named by `key_env`, never written down", "use key_env")
+    for key, name in _variables(target):
+        if not any(fnmatchcase(name, pattern) for pattern in permit.keys):
+            rule = f"not a variable that the dashboard may read: {', '.join(permit.keys)}"
+            _refuse(f"{place}.{key}", name, rule, "start the dashboard with --key-env NAME")
+    for header in target.headers:
         if header.lower() in _OF_THE_CONNECTION:  # by its name a server of many sites hands the key on to another one
             _refuse(f"{place}.headers", header, "the address alone says who is asked, and how")
     if target.tokenizer is not None and ("/" in target.tokenizer or target.tokenizer.endswith(".json")):
         _refuse(f"{place}.tokenizer", target.tokenizer, "no files from the dashboard")
 
 
-def _check_variable(name: str, permit: Permit, place: str) -> None:
-    if not any(fnmatchcase(name, pattern) for pattern in permit.keys):
-        rule = f"not a variable that the dashboard may read: {', '.join(permit.keys)}"
-        _refuse(place, name, rule, f"start the dashboard with --key-env {name}")
+def _variables(target: Target) -> Iterator[tuple[str, str]]:
+    """Every variable whose value would be sent, with the key of the plan that names it."""
+    if target.key_env is not None:
+        yield "key_env", target.key_env
+    for name in variables_in(target.headers.values()):
+        yield "headers", name
+    if target.aws is not None:
+        yield "aws.key_id_env", target.aws.key_id_env
+        if target.aws.session_token_env is not None:
+            yield "aws.session_token_env", target.aws.session_token_env
 
 
 def _check_address(target: Target, permit: Permit, place: str) -> None:
@@ -93,7 +99,7 @@ def _check_address(target: Target, permit: Permit, place: str) -> None:
     if not listed:
         hint = f"start the dashboard with --allow-host {host}"
         _refuse(place, host, "not a host that plans of the dashboard may ask", hint)
-    if travels_in_clear(target):
+    if parts.scheme == "http" and any(_variables(target)):
         _refuse(place, target.base_url, "a key would travel unencrypted", "use https://")
 
 

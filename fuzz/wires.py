@@ -21,7 +21,9 @@ from harness.exchange import _read_pieces, _Reply
 from harness.http_framing import Framing, TransportFault
 from harness.rate_limits import read_limits, retry_after_s
 from harness.relay_entries import read_acked, read_end, read_ends, read_entry
-from harness.sse import EventTooLarge, SseReader
+from harness.sse import SseReader
+from harness.stream_event import BrokenFrame, EventTooLarge
+from harness.stream_readers import reader_of
 
 _SEPARATOR = b"\x1e"
 _ASK = Ask(model="m", texts=("one", "two"), max_tokens=5, temperature=0, stream=False, key="k")
@@ -127,11 +129,11 @@ def _stream(spoken: Dialect, data: bytes) -> None:
     for pieces in ([data], cut(data)):
         for keep in (False, True):
             reply = _Reply(keep=keep)
-            with suppress(EventTooLarge):
-                _read_pieces(reply, [(at, piece) for at, piece in enumerate(pieces)], SseReader(), spoken)
+            with suppress(EventTooLarge, BrokenFrame):
+                _read_pieces(reply, [(at, piece) for at, piece in enumerate(pieces)], reader_of(spoken.framing), spoken)
             told.append((reply.text_chars, len(reply.event_ns), reply.usage, reply.finish, reply.error, reply.ended))
     assert len(set(map(repr, told))) == 1, told
-    events = SseReader().feed(data)
+    events = SseReader().feed(data) if spoken.framing == "sse" else []
     if len(events) == 1:
         alike(data, spoken.read(events[0].event, events[0].data), spoken)
 

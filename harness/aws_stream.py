@@ -25,6 +25,7 @@ class AwsStreamReader:
         self._held = 0  # bytes of the message that has not ended
         self._first = b""  # of the stream, for what is no stream at all
         self._any = False  # message was whole
+        self._broken: BrokenFrame | None = None
 
     @property
     def between(self) -> bool:
@@ -37,7 +38,10 @@ class AwsStreamReader:
         return b"" if self._any else self._first.strip()
 
     def feed(self, chunk: bytes) -> list[StreamEvent]:
-        """The messages that `chunk` completes. Raises BrokenFrame: a checksum is wrong, or a length beyond measure."""
+        """The messages that `chunk` completes. Raises BrokenFrame: a checksum is wrong, or a length too great. Where
+        whole messages stand before that, it is raised by the next call."""
+        if self._broken is not None:
+            raise self._broken
         if not self._any and len(self._first) < _MAX_STRAY_BYTES:
             self._first += chunk[: _MAX_STRAY_BYTES - len(self._first)]
         self._held += len(chunk)
@@ -49,11 +53,15 @@ class AwsStreamReader:
                 self._held -= message.prelude.total_length
                 events.append(_event_of(message))
         except (ParserError, ValueError, LookupError, struct.error) as fault:
-            raise BrokenFrame(f"not an event stream of AWS: {fault}"[:200]) from fault
+            self._broken = BrokenFrame(f"not an event stream of AWS: {fault}"[:200])
+            if not events:
+                raise self._broken from fault
         return events
 
     def flush(self) -> list[StreamEvent]:
-        """None: a message that has not ended was cut."""
+        """None: a message that has not ended was cut. Raises BrokenFrame."""
+        if self._broken is not None:
+            raise self._broken
         return []
 
 

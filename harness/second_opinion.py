@@ -66,9 +66,9 @@ def _asked(client: httpx.Client, target: Target, key: str | None, texts: tuple[s
     ask = Ask(model=target.model, texts=texts, max_tokens=cap, temperature=0.0, stream=False, key=key, body=target.body)
     request = DIALECTS[target.dialect].build(ask)
     url = url_of(target, request)
-    headers = headers_of(target, request, key) | {"accept-encoding": "identity"}
     said = "no answer"
     for attempt in range(_TRIES):
+        headers = headers_of(target, request, key) | {"accept-encoding": "identity"}
         try:
             with client.stream("POST", url, headers=headers, content=request.body, timeout=_TIMEOUT_S) as reply:
                 body = _bounded(target, reply)

@@ -31,6 +31,8 @@ def wrong_in(target: Target) -> Iterator[Wrong]:
         yield from _wrong_header(name, value, may_hold_secrets=target.simulated)
     for path in [*_credentials_in(target.body, "body"), *_credentials_in(target.query, "query")]:
         yield Wrong(path, None, "a secret must not stand in a plan", _NAME_IT)
+    for path in _credentials_in(target.query, "query"):
+        yield Wrong(path, None, "a secret must not stand in a plan", _NAME_IT)
     if target.key_env is not None and looks_like_key(target.key_env):
         yield Wrong("key_env", None, "looks like a key itself", "name the environment variable that holds it")
 

@@ -10,9 +10,10 @@ from click.testing import CliRunner
 from analysis.report import write_report
 from analysis.summarise import summarise
 from harness.cli import tokenswarm
+from harness.errors import ErrorKind
 from harness.plan_file import dump_plan, plan_of
 from harness.rundir import RunDir
-from harness.sample import ErrorKind, Header, Outcome, Sample, encode
+from harness.sample import Header, Outcome, Sample, encode
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>=cmd|'/c calc'!A1"
 PLAN = {
