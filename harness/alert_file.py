@@ -153,6 +153,8 @@ def fault_of_url(url: str) -> str | None:
         host, _ = parts.hostname, parts.port
     except ValueError:
         return "is not a URL"
+    if not url.isprintable() or " " in url:
+        return "must not hold spaces or control characters"
     if parts.scheme not in ("http", "https") or not host:
         return "must be http:// or https:// with a host"
     if parts.username or parts.password:

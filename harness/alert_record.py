@@ -21,7 +21,7 @@ Limit = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
 Ratio = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 Glob = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 Variable = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-Argument = Annotated[str, msgspec.Meta(max_length=4096)]
+Argument = Annotated[str, msgspec.Meta(max_length=4096, pattern=r"^[^\x00]*$")]
 
 WINDOWS = ("10s", "1m", "10m")
 WINDOW = "1m"  # of a metric that names none
@@ -41,6 +41,7 @@ WINDOWED = {
 }  # metrics of a sliding window, named such as `ttft.p95@10s`
 PLAIN = {
     "failures_in_row": "provider failures since the last success, up to now",
+    "refusals_in_row": "attempts since the last success that were refused or useless for another reason, up to now",
     "silence_s": "seconds since the last sample",
     "spend_usd": "USD spent so far",
     "spend_share": "the part of the budget that is used, 0 to 1; only where there is a budget",

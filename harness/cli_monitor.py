@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ import msgspec
 
 from harness.cli_shown import ERR, as_text, door_of, metrics_options
 from harness.errors import UsageFault
+from harness.probe_record import LEAST_EVERY_S, LONGEST_S
 
 if TYPE_CHECKING:
     from analysis.slices import Slice
@@ -32,13 +35,19 @@ class Span(click.ParamType):  # type: ignore[type-arg]
 
     name = "span"
 
+    def __init__(self, least_s: float = 0.0) -> None:
+        self._least_s = least_s
+
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """In seconds."""
         text = str(value)
         found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
         if found is None or float(found[1]) <= 0:
             self.fail(f"{text!r} is no span of time, such as 20s, 10m, 2h or 7d", param, ctx)
-        return float(found[1]) * _SECONDS_OF[found[2] or "s"]
+        span_s = float(found[1]) * _SECONDS_OF[found[2] or "s"]
+        if not self._least_s <= span_s <= LONGEST_S:
+            self.fail(f"{text!r} is less than {self._least_s:g} s or more than {LONGEST_S:g} s", param, ctx)
+        return span_s
 
 
 @click.command()
@@ -49,7 +58,9 @@ class Span(click.ParamType):  # type: ignore[type-arg]
 @click.option("--once", is_flag=True, help="One look, then end.")
 @click.option("--json", "as_json", is_flag=True, help="Print the last picture as one JSON document.")
 @click.option("--target", "names", multiple=True, help="Probe this target of PLAN, without a load run. Repeatable.")
-@click.option("--every", "every_s", type=Span(), default="20s", help="Ask each probed target so often (20s).")
+@click.option(
+    "--every", "every_s", type=Span(LEAST_EVERY_S), default="20s", help="Ask each probed target so often (20s)."
+)
 @click.option("--for", "for_s", type=Span(), help="Probe for so long; else until Ctrl-C.")
 @click.option("--budget-usd", type=click.FloatRange(0, min_open=True), help="Pay no more than this for probing.")
 @click.option("--budget-requests", type=click.IntRange(1), help="Send no more probes than this.")
@@ -58,7 +69,9 @@ class Span(click.ParamType):  # type: ignore[type-arg]
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of run directories (runs).")
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with a probing in its run directory.")
 @metrics_options
+@click.pass_context
 def monitor(
+    ctx: click.Context,
     source: str | None,
     alerts_file: Path | None,
     baseline: Path | None,
@@ -91,10 +104,15 @@ def monitor(
     from harness.alert_file import read_alerts  # noqa: PLC0415
     from harness.monitor_loop import Wanted  # noqa: PLC0415
     from harness.monitor_metrics import Told  # noqa: PLC0415
+    from harness.prices import read_prices  # noqa: PLC0415
 
+    _check_options(ctx, probing=bool(names), resumed=resume is not None)
     config = None if alerts_file is None else read_alerts(alerts_file)
+    if prices is not None:
+        read_prices(prices)
     door = door_of(metrics_port, metrics_host, metrics_linger)
-    wanted = Wanted(config, _baselines(baseline), prices, keep_raw_s, None if door is None else Told())
+    told = None if door is None else Told()
+    wanted = Wanted(config, _baselines(baseline), prices, keep_raw_s, told, lambda text: click.echo(text, err=True))
     if names or resume is not None:
         from harness.plan import Budget  # noqa: PLC0415
         from harness.probe_record import Probing  # noqa: PLC0415
@@ -103,13 +121,41 @@ def monitor(
         budget = Budget(usd=budget_usd, requests=budget_requests)
         run_dir = _probed(source, names, probing, budget, wanted, out, resume)
         click.echo(f"run directory: {run_dir.root}", err=True)
-        with _metrics(wanted, door):
-            pictures = _probe(run_dir, wanted, once=once)
+        with _metrics(wanted, door), _ending_in_order():
+            pictures = _probe(run_dir, wanted)
     else:
-        with _metrics(wanted, door):
+        with _metrics(wanted, door), _ending_in_order():
             pictures = _follow(source, wanted, once=once)
     if as_json:
         click.echo(as_text(document_of(pictures)))
+
+
+@contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """SIGTERM, as systemd and docker send it, ends as Ctrl-C does, with 143."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _check_options(ctx: click.Context, *, probing: bool, resumed: bool) -> None:
+    """Refuse what would be passed over. Raises UsageFault."""
+    given = {
+        param.name: param.opts[0]
+        for param in ctx.command.params
+        if param.name is not None and ctx.get_parameter_source(param.name) is click.core.ParameterSource.COMMANDLINE
+    }
+    if (probing or resumed) and "once" in given:
+        raise UsageFault("--once: takes one look at a run that is followed", "to probe for a short time: --for 10s")
+    begun = ("every_s", "fresh", "out") if resumed else ()
+    alone = () if probing or resumed else ("every_s", "for_s", "budget_usd", "budget_requests", "fresh", "out")
+    for name in (*begun, *alone):
+        if name in given and resumed:
+            raise UsageFault(f"{given[name]}: is settled when a probing is begun", "leave it out with --resume")
+        if name in given:
+            raise UsageFault(f"{given[name]}: is for probing", "add --target NAME, or leave it out to follow a run")
 
 
 def _metrics(wanted: Wanted, door: Door | None) -> AbstractContextManager[None]:
@@ -135,7 +181,7 @@ def _follow(source: str | None, wanted: Wanted, *, once: bool) -> list[Picture]:
         raise UsageFault("monitor: nothing to watch", "name a run directory, or a plan and --target NAME")
     if not Path(source).is_dir():
         hint = "name a run directory or the folder of your runs; to probe a plan's targets, add --target NAME"
-        raise UsageFault(f"{source}: there is no such folder", hint)
+        raise UsageFault(f"{source}: {'is no folder' if Path(source).exists() else 'there is no such folder'}", hint)
     with Shown(once=once) as show:
         return follow(Path(source), wanted, show, once=once)
 
@@ -172,11 +218,11 @@ def _probed(
     return begin(msgspec.structs.replace(plan, budget=budget), names, probing, out)
 
 
-def _probe(run_dir: RunDir, wanted: Wanted, *, once: bool) -> list[Picture]:
+def _probe(run_dir: RunDir, wanted: Wanted) -> list[Picture]:
     from harness.monitor_loop import follow  # noqa: PLC0415
     from harness.prober import prober_of  # noqa: PLC0415
 
-    with Shown(once=once) as show, prober_of(run_dir) as prober:
+    with Shown(once=False) as show, prober_of(run_dir) as prober:
         return follow(run_dir.root, wanted, show, alive=prober.tend)
 
 

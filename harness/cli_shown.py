@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.segment import Segment
 
 from harness.errors import UsageFault
 from harness.plan import Target, Workload
@@ -23,10 +24,23 @@ if TYPE_CHECKING:
 Named = TypeVar("Named", Target, Workload)
 
 
+class _Console(Console):
+    """Shows control characters as `?`: names in journals of others, and what their programs said, are text."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """As inherited, without what a terminal would obey."""
+        for segment in super().render(renderable, options):
+            if segment.control or segment.text.isprintable():
+                yield segment
+            else:
+                shown = "".join(char if char.isprintable() or char == "\n" else "?" for char in segment.text)
+                yield Segment(shown, segment.style)
+
+
 def console(*, stderr: bool) -> Console:
     """A console that is wide enough where nobody's terminal limits it."""
-    terminal = Console(stderr=stderr)
-    return terminal if terminal.is_terminal else Console(stderr=stderr, width=140)
+    terminal = _Console(stderr=stderr)
+    return terminal if terminal.is_terminal else _Console(stderr=stderr, width=140)
 
 
 ERR = console(stderr=True)

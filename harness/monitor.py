@@ -95,6 +95,7 @@ class Watch:
         self._actions: tuple[tuple[int, int], list[AlertAction]] = ((0, 0), [])
         self.troubles = Troubles()
         self._client: list[Doubt] = []
+        self._within_look = False
         self.states: dict[str, Episode] = recover(run_dir)
         self._restore(now_ns, mono_ns)
 
@@ -133,6 +134,7 @@ class Watch:
 
     def look(self, now_ns: int, mono_ns: int) -> Picture:
         """Bring everything up to now (wall clock; `mono_ns`: the monotonic one) and write it down."""
+        self._within_look = True
         ending = ending_of(self.run_dir, now_ns)
         over = ending.state in ("ended", "died")
         until_ns = min(now_ns, ending.ended_ns) if over and ending.ended_ns is not None else now_ns
@@ -153,6 +155,7 @@ class Watch:
             self._drop_old()
         picture = self._picture(ending, over=over)
         self._write(picture, whole=over)
+        self._within_look = False
         return picture
 
     def _advance(self, until_ns: int, clocks: tuple[int, int], *, last: bool) -> None:
@@ -207,7 +210,7 @@ class Watch:
         validity = max((GRAVITY[doubt.severity] for doubt in self._client), default=0) if now else None
         for cell in self.cells.values():
             cell.pass_time(at_ns)
-            values = values_of(cell.picture(at_ns), cell.failures_in_row)
+            values = values_of(cell.picture(at_ns), cell.failures_in_row, cell.refusals_in_row)
             if self.mode == "run" and "silence_s" in values:  # targets take turns: only the run is silent
                 silences.append(values.pop("silence_s"))
             readings.append(Reading(wall_s=at_ns / S, target=cell.key[0], workload=cell.key[1], values=values))
@@ -325,7 +328,7 @@ class Watch:
             at_wall_s=at_s,
             mode=self.mode,
             state=ending.state,
-            plan=self.plan.name if self.plan else self.run_dir.root.parent.name,
+            plan=self.plan.name if self.plan else self.run_dir.name.partition("/")[0],
             elapsed_s=None if began_ns is None else max(0.0, (self.at_ns - began_ns) / S),
             planned_s=planned_s(self.plan) if self.plan and self.mode == "run" else None,
             cells=found,
@@ -335,8 +338,9 @@ class Watch:
         )
 
     def close(self) -> None:
-        """Keep where it stands."""
-        self._keep()
+        """Keep where it stands; after a look that was cut short what was kept last, as after a kill."""
+        if not self._within_look:
+            self._keep()
 
 
 def planned_s(plan: Plan) -> float:

@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,24 +32,29 @@ if TYPE_CHECKING:  # with it comes the library of metrics
 EVERY_S = 1.0
 _CLOCK_SET_S = 2.0
 _SEARCH_EVERY_S = 5.0
+_GONE_AFTER_S = 10.0
 
 
 @dataclass(frozen=True)
 class Wanted:
     """What is asked of the monitor. `alerts` None: what the plan of a run says, else the shipped rules. `prices`: a
-    table of prices; `told`: what is to be told as metrics."""
+    table of prices; `told`: what is to be told as metrics; `say`: takes what is to be said beside the pictures."""
 
     alerts: AlertConfig | None = None
     baselines: Mapping[tuple[str, str], Slice] = field(default_factory=dict)
     prices: Path | None = None
     keep_raw_s: float = KEEP_RAW_S
     told: Told | None = None
+    say: Callable[[str], None] = lambda _: None
 
 
 def is_run_dir(path: Path) -> bool:
-    """Whether a folder is a run directory, if only one just begun."""
+    """Whether a folder is a run directory, if only one just begun. A plan alone lies in many folders, and so does a
+    folder of that name with something else in it."""
     run_dir = RunDir(path)
-    return run_dir.plan.is_file() or run_dir.run_json.is_file() or run_dir.journals.is_dir()
+    if run_dir.run_json.is_file():
+        return True
+    return run_dir.journals.is_dir() and (run_dir.plan.is_file() or any(run_dir.journals.glob("*.jsonl")))
 
 
 def runs_under(root: Path) -> list[RunDir]:
@@ -57,7 +62,11 @@ def runs_under(root: Path) -> list[RunDir]:
     if is_run_dir(root):
         return [RunDir(root)]
     below = (path for pattern in ("*", "*/*") for path in sorted(root.glob(pattern)))
-    return [RunDir(path) for path in below if path.is_dir() and is_run_dir(path)]
+    return [RunDir(path) for path in below if _is_readable(path) and is_run_dir(path)]
+
+
+def _is_readable(path: Path) -> bool:
+    return path.is_dir() and os.access(path, os.R_OK | os.X_OK)
 
 
 @dataclass
@@ -69,6 +78,13 @@ class Watched:
     reports: ReportClock
     lock: int
     picture: Picture | None = None
+    there_s: float = field(default_factory=time.monotonic)  # when its directory was last seen
+
+    def is_gone(self) -> bool:
+        """Whether the directory has been away for longer than it takes to put it back."""
+        if self.watch.run_dir.root.is_dir():
+            self.there_s = time.monotonic()
+        return time.monotonic() - self.there_s > _GONE_AFTER_S
 
     def close(self) -> None:
         """Keep where it stands, tell the sinks what they are still to be told, and let go of the directory."""
@@ -130,20 +146,24 @@ def follow(
     """Watch a run directory until its run has ended, or a folder of runs until interrupted; `once`: one look.
 
     The last picture of each is returned. `alive` false ends it. On Ctrl-C all is kept and KeyboardInterrupt raised.
+    Raises UsageFault where the one directory is taken away.
     """
     single = is_run_dir(root)
-    clock, watched, done = Clock(), dict[Path, Watched](), list[Picture]()
+    clock, watched, done, left = Clock(), dict[Path, Watched](), list[Picture](), dict[Path, str]()
     searched_s = -_SEARCH_EVERY_S
     with ExitStack() as closing:
         closing.callback(_close_all, watched)
         while True:
             began_s = time.monotonic()
             if not single and began_s - searched_s >= _SEARCH_EVERY_S:
+                _find_more(root, wanted, clock, watched, left)
+                if searched_s < 0 and not watched:
+                    wanted.say(f"{root}: no run goes on there" + ("" if once else ": waiting for one"))
                 searched_s = began_s
-                _find_more(root, wanted, clock, watched)
             elif single and not watched:
                 watched[root] = open_watch(RunDir(root), wanted, clock)
             _look_at_all(watched, clock)
+            _leave_gone(watched, wanted, single=single)
             pictures = [each.picture for each in watched.values() if each.picture is not None]
             show(pictures)
             if wanted.told is not None:
@@ -175,11 +195,29 @@ def _look_at_all(watched: Mapping[Path, Watched], clock: Clock) -> None:
         each.reports.look(clock.now_ns() / 1e9)
 
 
-def _find_more(root: Path, wanted: Wanted, clock: Clock, watched: dict[Path, Watched]) -> None:
-    """Every run that goes on and is not watched yet. One that another monitor watches, or that cannot be read, is left
-    to it."""
+def _leave_gone(watched: dict[Path, Watched], wanted: Wanted, *, single: bool) -> None:
+    """Watch no longer what was taken away, so that it is not waited for in all eternity."""
+    for path in [path for path, each in watched.items() if each.is_gone()]:
+        if single:
+            raise UsageFault(f"{path}: the run directory was taken away", "monitor it where it is now")
+        watched.pop(path).close()
+        wanted.say(f"{path}: the run directory was taken away: no longer watched")
+
+
+def _find_more(root: Path, wanted: Wanted, clock: Clock, watched: dict[Path, Watched], left: dict[Path, str]) -> None:
+    """Every run that goes on and is not watched yet. One that another monitor watches, or that cannot be read, is
+    `left` to it, and said once."""
     for run_dir in runs_under(root):
         if run_dir.root in watched or ending_of(run_dir, clock.now_ns()).state not in ("running", "waiting"):
             continue
-        with suppress(UsageFault):
+        try:
             watched[run_dir.root] = open_watch(run_dir, wanted, clock)
+        except UsageFault as fault:
+            said = fault.message
+        except OSError as error:
+            said = f"{error.filename}: {error.strerror}"
+        else:
+            continue
+        if left.get(run_dir.root) != said:
+            left[run_dir.root] = said
+            wanted.say(f"not watched: {said}")

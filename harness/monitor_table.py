@@ -68,6 +68,11 @@ def _figures(window: Window) -> tuple[str, ...]:
 
 def _lines(picture: Picture) -> list[RenderableType]:
     lines: list[RenderableType] = []
+    for cell in picture.cells[:_SHOWN]:
+        errors = cell.windows["1m"].errors if "1m" in cell.windows else {}
+        if errors:
+            counted = ", ".join(f"{n} {name}" for name, n in sorted(errors.items(), key=lambda each: -each[1]))
+            lines.append(Text(f"{cell.target} {cell.workload}: errors of the last minute by class: {counted}"))
     for alert in picture.alerts[:_SHOWN]:
         known = (
             " (silenced)" if alert.silenced else f" (seen by {alert.acknowledged_by})" if alert.acknowledged_by else ""

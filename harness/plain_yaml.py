@@ -1,7 +1,7 @@
 """YAML as people write it by hand: text -> values, in time and memory that its length bounds.
 
-Refused: aliases (a few lines of them mean billions of values), deep nesting, and numbers of absurd length. A date is
-text, as in JSON: `api-version: 2024-10-21` means a version.
+Refused: aliases (a few lines of them mean billions of values), deep nesting, numbers of absurd length, and a key that
+stands twice in a mapping. A date is text, as in JSON: `api-version: 2024-10-21` means a version.
 """
 
 from __future__ import annotations
@@ -71,6 +71,17 @@ class _Plain(yaml.SafeLoader):
         self._depth += 1
         node = super().compose_node(parent, index)
         self._depth -= 1
+        return node
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """A mapping. Of a key that stands twice the first value would be passed over."""
+        node = super().compose_mapping_node(anchor)
+        seen = set[tuple[str, str]]()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if (key.tag, key.value) in seen:
+                problem = f"{key.value}: the key stands there twice"
+                raise yaml.composer.ComposerError(None, None, problem, key.start_mark)
+            seen.add((key.tag, key.value))
         return node
 
     def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:

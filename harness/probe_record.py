@@ -16,7 +16,8 @@ from harness.errors import UsageFault
 from harness.plan import Plan, Stage
 from harness.rundir import RunDir, write_whole
 
-_LONGEST_S = 1e9
+LONGEST_S = 1e9
+LEAST_EVERY_S = 0.05
 PART_S = 900.0
 PART_BYTES = 5_000_000
 
@@ -26,7 +27,7 @@ class Probing(msgspec.Struct, frozen=True, kw_only=True):
     ended). `fresh`: each time on a new connection. `part_s`: how long a journal is appended to before the next one."""
 
     schema: int = 1
-    every_s: Annotated[float, msgspec.Meta(ge=0.05)] = 20.0
+    every_s: Annotated[float, msgspec.Meta(ge=LEAST_EVERY_S)] = 20.0
     for_s: Annotated[float, msgspec.Meta(gt=0)] | None = None
     fresh: bool = False
     part_s: Annotated[float, msgspec.Meta(gt=0)] = PART_S
@@ -101,7 +102,7 @@ def probe_plan(plan: Plan, names: Sequence[str], probing: Probing) -> Plan:
     stage = Stage(
         name="probe",
         rate_rps=1 / probing.every_s,
-        duration_s=probing.for_s or _LONGEST_S,
+        duration_s=probing.for_s or LONGEST_S,
         max_in_flight=2,
         max_lag_s=max(1.0, probing.every_s),
     )

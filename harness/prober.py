@@ -14,7 +14,7 @@ import msgspec
 
 from harness.errors import UsageFault
 from harness.plan import Budget, Plan
-from harness.plan_file import dump_plan, read_plan
+from harness.plan_file import dump_plan, plan_of_text, read_plan
 from harness.prepare import key_of
 from harness.probe_record import Probing, alone, probe_plan, read_probing, read_progress, write_record
 from harness.probes import write_run_json
@@ -29,6 +29,7 @@ _DONE = (0, 3)  # its time, or its budget, is over
 def begin(plan: Plan, names: Sequence[str], probing: Probing, out: Path) -> RunDir:
     """Make the run directory of a probing. Raises UsageFault, so that nothing is begun that cannot go on."""
     asked = probe_plan(plan, names, probing)
+    _check(asked)
     for target in asked.targets:
         if not target.simulated:
             key_of(target)
@@ -38,6 +39,11 @@ def begin(plan: Plan, names: Sequence[str], probing: Probing, out: Path) -> RunD
     write_record(run_dir.probe, probing)
     write_run_json(run_dir, asked, "running", [])
     return run_dir
+
+
+def _check(plan: Plan) -> None:
+    """Raise the UsageFault of the process that will read the plan, before anything is written."""
+    plan_of_text(dump_plan(plan), "the plan as it is probed")
 
 
 def go_on(run_dir: RunDir, *, budget: Budget, for_s: float | None) -> None:
@@ -53,6 +59,7 @@ def _go_on(run_dir: RunDir, probing: Probing, budget: Budget, for_s: float | Non
     given = {name: value for name, value in msgspec.structs.asdict(budget).items() if value is not None}
     if given:
         plan = msgspec.structs.replace(plan, budget=msgspec.structs.replace(plan.budget, **given))
+        _check(plan)
         run_dir.plan.write_text(dump_plan(plan), encoding="utf-8")
     if for_s is not None:
         write_record(run_dir.probe, msgspec.structs.replace(probing, for_s=for_s))

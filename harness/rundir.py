@@ -18,7 +18,7 @@ class RunDir:
     @property
     def name(self) -> str:
         """The run's id: `<plan name>/<UTC start>-<short id>`."""
-        return f"{self.root.parent.name}/{self.root.name}"
+        return "/".join(self.root.resolve().parts[-2:])
 
     @property
     def plan(self) -> Path:

@@ -143,6 +143,7 @@ class Delivery:
             courier.join(max(0.0, until_s - time.monotonic()))
         left = [courier for courier in self._couriers if courier.is_alive()]
         for courier in left:
+            _say(f"alerts: sink {courier.sink_name}: not everything is told: the rest is, once a monitor watches again")
             courier.stop.set()
             courier.wake.set()
         for courier in left:
@@ -185,7 +186,7 @@ class _Courier(threading.Thread):
         self.last = threading.Event()
         self.stop = threading.Event()
         self.unwritten: deque[AlertEvent] = deque(maxlen=_MOST_UNWRITTEN)
-        self._sink_name = name
+        self.sink_name = name
         self.sink = sink
         self._book = book
         self._run = run
@@ -209,13 +210,13 @@ class _Courier(threading.Thread):
             self._failed(f"{self._book.run_dir.alerts}: {error.strerror}")
             waiting, skipped = deque(), 0
         if skipped:
-            _say(f"alerts: sink {self._sink_name}: too many events wait: the oldest {skipped} are left out")
+            _say(f"alerts: sink {self.sink_name}: too many events wait: the oldest {skipped} are left out")
             self._state = _replace(self._state, skipped=self._state.skipped + skipped)
         for end, event in waiting:
             if not self._take(event):
                 return True
             self._state = _replace(self._state, cursor=end)
-            self._book.note(self._sink_name, self._state)
+            self._book.note(self.sink_name, self._state)
         unwritten = 0
         while self.unwritten:
             event = self.unwritten[0]
@@ -264,7 +265,7 @@ class _Courier(threading.Thread):
 
     def _succeeded(self) -> None:
         if self._state.failing_since_wall_s is not None:
-            _say(f"alerts: sink {self._sink_name}: works again")
+            _say(f"alerts: sink {self.sink_name}: works again")
         now = utc_text(time.time())
         self._state = _replace(
             self._state, delivered=self._state.delivered + 1, failing_since_wall_s=None, last_ok_utc=now
@@ -274,13 +275,13 @@ class _Courier(threading.Thread):
         now_s = time.time()
         since_s = self._state.failing_since_wall_s
         if since_s is None:
-            _say(f"alerts: sink {self._sink_name}: {said}")
+            _say(f"alerts: sink {self.sink_name}: {said}")
         self._state = _replace(
             self._state, failing_since_wall_s=since_s or now_s, last_error=said, last_error_utc=utc_text(now_s)
         )
-        self._book.note(self._sink_name, self._state)
+        self._book.note(self.sink_name, self._state)
 
     def _give_up(self, event: AlertEvent, sent: Sent) -> bool:
-        _say(f"alerts: sink {self._sink_name}: {event.key} is given up: {sent.said}")
+        _say(f"alerts: sink {self.sink_name}: {event.key} is given up: {sent.said}")
         self._state = _replace(self._state, lost=self._state.lost + 1)
         return True

@@ -59,6 +59,7 @@ class CellState(msgspec.Struct, frozen=True, kw_only=True):
     sla: SlaBook | None
     shifts: list[Shift]
     levels: list[SlaState]
+    refusals_in_row: int = 0
 
 
 @dataclass
@@ -175,7 +176,7 @@ class WatchedCell:
         promised = promise or Promise(slo)
         self._limits = limits_of_objectives(promised.slo)
         self.windows = CellWindows(since_ns, slo)
-        self.failures_in_row = 0
+        self.failures_in_row = self.refusals_in_row = 0
         self.used = Used()
         self._minute = Sliding(60.0)
         self._told_usd = 0.0
@@ -189,7 +190,8 @@ class WatchedCell:
     def restore(self, kept: CellState, now_ns: int) -> None:
         """Go on from what was kept. What it says of a time that is still to come, by a clock set back, is now."""
         self.windows.since_ns, self.windows.newest_ns = kept.since_ns, kept.newest_ns
-        self.failures_in_row, self.used, self._told_usd = kept.failures_in_row, kept.used, kept.told_usd
+        self.failures_in_row, self.refusals_in_row = kept.failures_in_row, kept.refusals_in_row
+        self.used, self._told_usd = kept.used, kept.told_usd
         self._degradation, self._sla, self._spreads = kept.degradation, kept.sla, kept.spreads
         self.shifts, self.levels = kept.shifts, kept.levels
         self._slice = _Slice(min(kept.slice_begin_ns, now_ns - now_ns % SLICE_NS))
@@ -203,6 +205,7 @@ class WatchedCell:
             slice_begin_ns=self._slice.begin_ns,
             newest_ns=self.windows.newest_ns,
             failures_in_row=self.failures_in_row,
+            refusals_in_row=self.refusals_in_row,
             used=self.used,
             told_usd=self._told_usd,
             spreads=self._spreads,
@@ -224,9 +227,11 @@ class WatchedCell:
 
     def _count(self, sample: Sample) -> None:
         if sample.outcome is Outcome.OK:
-            self.failures_in_row = 0
+            self.failures_in_row = self.refusals_in_row = 0
         elif _provider_failed(sample):
             self.failures_in_row += 1
+        elif sample.outcome not in _GIVEN_UP:
+            self.refusals_in_row += 1
         if sample.outcome is Outcome.DROPPED:
             return
         usage = sample.usage
@@ -288,9 +293,9 @@ class WatchedCell:
         )
 
 
-def values_of(cell: LiveCell, failures_in_row: int) -> dict[str, float]:
+def values_of(cell: LiveCell, failures_in_row: int, refusals_in_row: int) -> dict[str, float]:
     """The readings of a cell by the names that rules use."""
-    values: dict[str, float] = {"failures_in_row": failures_in_row}
+    values: dict[str, float] = {"failures_in_row": failures_in_row, "refusals_in_row": refusals_in_row}
     for name, window in cell.windows.items():
         values |= {f"{metric}@{name}": value for metric, value in _of_window(window).items()}
     if cell.silence_s is not None:

@@ -87,7 +87,7 @@ def test_rules_are_checked_and_sinks_tried(tokenswarm: Command, tmp_path: Path) 
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
     good.write_text("sinks: [{kind: log}, {kind: command, argv: [/bin/false]}]\n")
     bad.write_text("rules: [{name: x, metric: ttft.p96, above: 1}]\n")
-    assert "rules: outage, failing" in tokenswarm("alerts", "--check", good).stdout
+    assert "rules: outage, refused, failing" in tokenswarm("alerts", "--check", good).stdout
     answer = tokenswarm("alerts", "--check", bad)
     assert answer.returncode == 2
     assert answer.stderr.startswith(f"error: {bad}: rules[0].metric: 'ttft.p96': no such metric\nhint: did you mean")

@@ -102,14 +102,14 @@ def get(url: str, **headers: str) -> httpx.Response:
 
 
 @contextmanager
-def prometheus(folder: Path, jobs: Mapping[str, str]) -> Iterator[Callable[[str], list[dict[str, Any]]]]:
-    """A real Prometheus that scrapes these every second, with the shipped rules: PromQL -> results."""
+def prometheus(folder: Path) -> Iterator[Callable[[str], list[dict[str, Any]]]]:
+    """A real Prometheus with the shipped rules, which scrapes what `job_of` tells it: PromQL -> results."""
     shutil.copy(ROOT / "deploy/prometheus/rules.yml", folder)
     config = {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        "global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "1s"},
         "rule_files": ["rules.yml"],
         "scrape_configs": [
-            {"job_name": job, "static_configs": [{"targets": [url.split("/")[2]]}]} for job, url in jobs.items()
+            {"job_name": job, "file_sd_configs": [{"files": [f"{job}.targets.json"]}]} for job in ("run", "monitor")
         ],
     }
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
@@ -131,6 +131,14 @@ def prometheus(folder: Path, jobs: Mapping[str, str]) -> Iterator[Callable[[str]
         yield ask
 
 
+def scrape(folder: Path, job: str, url: str) -> None:
+    """Have Prometheus scrape this from now on. It is asked once here too, so that it waits at its end for the next."""
+    part = folder / f"{job}.part"
+    part.write_text(json.dumps([{"targets": [url.split("/")[2]]}]))
+    part.rename(folder / f"{job}.targets.json")
+    assert get(url).status_code == 200
+
+
 def by(found: list[dict[str, Any]], *labels: str) -> dict[tuple[str, ...], float]:
     return {tuple(each["metric"][label] for label in labels): float(each["value"][1]) for each in found}
 
@@ -141,16 +149,16 @@ def test_prometheus_sees_the_counts_of_a_run_from_its_launcher_and_from_a_monito
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump(PLAN))
     run_log, monitor_log = tmp_path / "run.log", tmp_path / "monitor.log"
     told = ("--metrics-port", 0, "--metrics-linger", PATIENCE_S)
-    with started([BIN / "tokenswarm", "run", "plan.yaml", *told], run_log) as run:
-        run_url = wait_for("the URL of the run's metrics", lambda: metrics_url(run_log), run)
+    run_command = [BIN / "tokenswarm", "run", "plan.yaml", *told]
+    with prometheus(tmp_path) as ask, started(run_command, run_log) as run:
+        scrape(tmp_path, "run", wait_for("the URL of the run's metrics", lambda: metrics_url(run_log), run))
         (run_dir,) = wait_for("the run directory", lambda: list(tmp_path.glob("runs/*/*/")), run)
         with started([BIN / "tokenswarm", "monitor", run_dir, *told], monitor_log) as monitor:
-            monitor_url = wait_for("the URL of the monitor's metrics", lambda: metrics_url(monitor_log), monitor)
-            with prometheus(tmp_path, {"run": run_url, "monitor": monitor_url}) as ask:
-                wait_for("a scrape of both", lambda: sum(by(ask("up == 1"), "job").values()) == 2, run)
-                assert run.wait(PATIENCE_S * 2) in FINISHED, run_log.read_text()
-                assert monitor.wait(PATIENCE_S * 2) == 0, monitor_log.read_text()
-                _compare(run_dir, ask)
+            url = wait_for("the URL of the monitor's metrics", lambda: metrics_url(monitor_log), monitor)
+            scrape(tmp_path, "monitor", url)
+            assert run.wait(PATIENCE_S * 2) in FINISHED, run_log.read_text()
+            assert monitor.wait(PATIENCE_S * 2) == 0, monitor_log.read_text()
+            _compare(run_dir, ask)
 
 
 def _compare(run_dir: Path, ask: Callable[[str], list[dict[str, Any]]]) -> None:

@@ -80,6 +80,11 @@ HOOK = {"kind": "webhook", "url": "https://h/x"}
         ({"rules": [RULE | {"summary": "{host}"}]}, "rules[0].summary: '{host}': nothing is filled in there"),
         ({"rules": [RULE | {"for": 3}]}, "rules[0].for: unknown key"),
         ({"rules": [RULE, RULE]}, "rules: 'x': a name is used once"),
+        (
+            {"sinks": [{"kind": "webhook", "url": "http://h\nx/"}]},
+            "sinks[0].url: 'http://hx/...': must not hold spaces",
+        ),
+        ({"sinks": [{"kind": "command", "argv": ["a\0b"]}]}, "sinks[0].argv[0]: 'a\\x00b': expected `str` matching"),
         ({"rules": [RULE | {"for_s": "5m"}]}, "rules[0].for_s: '5m': expected `float`"),
         ({"sinks": [{"kind": "pager"}]}, "sinks[0].kind: 'pager': invalid value"),
         ({"sinks": [{"kind": "webhook"}]}, "sinks[0]: has exactly one of `url` and `url_env`"),

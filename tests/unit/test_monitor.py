@@ -227,6 +227,26 @@ def test_killed_at_any_moment_it_loses_nothing_and_tells_nothing_twice(
     assert picture.cells[0].windows["1m"] == expected.cells[0].windows["1m"]
 
 
+class _Interrupted:
+    """Counts for metrics, until Ctrl-C comes in the middle of it."""
+
+    def add(self, _: object) -> None:
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_within_a_look_loses_nothing(tmp_path: Path) -> None:
+    made = Made(tmp_path / "p" / "r")
+    watch = made.watch(0)
+    _go(made, watch, 1, 20)
+    watch._counted = _Interrupted()  # type: ignore[assignment]
+    made.grow(30)
+    with pytest.raises(KeyboardInterrupt):
+        watch.look(*_clocks(30))
+    watch.close()
+    _alive(made, 30)
+    assert made.watch(30).look(*_clocks(30)).spend.requests == 150
+
+
 def test_an_outage_while_the_monitor_was_down_is_told_when_it_is_back(tmp_path: Path) -> None:
     made = Made(tmp_path / "p" / "r")
     _go(made, made.watch(0), 1, 50)
@@ -275,6 +295,23 @@ def test_old_parts_of_a_probing_go_once_their_minutes_are_written_down(tmp_path:
         watch.look(*_clocks(at_s))
     assert not made.path.exists()
     assert newer.exists()
+
+
+def test_a_key_that_is_refused_is_told_at_three_probes_a_minute_and_no_outage(tmp_path: Path) -> None:
+    made = Made(tmp_path / "p" / "r", down_s=(0, 0), probe=True)
+    watch = made.watch(0, AlertConfig(sinks=()), mode="probe")
+    told: dict[str, int] = {}
+    for at_s in range(1, 300):
+        if at_s % 20 == 0:
+            refused = {"error": ErrorKind.AUTH, "outcome": Outcome.FAILED, "event_ns": (), "usage": None}
+            with made.path.open("ab") as file:
+                file.write(encode(structs.replace(_sample(at_s, at_s), **(refused if at_s < 200 else {}))))
+        _alive(made, at_s)
+        watch.look(*_clocks(at_s))
+        told |= {each.state: at_s for each in watch.states.values() if each.state not in told}
+    assert {each.rule for each in watch.states.values()} == {"refused"}
+    assert 130 <= told["firing"] <= 132
+    assert 203 <= told["resolved"] <= 205
 
 
 def test_outcomes_of_the_harness_itself_are_no_outage(tmp_path: Path) -> None:

@@ -157,8 +157,10 @@ def test_a_bad_sink_delays_neither_the_caller_nor_the_others_and_is_told_of(
         _until(lambda: read_sinks(RunDir(tmp_path))["bad"].failing_since_wall_s)
         values = {reading.target: reading.values["sink_failing_s"] for reading in delivery.readings(time.time() + 100)}
         assert values["good"] == values["log"] == 0.0 and values["bad"] >= 100
+        _until(lambda: read_sinks(RunDir(tmp_path))["log"].delivered == 20)
         assert not delivery.close(0.5)
     said = capfd.readouterr().err
+    assert said.count("alerts: sink bad: not everything is told") == 1 and "sink good" not in said
     assert said.count("alert: firing warning slow acme chat: <!channel>") == 20
     assert said.count("alerts: sink bad: no answer within 0.3 s") == 1
     assert receiver.keys() == [_event(number).key for number in range(20)]
