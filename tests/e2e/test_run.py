@@ -40,6 +40,7 @@ def _run_dir(done: subprocess.CompletedProcess[str], cwd: Path) -> Path:
     return cwd / done.stdout.splitlines()[-1]
 
 
+@pytest.mark.alone
 def test_a_run_of_two_targets_agrees_with_the_truth(tokenswarm: Command, tmp_path: Path) -> None:
     """Counts in CSV, samples and truth are equal; TTFT and E2E p50 are within 2 ms or 2 % of the truth."""
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump(PLAN))
