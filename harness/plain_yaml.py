@@ -1,12 +1,9 @@
 """YAML as people write it by hand: text -> values, in time and memory that its length bounds.
 
 Refused: aliases (a few lines of them mean billions of values), deep nesting, numbers of absurd length, and a key that
-<<<<<<< HEAD
 stands twice in a mapping.
 A date is text, as in JSON: `api-version: 2024-10-21` means a version.
-=======
-stands twice in a mapping. A date is text, as in JSON: `api-version: 2024-10-21` means a version.
->>>>>>> 342b212c013de1036caf5363e4b0cc3f7ccc6532
+A date is text, as in JSON: `api-version: 2024-10-21` means a version.
 """
 
 from __future__ import annotations

@@ -79,7 +79,6 @@ def test_text_that_is_no_plan_is_a_usage_fault(text: str, tmp_path: Path) -> Non
         read_plan(str(path))
 
 
-<<<<<<< HEAD
 def test_a_key_that_stands_twice_is_told_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "plan.yaml"
     path.write_text("name: a\ntargets:\n  - {name: b}\n  - {name: c, model: x, model: y}\n")
@@ -87,8 +86,6 @@ def test_a_key_that_stands_twice_is_told_with_its_line(tmp_path: Path) -> None:
         read_plan(str(path))
 
 
-=======
->>>>>>> 342b212c013de1036caf5363e4b0cc3f7ccc6532
 def test_a_version_that_looks_like_a_date_is_text(tmp_path: Path) -> None:
     path = tmp_path / "plan.yaml"
     path.write_text(yaml.safe_dump(GOOD).replace("model: m\n", "model: m\n  query: {api-version: 2024-10-21}\n", 1))
@@ -96,8 +93,6 @@ def test_a_version_that_looks_like_a_date_is_text(tmp_path: Path) -> None:
     assert plan.targets[0].query == {"api-version": "2024-10-21"}
     path.write_text(dump_plan(plan))
     assert read_plan(str(path)) == plan
-<<<<<<< HEAD
-=======
 
 
 def test_a_key_that_stands_twice_is_told_with_its_line(tmp_path: Path) -> None:
@@ -105,7 +100,6 @@ def test_a_key_that_stands_twice_is_told_with_its_line(tmp_path: Path) -> None:
     path.write_text("name: a\ntargets:\n  - {name: b}\n  - {name: c, model: x, model: y}\n")
     with pytest.raises(UsageFault, match=f"{path}: not YAML: line 4: model: the key stands there twice"):
         read_plan(str(path))
->>>>>>> 342b212c013de1036caf5363e4b0cc3f7ccc6532
 
 
 def test_bytes_that_are_no_text_and_missing_files_are_usage_faults(tmp_path: Path) -> None:
