@@ -4,15 +4,19 @@ FROM python:3.11-slim AS build
 WORKDIR /source
 RUN python -m venv /opt/tokenswarm
 
-# What it depends on is a layer of its own: a change of the code does not install it again.
+# What it depends on is a layer of its own: a change of the code does not install it again. The dashboard and Bedrock
+# want their extras.
 COPY pyproject.toml ./
-RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
+RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+      extras = project['optional-dependencies']; \
+      print(*project['dependencies'], *extras['dashboard'], *extras['bedrock'], sep='\n')" \
       > requirements.txt \
  && /opt/tokenswarm/bin/pip install --no-cache-dir --only-binary :all: --requirement requirements.txt
 
 COPY README.md LICENSE ./
 COPY harness harness
 COPY analysis analysis
+COPY dashboard dashboard
 COPY locustfiles locustfiles
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
  && /opt/tokenswarm/bin/pip install --no-cache-dir --no-deps /wheels/*.whl

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import plotly.graph_objects as go
 
@@ -28,10 +29,18 @@ def history_figure(series: Sequence[Series], most: int = MOST_RUNS) -> go.Figure
         _week(figure, each, colour, factor)
     styled(figure, "", unit)
     figure.update_xaxes(type="date")
+    times = {utc for each in series for utc in (*each.points.utc, *each.forecast.utc)}
+    if len(times) == 1:  # a day around it, not the milliseconds
+        figure.update_xaxes(range=_around(times.pop()))
     values = {value * factor for each in series for value in each.points.value}
     if len(values) == 1:
         figure.update_yaxes(range=sorted(value * share for value in values for share in (0.9, 1.1)))
     return figure
+
+
+def _around(utc: str) -> list[str]:
+    at = datetime.fromisoformat(utc)
+    return [(at + timedelta(hours=hours)).isoformat() for hours in (-12, 12)]
 
 
 def _unit(series: Sequence[Series]) -> tuple[float, str]:

@@ -190,8 +190,13 @@ def _loads(low: Result, high: Result) -> str:
     return f"{low.in_flight_mean or 0:.3g} to {high.in_flight_mean or 0:.3g} in flight"
 
 
+_TOGETHER = "prompts and what is cached of them grow together, so that neither effect can be told from the other"
+
+
 def _prefill(seen: Evidence) -> Cause | str | None:
     effects = seen.effects
+    if effects.together:
+        return _TOGETHER
     if effects.long is None or effects.short is None:
         return "all prompts are equally long, or their tokens are not told"
     share = 1 - effects.short / effects.long if effects.long > 0 else 0.0
@@ -212,6 +217,8 @@ def _prefill(seen: Evidence) -> Cause | str | None:
 
 def _cache(seen: Evidence) -> Cause | str | None:
     effects = seen.effects
+    if effects.together:
+        return _TOGETHER
     if effects.miss is None or effects.hit is None:
         return "cached tokens are not told, or do not vary"
     share = 1 - effects.hit / effects.miss if effects.miss > 0 else 0.0

@@ -22,7 +22,7 @@ import numpy as np
 from scipy import stats
 
 from analysis.entrants import Entrant
-from analysis.quantiles import Floats
+from analysis.quantiles import Floats, student
 from analysis.quotes import Quote
 from analysis.summary import Result
 
@@ -147,7 +147,7 @@ def _of_cost(result: Result) -> OfWidth | None:
         ends = None if tokens is None else tokens.ci95.get("mean")
         if ends is not None and tokens is not None and tokens.mean and df > 0:
             half = (ends[1] - ends[0]) / 2 / tokens.mean
-            error = math.hypot(error, usd / cost.usd * half / float(stats.t.ppf(0.975, df)))
+            error = math.hypot(error, usd / cost.usd * half / student(df))
     return OfWidth(error, max(1, df)) if df > 0 else None
 
 
@@ -157,7 +157,7 @@ def _of_interval(quote: Quote, repeats: int) -> OfWidth | None:
         return None
     df = max(1, repeats - 1)
     half = (ends[1] - ends[0]) / 2 / quote.value
-    return OfWidth(half / float(stats.t.ppf(0.975, df)), df)
+    return OfWidth(half / student(df), df)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ _FEWEST = 20
 _IDLE_NS = 0.3e9
 _MOST = 20_000
 _TYPES = {"fresh": "?", "part": "i8"}
+_MOST_SHARED = 0.9  # of their variance: a variance inflation of 10 (Marquardt, Technometrics 12, 1970)
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,9 @@ def _network_s(samples: Samples, rows: npt.NDArray[np.int64], start: Floats, con
 class TokenEffects:
     """What prompt tokens and cached tokens do to the relative time to first content, by least squares. `long` and
     `short`: the time of prompts at the 90th and 10th percentile of length; `miss` and `hit`: without and with what hits
-    have in the cache. None: they do not vary, or are not told. `t_...`: the coefficient over its standard error."""
+    have in the cache, all within what was seen. None: they do not vary, or are not told, or (`together`) both grow
+    with each other, as in conversations, so that neither can be held still. `t_...`: the coefficient over its standard
+    error."""
 
     per_token: float = 0.0
     t_input: float = 0.0
@@ -104,6 +107,7 @@ class TokenEffects:
     t_cached: float = 0.0
     miss: float | None = None
     hit: float | None = None
+    together: bool = False
 
 
 def token_effects(seen: Requests) -> TokenEffects:
@@ -116,6 +120,8 @@ def token_effects(seen: Requests) -> TokenEffects:
     varying = [column for column in (tokens, cached) if np.ptp(column) > 0]
     if not varying:
         return TokenEffects()
+    if len(varying) == 2 and np.corrcoef(tokens, cached)[0, 1] ** 2 > _MOST_SHARED:
+        return TokenEffects(together=True)
     matrix = np.stack([np.ones_like(y), *varying], axis=1)
     slopes, t_values = _least_squares(matrix, y)
     found = dict(zip([id(column) for column in varying], zip(slopes[1:], t_values[1:], strict=True), strict=True))
@@ -125,13 +131,19 @@ def token_effects(seen: Requests) -> TokenEffects:
         slope, t = found[id(tokens)]
         low, high = np.quantile(tokens, [0.1, 0.9])
         middle = float(tokens.mean())
-        effects = TokenEffects(slope, t, at + slope * (high - middle), at + slope * (low - middle))
+        long, short = (_seen_in(y, at + slope * (quantile - middle)) for quantile in (high, low))
+        effects = TokenEffects(slope, t, long, short)
     if id(cached) in found and (cached == 0).sum() >= _FEWEST <= (cached > 0).sum():
         slope, t = found[id(cached)]
         miss = at - slope * float(cached.mean())
         hit = miss + slope * float(cached[cached > 0].mean())
-        effects = TokenEffects(effects.per_token, effects.t_input, effects.long, effects.short, t, miss, hit)
+        effects = replace(effects, t_cached=t, miss=_seen_in(y, miss), hit=_seen_in(y, hit))
     return effects
+
+
+def _seen_in(y: Floats, value: float) -> float:
+    """A value of the fitted line, but none beyond the quickest and the slowest request: a line goes below zero."""
+    return float(np.clip(value, y.min(), y.max()))
 
 
 def _least_squares(matrix: Floats, y: Floats) -> tuple[Floats, Floats]:

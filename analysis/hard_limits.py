@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from analysis.burdens import COST, Table, stream_of
 from analysis.draws import Measure, OfWidth, measured
 from analysis.entrants import Entrant
 from analysis.goals import read_goal
+from analysis.quantiles import student
 from analysis.recommendation_record import Limit, Met
 from analysis.use_cases import UseCase
 
@@ -76,7 +76,7 @@ def _cost(entrant: Entrant, use_case: UseCase) -> Measure | None:
     ends = tokens.ci95.get("mean") if tokens is not None and use_case.output_tokens is None else None
     if ends is not None and tokens is not None and tokens.mean and value > 0:
         half = (ends[1] - ends[0]) / 2 / tokens.mean
-        error = out_usd / value * half / float(stats.t.ppf(0.975, df))
+        error = out_usd / value * half / student(df)
     return Measure(value, tuple(each for each in quotes if each is not None), OfWidth(error, df))
 
 

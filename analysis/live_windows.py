@@ -34,7 +34,7 @@ _S = 1_000_000_000
 _SLOTS = 20  # a window is held in so many pieces
 _LATENCIES = ("ttft_s", "itl_s", "tpot_s", "e2e_s")
 _GIVEN_UP = (Outcome.CANCELLED.value, Outcome.DROPPED.value)
-_RECOMPUTED = 60  # a window is computed anew after this part of its length
+_RECOMPUTED = 60  # a window is computed anew after this part of what it holds
 
 
 @dataclass(frozen=True)
@@ -259,9 +259,10 @@ class CellWindows:
             window.add(ended)
 
     def figures(self, now_ns: int, *, anew: bool = False) -> dict[str, Seen]:
-        """Every window by its name, at most a sixtieth of its length old; `anew`: as of now."""
+        """Every window by its name, older by at most a sixtieth of the time that it holds; `anew`: as of now."""
         for name, window in self._windows.items():
             at_ns = self._seen[name][0] if name in self._seen else None
-            if anew or at_ns is None or not 0 <= now_ns - at_ns < window.length_ns // _RECOMPUTED:
+            held_ns = min(window.length_ns, now_ns - self.since_ns)  # a short one and a young long one hold the same
+            if anew or at_ns is None or not 0 <= now_ns - at_ns < held_ns // _RECOMPUTED:
                 self._seen[name] = (now_ns, window.figures(now_ns, self.since_ns, self.slo))
         return {name: seen for name, (_, seen) in self._seen.items()}

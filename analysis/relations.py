@@ -17,7 +17,6 @@ from analysis.quantiles import Floats, interval
 from analysis.record import Estimate
 from analysis.sweeps import Measured
 
-FACTORS = ("input_tokens", "output_tokens", "cached_tokens", "concurrency", "hour")
 LATENCIES = ("ttft_s", "tpot_s", "e2e_s")
 MODIFIED_Z = 3.5
 METHOD = "modified z-score of the logarithm: 0.6745 |ln x - median| / MAD > 3.5 (Iglewicz and Hoaglin, 1993)"

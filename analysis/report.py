@@ -81,6 +81,8 @@ def _page(index: int, summary: Summary, samples: Samples | None, figures: dict[s
         "used": [result for result in summary.results if result.resource_utilization is not None],
         "billed": [result for result in summary.results if result.cost is not None],
         "told": [result for result in summary.results if result.server_s is not None],
+        "talks": [result for result in summary.results if result.turns],
+        "structured": [result for result in summary.results if result.structured is not None],
         "recoveries": [result for result in summary.results if result.recovery],
         "recovery_rules": list(dict.fromkeys(each.recovery.rule for each in summary.results if each.recovery)),
         "rules": list(dict.fromkeys(result.reliability.rule for result in summary.results if result.reliability)),

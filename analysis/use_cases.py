@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any
@@ -62,6 +63,11 @@ class UseCase(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 def shipped() -> dict[str, UseCase]:
     """The use cases that are shipped, by name."""
+    return dict(_shipped())
+
+
+@cache
+def _shipped() -> dict[str, UseCase]:
     document = plain_yaml(files("analysis").joinpath("use_cases.yaml").read_text("utf-8"), "use_cases.yaml")
     return {name: _use_case(each | {"name": name}, "use_cases.yaml") for name, each in document.items()}
 

@@ -20,6 +20,7 @@ from analysis.summary import (
 )
 
 NOTHING = "—"
+NOT_SHOWN = "No difference is shown"
 NAMES = {
     "ttft_s.p50": "TTFT p50",
     "ttft_s.p95": "TTFT p95",
@@ -150,7 +151,7 @@ def sentence(found: Comparison) -> str:
         what = "" if found.metric == "all" else f" in {name}"
         return f"{a} and {b} are not comparable{what}: {found.reason}."
     seen = f" (ratio {ratio_between(found)})" if found.repeats_needed else ""
-    return f"No difference is shown between {a} and {b} in {name}{seen}: {found.reason}{more(found)}."
+    return f"{NOT_SHOWN} between {a} and {b} in {name}{seen}: {found.reason}{more(found)}."
 
 
 def under(found: Comparison) -> str:

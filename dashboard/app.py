@@ -172,8 +172,10 @@ def content(page: Page, site: Site, query: Query) -> Any:
 def _download(site: Site, place: str) -> Response:
     """A file of a run to keep: never shown here, since it is a page of its own making."""
     name, _, file = place.rpartition("/")
+    if file not in _DOWNLOADS:
+        return Response("no such file\n", 404, mimetype="text/plain")
     try:
-        path = site.runs.file(name, file if file in _DOWNLOADS else "report.html")
+        path = site.runs.file(name, file)
     except UsageFault as found:
         return Response(f"{found}\n", 404, mimetype="text/plain")
     told = f"{path.parent.name}-{file}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from dash import html
 
 from analysis.burdens import CATEGORIES
 from analysis.charts import COLOURS
+from analysis.entrants import Apart
 from analysis.ranking_record import Place, Ranking, Score
 from analysis.wording_decision import notes_of, rank_text, score_text, share_text
 from dashboard.pieces import card, dot, empty
@@ -19,7 +21,7 @@ def board(ranking: Ranking) -> Any:
     """A ranking as rows, the best first."""
     if not ranking.places:
         none = empty("Nobody can be ranked under this load", "A ranking needs two targets that are comparable.")
-        return [none, _apart(ranking)]
+        return [none, left_apart(ranking.apart)]
     rows: list[Any] = []
     for place in ranking.places:
         group = [each for each in ranking.places if each.group == place.group]
@@ -28,7 +30,7 @@ def board(ranking: Ranking) -> Any:
     return [
         html.P(_says(ranking), className="answer", id="leaderboard-says"),
         html.Ol(rows, className="places"),
-        _apart(ranking),
+        left_apart(ranking.apart),
         _notes(ranking),
     ]
 
@@ -88,12 +90,13 @@ def _bar(score: Score) -> Any:
     )
 
 
-def _apart(ranking: Ranking) -> Any:
-    if not ranking.apart:
+def left_apart(found: Sequence[Apart]) -> Any:
+    """Who is not compared with the others, and why; None: nobody."""
+    if not found:
         return None
     return card(
         "Stands apart",
-        html.Ul([html.Li([html.Strong(each.target), f": {each.reason}"]) for each in ranking.apart]),
+        html.Ul([html.Li([html.Strong(each.target), f": {each.reason}"]) for each in found]),
         note="Not ranked, and why.",
     )
 

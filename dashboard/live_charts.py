@@ -85,7 +85,10 @@ CHARTS = (
 
 def no_figure() -> dict[str, Any]:
     """What is there before anything was seen."""
-    return {"data": [], "layout": _layout()}
+    layout = _layout()
+    for axis in ("xaxis", "yaxis"):
+        layout[axis] = layout[axis] | {"visible": False}  # else it would have numbers of nothing
+    return {"data": [], "layout": layout}
 
 
 def figures(trail: Sequence[tuple[float, tuple[Point, ...]]]) -> list[dict[str, Any]]:

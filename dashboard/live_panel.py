@@ -14,7 +14,6 @@ from dashboard.pieces import badge, card, finding, table
 from dashboard.plan_draft import duration_text
 from harness.monitor_record import WINDOWS_S, Latency, Picture, Shift, SlaState, Window
 
-VALIDITY = ("valid", "suspect", "invalid")
 _METRICS = {
     "ttft": "TTFT",
     "itl": "ITL",

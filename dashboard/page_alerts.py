@@ -147,9 +147,9 @@ def _silences(silences: tuple[Silence, ...]) -> Any:
 def _past(book: Book) -> Any:
     if not book.past:
         return card("History", html.P("Nothing has happened.", className="soft"))
-    heads = ("When", "State", "Alert", "Where", "Value", "Limit", "What")
+    heads = ("When", "State", "Alert", "Where", "What", "Value", "Limit")
     rows = [_event(run, event) for run, event in book.past]
-    return card("History", table(heads, rows, left=4, label="History of alerts"), note="The latest first.")
+    return card("History", table(heads, rows, left=5, label="History of alerts"), note="The latest first.")
 
 
 def _event(run: str, event: AlertEvent) -> list[Any]:
@@ -159,9 +159,9 @@ def _event(run: str, event: AlertEvent) -> list[Any]:
         f"{event.state}{silenced}",
         [_severity(event.severity), f" {event.rule}"],
         [event.target, html.Small(f"{event.workload} {run}")],
+        html.Div(event.summary, className="words"),
         _number(event.value),
         _number(event.threshold),
-        html.Span(event.summary),
     ]
 
 

@@ -135,12 +135,17 @@ def _runs(site: Site, listed: Sequence[Listed]) -> Any:
             dcc.Link(each.name.rpartition("/")[2], href=site.href("run", run=each.name)),
             picker.when(each.started_s),
             badge(each.verdict),
-            ", ".join(each.targets[:6]),
+            _names(each.targets),
         ]
         for each in listed[:MOST_RUNS]
     ]
     note = f"The latest {len(rows)} of {len(listed):,}." if len(listed) > len(rows) else ""
     return card("Runs", table(["Run", "Began", "Verdict", "Targets"], rows, left=4, label="Runs"), note=note)
+
+
+def _names(targets: Sequence[str], most: int = 6) -> str:
+    left = len(targets) - most
+    return ", ".join(targets[:most]) + (f" and {left} more" if left > 0 else "")
 
 
 def _skipped(found: Trends) -> Any:

@@ -45,9 +45,11 @@ def layout(site: Site, query: Query) -> Any:
     contest, known = chosen_load(found, query.get("load"))
     weights = _asked(query)
     ranking = site.weighing.rank(contest, known, weights)
+    head.append(picker.load_chips(site, PATH, run, [each for each, _ in found], contest))
+    if not ranking.places:  # then there is nothing to weigh
+        return [*head, html.Div(board(ranking), id="leaderboard-board", className="board")]
     return [
         *head,
-        picker.load_chips(site, PATH, run, [each for each, _ in found], contest),
         html.Div(
             [
                 html.Div(board(ranking), id="leaderboard-board", className="board", **{"aria-live": "polite"}),

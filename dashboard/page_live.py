@@ -19,6 +19,11 @@ from harness.rundir import RunDir
 
 LOOK_MS = 500  # a monitor writes once a second: what is shown is then hardly older
 _LIST_MS = 3000
+_FIGURES = (
+    "Of what ended in the last 10 seconds, minute or 10 minutes; errors and throttling by attempts. The longer ones "
+    "are worked out less often: of a long run the minute may lag by a second, the 10 minutes by 10."
+)
+_OVER = "This run is over, and no monitor watched it."
 _CONFIG = {"displayModeBar": False, "responsive": True}
 
 
@@ -35,8 +40,20 @@ def layout(site: Site, query: Query) -> Any:
         dcc.Interval(id="live-list-tick", interval=_LIST_MS),
     ]
     if name:
-        parts += [_watched(name)]
+        parts += [_unwatched(site, name) if _is_over(site, name) else _watched(name)]
     return [*parts, html.Div(_runs(site, listed, name), id="live-list")]
+
+
+def _is_over(site: Site, name: str) -> bool:
+    """Whether a run has ended and left no picture to show."""
+    listed = listed_of(site.runs.root, name)
+    over = listed is not None and listed.state != "running"
+    return over and not site.runs.folder(name).monitor.exists()
+
+
+def _unwatched(site: Site, name: str) -> Any:
+    link = dcc.Link("Its numbers", href=site.href("run", run=name))
+    return card("Run", html.P(html.Code(name)), html.P([f"{_OVER} ", link, "."]))
 
 
 def _watched(name: str) -> Any:
@@ -62,7 +79,7 @@ def _watched(name: str) -> Any:
             card(
                 "Figures",
                 html.Div(html.P("No request has ended yet.", className="soft"), id="live-windows"),
-                note="Of what ended in the last 10 seconds, minute or 10 minutes. Errors and throttling by attempts.",
+                note=_FIGURES,
             ),
             html.Div(id="live-parts", className="grid"),
         ],
@@ -141,7 +158,7 @@ def _look(site: Site, watch: Watch, name: str) -> tuple[Picture | None, str]:
         return None, f"{fault.message} ({fault.hint})"
     if picture is None:
         ended = listed is not None and listed.state != "running"
-        return None, "This run is over, and no monitor watched it." if ended else watch.trouble(run_dir)
+        return None, _OVER if ended else watch.trouble(run_dir)
     return picture, ""
 
 

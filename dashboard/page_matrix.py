@@ -19,6 +19,7 @@ from analysis.summary import Summary
 from analysis.wording import NOTHING, change_between, metric_name, metric_value, ratio_between, sentence
 from analysis.wording_decision import apart_text, load_text, quote_text
 from dashboard import picker
+from dashboard.board import left_apart
 from dashboard.compared import against_others, metrics_of, repeats_figure
 from dashboard.pieces import card, empty, ends, fault, figure, heading, table
 from dashboard.site import Page, Query, Site
@@ -28,6 +29,7 @@ from harness.errors import UsageFault
 PATH = "matrix"
 _TINT = 0.3  # share of the accent behind the best of a row
 _HINT = "Choose a number: the difference to the others, its repeats and its plots appear here."
+_MOST_BESIDE = 5  # targets whose numbers leave room for a drill-down beside them
 _DISTRIBUTIONS = ("ttft_s", "itl_s", "e2e_s")
 
 
@@ -46,17 +48,20 @@ def layout(site: Site, query: Query) -> Any:
     if not loads:
         return [*head, empty("Nothing to compare", "Plain CSV tells no loads apart: see the page of this run.")]
     contest, _ = chosen_load(loads, query.get("load"))
-    side = card("Drill-down", html.P(_HINT, className="soft"), id="matrix-drill", kind="sticky", tabIndex="0")
+    head.append(picker.load_chips(site, PATH, run, [each for each, _ in loads], contest))
+    if not contest.entrants:
+        none = empty("Nobody is comparable under this load", "A matrix needs a target whose numbers can be believed.")
+        return [*head, none, left_apart(contest.apart)]
+    beside = len(contest.entrants) <= _MOST_BESIDE
+    kind = "sticky" if beside else ""
+    side = card("Drill-down", html.P(_HINT, className="soft"), id="matrix-drill", kind=kind, tabIndex="0")
     return [
         *head,
-        picker.load_chips(site, PATH, run, [each for each, _ in loads], contest),
-        html.Div([_matrix(summary, contest), side], className="side even"),
+        html.Div([_matrix(summary, contest), side], className="side even" if beside else "stack"),
     ]
 
 
 def _matrix(summary: Summary, contest: Contest) -> Any:
-    if not contest.entrants:
-        return empty("Nobody is comparable under this load", "; ".join(apart_text(each) for each in contest.apart))
     best = leaders(summary)
     paths = metrics_of(contest.entrants, MATRIX)
     rows = [_row(contest, path, number, best) for number, path in enumerate(paths)]

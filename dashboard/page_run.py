@@ -8,7 +8,7 @@ from typing import Any
 from dash import ALL, Input, Output, State, dcc, html
 
 from analysis.summary import Summary
-from analysis.wording import HEADLINES, place, seconds, sentence
+from analysis.wording import HEADLINES, NOT_SHOWN, place, seconds, sentence
 from analysis.wording_capacity import capacity, cause_line, law, trend_line, verdict
 from analysis.wording_cost import price_lines
 from analysis.wording_quality import load_line, sources
@@ -18,6 +18,7 @@ from dashboard.pieces import badge, card, fault, figure, finding, heading
 from dashboard.site import Page, Query, Site
 from harness.errors import UsageFault
 
+_FIRST = 8  # sentences of a load that are shown at once
 PATH = "run"
 
 
@@ -97,10 +98,15 @@ def _answers(summary: Summary) -> list[Any]:
     for each in summary.comparisons:
         if each.metric in HEADLINES:
             told.setdefault(loads.get((each.workload, each.stage), each.workload), []).append(sentence(each))
-    return [
-        html.Div([html.H3(load), *(html.P(line, className="said") for line in dict.fromkeys(lines))])
-        for load, lines in told.items()
-    ]
+    return [_told(load, list(dict.fromkeys(lines))) for load, lines in told.items()]
+
+
+def _told(load: str, lines: Sequence[str]) -> Any:
+    """The sentences of a load; of many targets, which are many pairs, first those that tell some apart."""
+    ordered = sorted(lines, key=lambda line: line.startswith(NOT_SHOWN))
+    first, rest = ([html.P(line, className="said") for line in part] for part in (ordered[:_FIRST], ordered[_FIRST:]))
+    more = html.Details([html.Summary(f"{len(rest)} more"), *rest]) if rest else None
+    return html.Div([html.H3(load), *first, more])
 
 
 def _latency(summary: Summary) -> list[Any]:

@@ -203,16 +203,16 @@ def _says(found: Recommendation) -> Any:
 
 
 def _choices(found: Recommendation) -> Any:
-    heads = ("Target", "Best in so many draws", "Loses on average", "A month", "Limits")
+    heads = ("Target", "Limits", "Best in so many draws", "Loses on average", "A month")
     rows = []
     for each in found.choices:
         missed = [f"{limit.text}: {limit.met}" for limit in each.limits if limit.met != "met"]
         month, loss = each.usd_per_month, each.loss.value
-        dollars = "–" if month is None or month.value is None else f"${month.value:,.2f}"
-        lost = "–" if loss is None else f"{100 * loss:.1f} %"
-        kept = html.Span("; ".join(missed), className="missed") if missed else html.Span("kept", className="met")
-        rows.append([each.target, share_text(each.best), lost, dollars, kept])
-    return card("Choices", table(heads, rows, label="Choices")) if rows else None
+        dollars = NOTHING if month is None or month.value is None else f"${month.value:,.2f}"
+        lost = NOTHING if loss is None else f"{100 * loss:.1f} %"
+        kept = html.Ul([html.Li(line) for line in missed], className="missed bare") if missed else "kept"
+        rows.append([each.target, kept, share_text(each.best), lost, dollars])
+    return card("Choices", table(heads, rows, left=2, label="Choices")) if rows else None
 
 
 def _reasons(found: Recommendation) -> Any:

@@ -18,10 +18,12 @@ from harness.errors import UsageFault
 from harness.loopback import is_loopback
 from harness.plan import Plan, Stage, Target, stages_of
 from harness.question import names_a_file
-from harness.secrecy import variables_in
+from harness.secrecy import is_credential, variables_in
+from harness.target_rules import travels_in_clear
 
 PROVIDERS = ("api.openai.com", "api.anthropic.com", "generativelanguage.googleapis.com", "api.jina.ai")
 KEYS = ("*_API_KEY",)
+_OF_THE_CONNECTION = ("host", "connection", "content-length", "transfer-encoding", "upgrade", "te", "trailer", "expect")
 _BY_HAND = "start it by `tokenswarm run` where the dashboard runs"
 
 
@@ -66,7 +68,12 @@ def _check_target(target: Target, permit: Permit, place: str) -> None:
     for key, name in _variables(target):
         if not any(fnmatchcase(name, pattern) for pattern in permit.keys):
             rule = f"not a variable that the dashboard may read: {', '.join(permit.keys)}"
-            _refuse(f"{place}.{key}", name, rule, "start the dashboard with --key-env NAME")
+            _refuse(f"{place}.{key}", name, rule, f"start the dashboard with --key-env {name}")
+    for header, value in target.headers.items():
+        if is_credential(header) and not variables_in([value]):
+            _refuse(f"{place}.headers", header, "a key is named by `key_env`, never written down", "use key_env")
+        if header.lower() in _OF_THE_CONNECTION:  # by its name a server of many sites hands the key on to another one
+            _refuse(f"{place}.headers", header, "the address alone says who is asked, and how")
     if target.tokenizer is not None and ("/" in target.tokenizer or target.tokenizer.endswith(".json")):
         _refuse(f"{place}.tokenizer", target.tokenizer, "no files from the dashboard")
 
@@ -75,8 +82,8 @@ def _variables(target: Target) -> Iterator[tuple[str, str]]:
     """Every variable whose value would be sent, with the key of the plan that names it."""
     if target.key_env is not None:
         yield "key_env", target.key_env
-    for name in variables_in(target.headers.values()):
-        yield "headers", name
+    for header, value in target.headers.items():
+        yield from ((f"headers.{header}", name) for name in variables_in([value]))
     if target.aws is not None:
         yield "aws.key_id_env", target.aws.key_id_env
         if target.aws.session_token_env is not None:
@@ -95,7 +102,7 @@ def _check_address(target: Target, permit: Permit, place: str) -> None:
     if not listed:
         hint = f"start the dashboard with --allow-host {host}"
         _refuse(place, host, "not a host that plans of the dashboard may ask", hint)
-    if parts.scheme == "http" and any(_variables(target)):
+    if travels_in_clear(target):
         _refuse(place, target.base_url, "a key would travel unencrypted", "use https://")
 
 
@@ -107,10 +114,3 @@ def _check_stage(stage: Stage, place: str) -> None:
 def _refuse(place: str, value: str | None, rule: str, hint: str = _BY_HAND) -> NoReturn:
     shown = "" if value is None else f" {value[:80]!r}:"
     raise UsageFault(f"{place}:{shown} {rule}", hint)
-
-
-def hosts_of(plan: Plan) -> Iterator[str]:
-    """What a plan asks, for the page: hosts, or `simulator`."""
-    yield from dict.fromkeys(
-        "simulator" if each.simulated else (urlsplit(each.base_url).hostname or "") for each in plan.targets
-    )

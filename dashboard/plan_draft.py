@@ -12,11 +12,12 @@ import yaml
 from analysis.goals import check_goal
 from dashboard.permit import Permit, check_permitted
 from harness.budget import check_limits
+from harness.dialect_names import KIND_OF_DIALECT
 from harness.errors import UsageFault
 from harness.estimate import estimate
 from harness.launch import check_runnable
 from harness.loopback import is_loopback
-from harness.plan import KIND_OF_DIALECT, Plan, stages_of
+from harness.plan import Plan, stages_of
 from harness.plan_file import SUITE, plan_of_text, read_text
 from harness.prices import priced
 

@@ -124,8 +124,10 @@ class Runs:
     def folder(self, name: str) -> RunDir:
         """The run directory of a name. Raises UsageFault: there is none below the root."""
         path = self.root / name
-        inside = bool(name) and self._holds(path) and path.resolve() != self.root
-        if not inside or not _is_run(path):
+        found = False
+        with suppress(OSError):  # a name that is too long for one, too
+            found = bool(name) and self._holds(path) and path.resolve() != self.root and _is_run(path)
+        if not found:
             raise UsageFault(f"{name[:200]!r}: no such run", "choose one of the list")
         return RunDir(path.resolve())
 

@@ -1,7 +1,8 @@
 """Who may ask the dashboard for what: a token, sessions, the names it answers to, other sites, and a strict CSP.
 
-Everything below the dashboard's prefix goes through here: pages, Dash's JSON, assets and downloads. Nothing is
-remembered of a session but what its cookie says, which is signed with a secret that lives as long as this process.
+Everything below the dashboard's prefix goes through here: pages, Dash's JSON, assets and downloads. A session is what
+its cookie says, which is signed with a secret that lives as long as this process; remembered are only those that
+somebody left, whose cookies may have been kept.
 """
 
 from __future__ import annotations
@@ -26,16 +27,17 @@ CSRF_HEADER = "X-CSRFToken"
 _SAFE = ("GET", "HEAD")
 _LIBRARIES = "_dash-component-suites/"  # code of packages, by version: the only thing that may be cached
 _LONGEST_FORM = 4096
+_MOST_LEFT = 10_000
 
 
 @dataclass(frozen=True)
 class Policy:
     """Who may use a dashboard.
 
-    `token`: what has to be known (None: nobody is asked). `loopback`: whether it listens to this machine alone; where
-    nobody is asked it then answers only to names of this machine, which keeps off pages whose own name was made to
-    point here (DNS rebinding; cookies are of one name, so a login keeps them off too). `allowed`: the login of a
-    server that the dashboard is mounted in (None: there is none).
+    `token`: what has to be known (None: nobody is asked). `loopback`: whether it listens to this machine alone, without
+    a login; then it answers only to names of this machine, which keeps off pages whose own name was made to
+    point here (DNS rebinding; cookies are of one name, so a login keeps them off too). `allowed`: whether a request
+    comes by way of the server that the dashboard is mounted in (None: it is mounted in none).
     """
 
     token: str | None = None
@@ -111,6 +113,7 @@ class Guard:
     prefix: str
     hashes: Sequence[str] = ()
     throttle: Throttle = field(default_factory=Throttle)
+    left: dict[str, None] = field(default_factory=dict)  # nonces of sessions that somebody logged out of, oldest first
 
     @property
     def name(self) -> str:
@@ -132,8 +135,8 @@ class Guard:
         if not self._ours():
             return None
         g.nonce = secrets.token_urlsafe(16)
-        g.session = read_session(request.cookies.get(self.name), self.policy.secret)
-        if self.policy.loopback and not self.policy.asks and not _names_this_machine(request.host):
+        g.session = self._session()
+        if self.policy.loopback and self.policy.token is None and not _names_this_machine(request.host):
             return _refused(421, "this dashboard answers to names of this machine alone, such as 127.0.0.1")
         if not _from_here():
             return _refused(403, "a request from another site is refused")
@@ -144,6 +147,10 @@ class Guard:
         if request.method not in _SAFE and not self._repeats_csrf():
             return _refused(403, "the token of the page is missing: load the page again")
         return None
+
+    def _session(self) -> Session | None:
+        found = read_session(request.cookies.get(self.name), self.policy.secret)
+        return None if found is None or found.nonce in self.left else found
 
     def _known(self) -> bool:
         if self.policy.allowed is not None and not self.policy.allowed():
@@ -182,6 +189,10 @@ class Guard:
         return _to(self.prefix)
 
     def _logout(self) -> Response:
+        if g.session is not None and g.session.known:
+            self.left[g.session.nonce] = None
+            while len(self.left) > _MOST_LEFT:
+                self.left.pop(next(iter(self.left)), None)
         g.session = new_session(known=False)
         g.renew = True
         return _to(self.prefix)

@@ -17,10 +17,10 @@ from harness.dialects import DIALECTS
 from harness.dialects.jobs import matched
 from harness.dialects.wire import Ask, Delta, Dialect, JobEnd, Step
 from harness.errors import UsageFault
-from harness.exchange import _read_pieces, _Reply
 from harness.http_framing import Framing, TransportFault
 from harness.rate_limits import read_limits, retry_after_s
 from harness.relay_entries import read_acked, read_end, read_ends, read_entry
+from harness.reply import Reply, read_pieces
 from harness.sse import SseReader
 from harness.stream_event import BrokenFrame, EventTooLarge
 from harness.stream_readers import reader_of
@@ -128,9 +128,9 @@ def _stream(spoken: Dialect, data: bytes) -> None:
     told = []
     for pieces in ([data], cut(data)):
         for keep in (False, True):
-            reply = _Reply(keep=keep)
+            reply = Reply(keep=keep)
             with suppress(EventTooLarge, BrokenFrame):
-                _read_pieces(reply, [(at, piece) for at, piece in enumerate(pieces)], reader_of(spoken.framing), spoken)
+                read_pieces(reply, [(at, piece) for at, piece in enumerate(pieces)], reader_of(spoken.framing), spoken)
             told.append((reply.text_chars, len(reply.event_ns), reply.usage, reply.finish, reply.error, reply.ended))
     assert len(set(map(repr, told))) == 1, told
     events = SseReader().feed(data) if spoken.framing == "sse" else []

@@ -20,6 +20,7 @@ from harness import garbage
 from harness.allowance import Allowance, OwnLedger, ask_of, limited, limits_of, paid
 from harness.budget import purse_of
 from harness.capacity_search import Search
+from harness.conversation import Conversation
 from harness.endpoint import endpoint_of
 from harness.environment import describe_environment, now_utc
 from harness.exchange import PAUSE_AFTER_NO_CONTACT_S, Origin, no_contact, perform
@@ -30,7 +31,7 @@ from harness.margin import margin_of
 from harness.plan import Plan, Quality, Stage, Target, Workload
 from harness.plan_file import dump_plan
 from harness.prepare import prepare
-from harness.prompts import prompt
+from harness.prompts import Prompt, prompt
 from harness.rundir import RunDir, write_whole
 from harness.sample import Outcome, Sample
 from harness.search_record import SearchRecord, StepRecord
@@ -86,6 +87,7 @@ class _Pursuit:
         self._idle: list[Connection] = []
         self._users = 0
         self._sent = 0
+        self._begun = 0
         self._kept = len(search.steps)
         self._allowance = self._allowance_of()
         self._began_utc = now_utc()
@@ -147,9 +149,13 @@ class _Pursuit:
         """One user: asks until there are too many."""
         gevent.sleep(wait_s)
         connection = self._connection()
+        talk: Conversation | None = None
         try:
             while self._users <= self._search.load:
-                sample = self._ask(connection, None)
+                talk = talk or self._conversation()
+                asked = self._said(talk)
+                sample = self._ask(connection, asked, None)
+                talk = None if sample is None else talk.after(asked, sample)
                 if sample is None or sample.outcome is Outcome.CANCELLED:
                     return
                 if no_contact(sample):
@@ -174,21 +180,30 @@ class _Pursuit:
     def _ask_once(self, due_s: float) -> None:
         connection = self._connection()
         try:
-            self._ask(connection, due_s)
+            self._ask(connection, self._said(self._conversation()), due_s)
         finally:
             self._idle.append(connection)
 
-    def _ask(self, connection: Connection, due_s: float | None) -> Sample | None:
+    def _conversation(self) -> Conversation:
+        """A new one; where the workload has no turns, of a single prompt."""
+        self._begun += 1
+        return Conversation((self._scene.part + 1) * 10_000_000_000 + self._begun - 1)
+
+    def _said(self, talk: Conversation) -> Prompt:
+        scene = self._scene
+        asked = prompt(scene.plan.seed, scene.workload, talk.index, scene.target.name, talk.turn, scene.run_dir.name)
+        return talk.said(asked)
+
+    def _ask(self, connection: Connection, chosen: Prompt, due_s: float | None) -> Sample | None:
         """One request; None: the budget holds none, or the search is over."""
         scene, search, anchor_ns = self._scene, self._search, self._journal.header.mono_ns
-        seq, stage = self._sent, len(search.steps)
-        chosen = prompt(scene.plan.seed, scene.workload, (scene.part + 1) * 10_000_000_000 + seq, scene.target.name)
         prepared = prepare(scene.target, scene.workload, chosen, scene.key)
         asked = ask_of(scene.target, chosen)
         if self._allowance is not None and self._allowance.admit(asked, None) is not None:
             search.stop(self._now_s(), "budget")
         if search.done or search.spent:
             return None
+        seq, stage = self._sent, len(search.steps)
         self._sent += 1
         due_ns = None if due_s is None else int(due_s * 1e9) - anchor_ns
         origin = Origin(

@@ -23,6 +23,9 @@ def faults_of_chat(plan: Plan, workload: Workload) -> Iterator[Broken]:
     for name in ("questions", "echo"):
         if workload.conversations is not None and getattr(workload, name):
             yield "conversations", workload.conversations, f"does not go with `{name}`", _OWN_WORKLOAD
+    for name in ("nonce", "images"):
+        if workload.questions is not None and getattr(workload, name):
+            yield name, None, "does not go with `questions`: a graded question is asked as it stands", _OWN_WORKLOAD
     yield from _faults_of_form(workload)
     if workload.images is not None and workload.images.url is not None:
         for target in plan.targets:

@@ -16,6 +16,8 @@ Typed = TypeVar("Typed")
 _AT = re.compile(r"^(?P<rule>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>.*)`$", re.DOTALL)
 _SECRET = re.compile(r"_env$|\bheaders\b|\bbody\b|secret")  # where somebody may have written a key by mistake
+_ANY = "[...]"
+_JSON_NAMES: dict[type, str] = {type(None): "null", list: "array", dict: "object"}
 _STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]")
 
 
@@ -61,8 +63,20 @@ def _fail_conversion(
     value: Any = document
     for name, index in _STEP.findall(path):
         value = value[int(index)] if index else value.get(name) if isinstance(value, dict) else None
+    if where.endswith(_ANY) and isinstance(value, dict):
+        key, value = _entry_of(value, rule)
+        where = f"{where.removesuffix(_ANY)}{key}"
     shown = None if isinstance(value, (dict, list)) or _SECRET.search(where) else value
     fail(place, where, shown, rule[:1].lower() + rule[1:], f"see {guide}, or {example} for an example")
+
+
+def _entry_of(mapping: Mapping[Any, Any], rule: str) -> tuple[str, Any]:
+    """The entry of a mapping of free keys that breaks the rule: the first of the type that was not expected."""
+    got = rule.rpartition("got `")[2].rstrip("`")
+    for key, value in mapping.items():
+        if got == _JSON_NAMES.get(type(value), type(value).__name__):
+            return f".{key}", value
+    return _ANY, None
 
 
 def fail(place: str, key: str, value: Any, rule: str, hint: str) -> NoReturn:

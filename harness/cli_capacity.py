@@ -98,6 +98,9 @@ def _asked(plan: str | None, out: Path, options: dict[str, Any]) -> tuple[Plan, 
     target = chosen("capacity", "target", options["target"], whole.targets)
     fitting = [each for each in whole.workloads if each.kind == target.kind]
     workload = chosen("capacity", "workload", options["workload"], fitting)
+    if options["by"] == "rate" and workload.turns > 1:
+        rule = f"workload {workload.name} has {workload.turns} turns: a turn follows the reply before it, and no rate"
+        raise UsageFault(f"--by rate: {rule}", "--by concurrency: so many conversations are held at once")
     slo = _slo(whole.slo, options["slos"])
     check_limits(msgspec.structs.replace(whole, targets=(target,)), 1, shared=False)
     if options["begin"] > options["most"]:

@@ -45,13 +45,6 @@ class ClientHealth:
         workers = [worker_of(name, None, rows) for name, rows in busy.items() if len(rows) >= _FEWEST]
         return [msgspec.convert(msgspec.to_builtins(each), Doubt) for each in judge_workers(workers, [])]
 
-    def last_beat_s(self) -> float | None:
-        """When the file last grew, in s of the wall clock; None: it is not there."""
-        try:
-            return self.path.stat().st_mtime
-        except OSError:
-            return None
-
     def _new_rows(self) -> list[Health]:
         try:
             with self.path.open("rb") as file:

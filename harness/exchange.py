@@ -1,37 +1,31 @@
 """perform(): one attempt becomes one sample. The only place where a request turns into numbers.
 
-While bytes come in, each read is only stamped and kept; events are cut and decoded after the response has ended,
-so that parsing never delays a stamp.
+While bytes come in, each read is only stamped and kept; reply.py decodes them after the response has ended, so that
+parsing never delays a stamp.
 """
 
 from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import gevent
 import msgspec
 
-from harness.alike import Alike, alike
-from harness.batch_job import Course, pursue
-from harness.dialect_names import GENERATING
+from harness.batch_job import pursue
 from harness.dialects import DIALECTS
-from harness.dialects.jobs import matched
-from harness.dialects.wire import Delta, Dialect, Fault, JobEnd, added_usage, merge_usage
-from harness.echo import echo_of
-from harness.errors import ErrorClass, ErrorKind, classify
+from harness.errors import ErrorClass
 from harness.http_framing import TransportFault
 from harness.plan import Scenario, Target, Workload
 from harness.prepare import Prepared
 from harness.rate_limits import read_limits, retry_after_s
-from harness.sample import Echo, Outcome, Sample, ServerTime, Usage, outcome_of
+from harness.reply import Came, Reply, reply_of
+from harness.sample import Outcome, Sample, ServerTime, outcome_of
 from harness.secrecy import hidden, holds
-from harness.stream_event import BrokenFrame, EventTooLarge, StreamReader
-from harness.stream_readers import reader_of
 from harness.structured import valid
-from harness.transport import Connection, Piece, Response
+from harness.transport import Connection
 
 _REQUEST_ID_HEADERS = (
     *("x-request-id", "request-id", "x-goog-request-id", "apim-request-id", "x-amzn-requestid", "x-debug-trace-id"),
@@ -39,7 +33,6 @@ _REQUEST_ID_HEADERS = (
 _DETAIL_CHARS = 300
 PAUSE_AFTER_NO_CONTACT_S = 0.1
 _KEPT_CHARS = 20_000
-_TRIES = 4  # events of a stream that are tried as a pattern of the others
 
 
 @dataclass(frozen=True)
@@ -62,30 +55,6 @@ class Origin:
     repair_ns: int | None = None
 
 
-@dataclass(slots=True)
-class _Reply:
-    """What the deltas of a response add up to. `said` keeps the text where that is wanted."""
-
-    code: str | None = None
-    keep: bool = False
-    said: list[str] = field(default_factory=list)
-    echo: Echo | None = None
-
-    event_ns: list[int] = field(default_factory=list)
-    first_text_ns: int | None = None
-    text_chars: int = 0
-    usage: Usage | None = None
-    finish: str | None = None
-    fingerprint: str | None = None
-    server: ServerTime | None = None
-    items: int = 0
-    ended: bool = False
-    refused: bool = False
-    content: bool = False
-    error: ErrorKind | None = None
-    detail: str | None = None
-
-
 def perform(connection: Connection, prepared: Prepared, origin: Origin) -> Sample:
     """Send one request and return what happened. Never raises for what the network or the provider did.
 
@@ -96,14 +65,15 @@ def perform(connection: Connection, prepared: Prepared, origin: Origin) -> Sampl
     try:
         attempt.run(prepared)
     except TransportFault as fault:
-        attempt.error, attempt.detail = fault.kind, fault.detail
+        attempt.came.error, attempt.came.detail = fault.kind, fault.detail
         connection.close()
     except gevent.GreenletExit:
-        attempt.cancelled = True
+        attempt.came.cancelled = True
         connection.close()
-    whole = attempt.response.complete and attempt.error is None and not attempt.cancelled
-    end_ns = (attempt.response.last_byte_ns if whole else None) or time.monotonic_ns()
-    reply = _reply_of(attempt, DIALECTS[prepared.target.dialect], prepared)
+    came = attempt.came
+    whole = came.response.complete and came.error is None and not came.cancelled
+    end_ns = (came.response.last_byte_ns if whole else None) or time.monotonic_ns()
+    reply = reply_of(came, DIALECTS[prepared.target.dialect], prepared)
     return _without_secrets(_sample(prepared, origin, attempt, reply, end_ns), prepared.secrets)
 
 
@@ -140,15 +110,7 @@ class _Attempt:
         self.connection = connection
         self.start_ns = start_ns
         self.connect_ns: int | None = None
-        self.course = Course()
-        self.error: ErrorKind | None = None
-        self.detail: str | None = None
-        self.cancelled = False
-
-    @property
-    def response(self) -> Response:
-        """The response; of a job, that to what was sent last."""
-        return self.course.last
+        self.came = Came()
 
     def run(self, prepared: Prepared) -> None:
         """Raises TransportFault, and GreenletExit when it is killed."""
@@ -157,198 +119,17 @@ class _Attempt:
             self.connection.connect()
             self.connect_ns = time.monotonic_ns()
         if prepared.job is None:
-            self.connection.ask(prepared.wire, self.response, deadline_ns)
+            self.connection.ask(prepared.wire, self.came.response, deadline_ns)
         else:
-            pursue(self.connection, prepared.target, prepared.job, prepared.wire, self.course, deadline_ns)
+            pursue(self.connection, prepared.target, prepared.job, prepared.wire, self.came.course, deadline_ns)
 
 
-def _reply_of(attempt: _Attempt, dialect: Dialect, prepared: Prepared) -> _Reply:
-    """Decode what came, and decide what it amounts to. The first thing that went wrong names the error."""
-    code = prepared.prompt.code
-    reply = _Reply(code, keep=code is not None or prepared.workload.needs_text)
-    response = attempt.response
-    if response.head.status is not None and not 200 <= response.head.status < 300:
-        _read_failure(reply, attempt, dialect)
-    elif prepared.stream:
-        _read_stream(reply, attempt, dialect)
-    elif prepared.job is not None:
-        _read_job(reply, attempt.course.end, dialect, prepared)
-    elif response.complete:
-        _add(reply, dialect.read_whole(attempt.response.body), None)
-    if dialect.read_headers is not None and (reply.content or reply.items):
-        _add_rest(reply, dialect.read_headers(response.head.headers))
-    if attempt.error is not None and reply.error is None:
-        reply.error, reply.detail = attempt.error, attempt.detail
-    if reply.error is None and response.complete and not attempt.cancelled:
-        _judge(reply, prepared.stream, dialect)
-        if reply.error is None and reply.code is not None:
-            _compare_codes(reply, reply.code)
-    return reply
-
-
-def _read_failure(reply: _Reply, attempt: _Attempt, dialect: Dialect) -> None:
-    said = dialect.read_error(attempt.response.body)
-    told = None if dialect.read_headers is None else dialect.read_headers(attempt.response.head.headers).error
-    kind = said.error.type or ("" if told is None else told.type)
-    reply.error = classify(attempt.response.head.status, kind)
-    reply.detail = ": ".join(part for part in (kind, said.error.message) if part) or None
-    if said.retry_after_s is not None:
-        attempt.response.head.headers.setdefault("retry-after", f"{said.retry_after_s}")
-
-
-def _read_job(reply: _Reply, end: JobEnd | None, dialect: Dialect, prepared: Prepared) -> None:
-    """The replies of a job that has ended, together. It is whole if each of its prompts was answered whole."""
-    if end is None:
-        return
-    answers, fault = matched(prepared.prompt.texts, end)
-    parts = [_reply_of_prompt(answer, dialect) for answer in answers]
-    for part in parts:
-        reply.usage = added_usage(reply.usage, part.usage)
-        reply.text_chars += part.text_chars
-        reply.content = reply.content or part.content
-        reply.items += part.error is None
-    finishes = {part.finish for part in parts}
-    reply.finish = finishes.pop() if len(finishes) == 1 else None
-    wrong = next((part for part in parts if part.error is not None), None)
-    if fault is not None:
-        reply.error, reply.detail = fault.kind, fault.detail
-    elif wrong is not None:
-        reply.error, reply.detail = wrong.error, f"{len(parts) - reply.items} of {len(parts)} prompts: {wrong.detail}"
-
-
-def _reply_of_prompt(answer: bytes | Fault, dialect: Dialect) -> _Reply:
-    part = _Reply()
-    if isinstance(answer, Fault):
-        part.error, part.detail = answer.kind, answer.detail
-        return part
-    _add(part, dialect.read_whole(answer), None)
-    if part.error is None:
-        _judge(part, stream=False, dialect=dialect)
-    return part
-
-
-def _read_stream(reply: _Reply, attempt: _Attempt, dialect: Dialect) -> None:
-    reader = reader_of(dialect.framing)
-    try:
-        _read_pieces(reply, attempt.response.pieces, reader, dialect)
-    except EventTooLarge as error:
-        reply.error, reply.detail = ErrorKind.MALFORMED, str(error)
-    except BrokenFrame as error:
-        _read_stray(reply, reader.stray, dialect)
-        if reply.error is None or not reader.stray:
-            reply.error, reply.detail = ErrorKind.MALFORMED, str(error)
-    if attempt.response.complete and reply.error is None and reader.stray and not reply.ended:
-        _read_stray(reply, reader.stray, dialect)
-
-
-def _read_pieces(reply: _Reply, pieces: list[Piece], reader: StreamReader, dialect: Dialect) -> None:
-    """Raises EventTooLarge, or BrokenFrame."""
-    pattern: Alike | None = None
-    tries = 0 if reply.keep or dialect.framing != "sse" else _TRIES  # what is not decoded cannot be kept
-    t_ns = number = 0
-    while number < len(pieces):
-        begin = 0
-        if pattern is not None and reader.between:
-            count, chars = pattern.run(pieces, number)
-            reply.event_ns += [t_ns for t_ns, _ in pieces[number : number + count]]
-            reply.text_chars += chars
-            number += count
-            if number == len(pieces):
-                break
-            count, chars, begin = pattern.take(pieces[number][1])
-            reply.event_ns += [pieces[number][0]] * count
-            reply.text_chars += chars
-        t_ns, data = pieces[number]
-        number += 1
-        if begin == len(data):
-            continue
-        events = reader.feed(data[begin:])
-        for event in events:
-            delta = dialect.read(event.event, event.data)
-            _add(reply, delta, t_ns)
-        if tries and pattern is None and events and delta.text and reader.between:
-            pattern, tries = alike(data, delta, dialect), tries - 1
-    for event in reader.flush():
-        _add(reply, dialect.read(event.event, event.data), t_ns)
-
-
-def _read_stray(reply: _Reply, stray: bytes, dialect: Dialect) -> None:
-    """Bytes that are no event: the error that a server sent in place of its stream, or another page altogether."""
-    said = dialect.read_error(stray).error
-    if said.type:
-        reply.error, reply.detail = classify(None, said.type), f"{said.type}: {said.message}"
-    elif not reply.content:
-        reply.error, reply.detail = ErrorKind.MALFORMED, f"not an event stream: {said.message}"
-
-
-def _add(reply: _Reply, delta: Delta, t_ns: int | None) -> None:
-    text = delta.text
-    if text or delta.content:
-        reply.content = True
-        if t_ns is not None:
-            reply.event_ns.append(t_ns)
-            if reply.first_text_ns is None and (text or delta.refusal):
-                reply.first_text_ns = t_ns
-        reply.text_chars += len(text)
-        if reply.keep:
-            reply.said.append(text)
-    if delta.fingerprint is not None:
-        reply.fingerprint = delta.fingerprint
-    if (
-        delta.usage is not None
-        or delta.finish is not None
-        or delta.end
-        or delta.refused
-        or delta.refusal
-        or delta.items
-        or delta.server is not None
-        or delta.error is not None
-        or delta.malformed is not None
-    ):
-        _add_rest(reply, delta)
-
-
-def _add_rest(reply: _Reply, delta: Delta) -> None:
-    """What few events of a stream say."""
-    reply.usage = merge_usage(reply.usage, delta.usage)
-    reply.finish = delta.finish or reply.finish
-    reply.server = delta.server or reply.server
-    reply.items = max(reply.items, delta.items)
-    reply.ended = reply.ended or delta.end
-    reply.refused = reply.refused or delta.refused or bool(delta.refusal)
-    if reply.error is not None:
-        return
-    if delta.error is not None:
-        reply.error = classify(None, delta.error.type)
-        reply.detail = ": ".join(part for part in (delta.error.type, delta.error.message) if part)
-    elif delta.malformed is not None:
-        reply.error, reply.detail = ErrorKind.MALFORMED, delta.malformed
-
-
-def _judge(reply: _Reply, stream: bool, dialect: Dialect) -> None:  # noqa: FBT001
-    """Of a response that came whole over HTTP: whether it is also a whole, sensible reply."""
-    if stream and not reply.ended:
-        reply.error, reply.detail = ErrorKind.TRUNCATED, "the stream ended without its end marker"
-    elif reply.refused:
-        reply.error, reply.detail = ErrorKind.REFUSED, f"finish reason {reply.finish}"
-    elif not (reply.content if dialect.kind in GENERATING else reply.items):
-        reply.error, reply.detail = ErrorKind.EMPTY, f"no content; finish reason {reply.finish}"
-
-
-def _compare_codes(reply: _Reply, code: str) -> None:
-    """Of a whole reply: whether it is the one that was asked for."""
-    reply.echo = echo_of("".join(reply.said), code)
-    if reply.echo == "other":
-        reply.error, reply.detail = ErrorKind.MISMATCHED, "the reply holds the code of another request"
-
-
-def _sample(prepared: Prepared, origin: Origin, attempt: _Attempt, reply: _Reply, end_ns: int) -> Sample:
+def _sample(prepared: Prepared, origin: Origin, attempt: _Attempt, reply: Reply, end_ns: int) -> Sample:
     target, workload = prepared.target, prepared.workload
     anchor = origin.anchor_ns
-    response = attempt.response
+    course, response = attempt.came.course, attempt.came.response
     headers = response.head.headers
     headers_wall_s = time.time() - (time.monotonic_ns() - (response.first_byte_ns or end_ns)) / 1e9
-    course = attempt.course
     return Sample(
         run=origin.run,
         target=target.name,
@@ -368,8 +149,8 @@ def _sample(prepared: Prepared, origin: Origin, attempt: _Attempt, reply: _Reply
         event_ns=tuple(t_ns - anchor for t_ns in reply.event_ns),
         first_text_ns=_relative(reply.first_text_ns, anchor),
         end_ns=end_ns - anchor,
-        outcome=Outcome.CANCELLED if attempt.cancelled else outcome_of(reply.error),
-        error=None if attempt.cancelled else reply.error,
+        outcome=Outcome.CANCELLED if attempt.came.cancelled else outcome_of(reply.error),
+        error=None if attempt.came.cancelled else reply.error,
         error_detail=reply.detail,
         status=response.head.status,
         retry_after_s=retry_after_s(headers, headers_wall_s),
@@ -377,7 +158,7 @@ def _sample(prepared: Prepared, origin: Origin, attempt: _Attempt, reply: _Reply
         reused=attempt.connect_ns is None,
         usage=reply.usage,
         text_chars=reply.text_chars if reply.content or reply.error is None else None,
-        items=_items(attempt, reply),
+        items=_items(attempt.came, reply),
         response_bytes=sum(each.body_bytes for each in course.responses),
         finish_reason=reply.finish,
         fingerprint=reply.fingerprint,
@@ -395,11 +176,11 @@ def _sample(prepared: Prepared, origin: Origin, attempt: _Attempt, reply: _Reply
     )
 
 
-def _items(attempt: _Attempt, reply: _Reply) -> int | None:
+def _items(came: Came, reply: Reply) -> int | None:
     """What a good reply holds, at least one; what a job brought, also where that is not all."""
-    if attempt.course.end is not None:
+    if came.course.end is not None:
         return reply.items
-    return (reply.items or 1) if reply.error is None and not attempt.cancelled else None
+    return (reply.items or 1) if reply.error is None and not came.cancelled else None
 
 
 def _relative(t_ns: int | None, anchor_ns: int) -> int | None:

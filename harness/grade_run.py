@@ -235,9 +235,10 @@ def _asked_texts(run_dir: RunDir, workload: Workload) -> dict[str, str]:
 
 
 def _made_again(plan: Plan, workload: Workload, sample: Sample) -> str:
-    """A synthetic prompt, from the number in its id."""
-    number = int(sample.prompt_id.rpartition("-")[2])
-    return prompt(plan.seed, workload, number * workload.ask_times, sample.target).texts[0]
+    """A synthetic prompt, from the number in its id; of a conversation what its turn says, and nothing before."""
+    number = int(sample.prompt_id.rpartition("-")[2].partition(".")[0])
+    turn = sample.turn or 1
+    return prompt(plan.seed, workload, number * workload.ask_times, sample.target, turn, sample.run).texts[0]
 
 
 def _samples(path: Path) -> Iterator[Sample]:

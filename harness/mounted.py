@@ -36,7 +36,7 @@ def installed() -> bool:
 
 class Mounted:
     """The dashboard of the runs below `runs_root` (None: this test alone), mounted at `prefix`, which begins and ends
-    with a slash. `loopback`: whether Locust listens to this machine alone."""
+    with a slash. `loopback`: whether Locust listens to this machine alone, and asks for no login."""
 
     def __init__(self, prefix: str, runs_root: Path | None, *, loopback: bool) -> None:
         self._prefix, self._runs_root, self._loopback = prefix, runs_root, loopback

@@ -2,6 +2,7 @@
 
 Refused: aliases (a few lines of them mean billions of values), deep nesting, numbers of absurd length, and a key that
 stands twice in a mapping.
+A date is text, as in JSON: `api-version: 2024-10-21` means a version.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ MOST_DEPTH = 64
 _MOST_NUMBER = 400  # characters: YAML 1.1 reads 59:59:59... as one number
 # What PyYAML's constructors raise on dates and numbers that are none, and on keys that cannot be keys.
 _UNUSABLE = (ValueError, TypeError, ArithmeticError, AttributeError, LookupError, RecursionError)
+_DATE = "tag:yaml.org,2002:timestamp"
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
@@ -49,7 +51,12 @@ def plain_yaml(text: str, place: str, hint: str = "check indentation, colons and
 
 
 class _Plain(yaml.SafeLoader):
-    """PyYAML's safe loader, which refuses what makes much of little."""
+    """PyYAML's safe loader, which refuses what makes much of little, and takes dates for text."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012  (PyYAML's name, of its class)
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != _DATE]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def __init__(self, text: str) -> None:
         super().__init__(text)

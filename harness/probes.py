@@ -131,7 +131,8 @@ class Probe:
             due_s = due_s + step_s if due_s + step_s > time.monotonic() else time.monotonic() + step_s
 
     def _prepared(self, cell: Cell, index: int) -> Prepared:
-        chosen = prompt(self.plan.seed, cell.workload, self.progress.part * 1_000_000 + index, cell.target.name)
+        number = self.progress.part * 1_000_000 + index
+        chosen = prompt(self.plan.seed, cell.workload, number, cell.target.name, run=self.run_dir.name)
         return prepare(cell.target, cell.workload, chosen, self._keys[cell.target.name])
 
     def _may_send(self, cell: Cell, prepared: Prepared) -> bool:

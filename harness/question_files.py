@@ -30,7 +30,6 @@ from harness.question_rows import LAYOUTS, Place, questions_of
 _OWN = re.compile(r"own(?::(?P<count>\d{1,9})(?::(?P<seed>\d{1,18}))?)?")
 _OWN_COUNT = 200
 _MOST_OWN = 20_000
-_ANSWER_LETTERS = "ABCDEFGHIJ"
 _SPLIT_ENDS = re.compile(r"[_-](?:test|val|validation|dev|train)$")
 _LIST_COLUMNS = ("choices", "options", "endings", "answers", "references")
 _OBJECT_COLUMNS = ("question", "answer")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ssl
+from functools import lru_cache
 from typing import Any
 
 import gevent.socket
+import gevent.ssl
 
 _READ_BYTES = 65536
 
@@ -72,3 +74,17 @@ class TlsChannel:
         if not data:
             raise ConnectionResetError(104, "closed during the handshake")
         self._incoming.write(data)
+
+
+@lru_cache(maxsize=1)
+def tls_context() -> ssl.SSLContext:
+    """One context a process, made at the first use: after any fork. Certificates are verified."""
+    context: ssl.SSLContext = gevent.ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def tls_reason(error: ssl.SSLError) -> str:
+    """Why TLS was refused, in OpenSSL's words."""
+    verify = getattr(error, "verify_message", "")
+    return f"certificate not accepted: {verify}" if verify else str(error.reason or error)

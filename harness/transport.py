@@ -13,12 +13,11 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, ClassVar
 
 import gevent
 import gevent.socket
-import gevent.ssl
 from gevent.hub import Waiter
 from gevent.monkey import get_original
 
@@ -29,7 +28,7 @@ from harness.http_framing import Framing, Head, TransportFault
 from harness.moderation import moderation
 from harness.plan import Timeouts
 from harness.stamps import ANCILLARY_BYTES, Kind, Reads, arrivals_ns, ask_for_stamps, kernel_stamp, wall_offset_ns
-from harness.tls import TlsChannel
+from harness.tls import TlsChannel, tls_context, tls_reason
 from harness.turns import wake_in_turn
 
 _READ_BYTES = 65536
@@ -108,7 +107,7 @@ class Connection:
         except gevent.socket.gaierror as error:
             raise TransportFault(ErrorKind.DNS, f"{self.endpoint.host}: {error.strerror}") from error
         except ssl.SSLError as error:
-            raise TransportFault(ErrorKind.TLS, f"{where}: {_tls_reason(error)}") from error
+            raise TransportFault(ErrorKind.TLS, f"{where}: {tls_reason(error)}") from error
         except OSError as error:
             raise TransportFault(kind_of_connect(error), f"{where}: {error.strerror or error}") from error
 
@@ -397,16 +396,3 @@ def _receive_stamped(connection: Any) -> tuple[bytes, bytes]:
 
 def _receive_plain(connection: Any) -> tuple[bytes, bytes]:
     return bytes(_view[: connection.recv_into(_buffer)]), b""
-
-
-@lru_cache(maxsize=1)
-def tls_context() -> ssl.SSLContext:
-    """One context a process, made at the first use: after any fork. Certificates are verified."""
-    context: ssl.SSLContext = gevent.ssl.create_default_context()
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
-def _tls_reason(error: ssl.SSLError) -> str:
-    verify = getattr(error, "verify_message", "")
-    return f"certificate not accepted: {verify}" if verify else str(error.reason or error)

@@ -112,10 +112,6 @@ class Recorder:
             repair_ns=repair,
         )
 
-    def next_prompt(self, target: str, workload: Workload, stage: int) -> Prompt:
-        """The next prompt of a cell: those of all workers together are 0, 1, 2 ... of that repeat and stage."""
-        return self.prompt_at(target, workload, stage, self.next_index(target, workload, stage))
-
     def next_index(self, target: str, workload: Workload, stage: int) -> int:
         """The number of the next prompt of a cell."""
         k, n = self.share

@@ -150,7 +150,8 @@ def _mounted(environment: Environment, prefix: str, run_dir: RunDir | None) -> M
         return None
     runs_root = run_dir.root.resolve().parent.parent if run_dir is not None and run_dir.plan.exists() else None
     host = getattr(environment.parsed_options, "web_host", None) or ""
-    made = Mounted(prefix, runs_root, loopback=is_loopback(f"http://{host}"))
+    asks = environment.web_ui is not None and environment.web_ui.web_login
+    made = Mounted(prefix, runs_root, loopback=is_loopback(f"http://{host}") and not asks)
     environment.events.quit.add_listener(lambda **_: made.end())
     return made
 

@@ -36,6 +36,7 @@ LAYERS = {
             "tls",
             "turns",
             "transport",
+            "reply",
             "exchange",
             "journal",
             "garbage",

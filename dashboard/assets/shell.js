@@ -5,7 +5,10 @@
     window.tokenswarmTheme();
     for (const link of document.querySelectorAll(".nav-link")) {
       const here = new URL(link.href).pathname.replace(/\/$/, "") === location.pathname.replace(/\/$/, "");
-      if (here) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
+      if (!here) { link.removeAttribute("aria-current"); continue; }
+      link.setAttribute("aria-current", "page");
+      const row = link.parentElement; // on a phone it scrolls: the present page must be in sight
+      row.scrollLeft = link.offsetLeft - row.offsetLeft - (row.clientWidth - link.offsetWidth) / 2;
     }
     const title = document.querySelector("#page h1");
     if (!title) return;

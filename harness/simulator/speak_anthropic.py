@@ -37,6 +37,7 @@ class _Request(msgspec.Struct):
     messages: list[_Message]
     system: Content = None
     stream: bool | None = None
+    output_config: dict[str, Any] | None = None
 
 
 _decoder = msgspec.json.Decoder(_Request)
@@ -60,6 +61,7 @@ def read(body: bytes, _query: dict[str, str]) -> Asked:
         code=code_in(texts),
         question=question_in(texts),
         judged=judged_in(texts),
+        structured=bool((request.output_config or {}).get("format")),
     )
 
 

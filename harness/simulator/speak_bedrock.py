@@ -38,6 +38,7 @@ class _Request(msgspec.Struct, rename="camel"):
     messages: list[_Message]
     system: list[Part] = []
     inference_config: _Config | None = None
+    output_config: dict[str, Any] | None = None
 
 
 _decoder = msgspec.json.Decoder(_Request)
@@ -61,6 +62,7 @@ def read(body: bytes, query: dict[str, str]) -> Asked:
         code=code_in(texts),
         question=question_in(texts),
         judged=judged_in(texts),
+        structured="textFormat" in (request.output_config or {}),
     )
 
 

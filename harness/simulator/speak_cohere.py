@@ -34,6 +34,7 @@ class _Request(msgspec.Struct):
     messages: list[_Message]
     stream: bool = False
     max_tokens: int | None = None
+    response_format: dict[str, Any] | None = None
 
 
 _decoder = msgspec.json.Decoder(_Request)
@@ -56,6 +57,7 @@ def read(body: bytes, _query: dict[str, str]) -> Asked:
         code=code_in(texts),
         question=question_in(texts),
         judged=judged_in(texts),
+        structured="json_schema" in (request.response_format or {}),
     )
 
 

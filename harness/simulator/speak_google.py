@@ -31,6 +31,7 @@ class _Content(msgspec.Struct):
 
 class _GenerationConfig(msgspec.Struct, rename="camel"):
     max_output_tokens: int | None = None
+    response_json_schema: dict[str, Any] | None = None
 
 
 class _Request(msgspec.Struct, rename="camel"):
@@ -62,6 +63,7 @@ def read(body: bytes, query: dict[str, str]) -> Asked:
         code=code_in(texts),
         question=question_in(texts),
         judged=judged_in(texts),
+        structured=request.generation_config is not None and bool(request.generation_config.response_json_schema),
     )
 
 

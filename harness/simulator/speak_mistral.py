@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -45,7 +46,7 @@ def read(body: bytes, query: dict[str, str]) -> Asked:
     asked = speak_openai_chat.read(body, query)
     if asked.max_tokens is not None and asked.max_tokens > 1_000_000:
         raise Refused("Prompt contains more tokens than the model's context")
-    return asked
+    return replace(asked, tool=None)  # it plays no calls
 
 
 def stream(reply: Reply) -> Iterator[Event]:

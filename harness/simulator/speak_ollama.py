@@ -37,6 +37,7 @@ class _Request(msgspec.Struct):
     messages: list[_Message]
     stream: bool | None = None
     options: _Options | None = None
+    format: str | dict[str, Any] | None = None
 
 
 _decoder = msgspec.json.Decoder(_Request)
@@ -59,6 +60,7 @@ def read(body: bytes, _query: dict[str, str]) -> Asked:
         code=code_in(texts),
         question=question_in(texts),
         judged=judged_in(texts),
+        structured=isinstance(request.format, dict),
     )
 
 

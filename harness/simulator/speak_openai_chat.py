@@ -113,10 +113,10 @@ def stream(reply: Reply) -> Iterator[Event]:
 
 def _answer_of(reply: Reply) -> Iterator[tuple[bytes, int]]:
     """Text or arguments, piece by piece, as they stand within a JSON string."""
-    if reply.asked.tool is None and not reply.asked.structured:
+    if reply.asked.tool is None:
         yield from reply.text()
         return
-    for text, tokens in reply.text() if reply.asked.tool is None else arguments_of(reply):
+    for text, tokens in arguments_of(reply):
         yield encode(text.decode())[1:-1], tokens
 
 

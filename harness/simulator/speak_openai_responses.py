@@ -30,12 +30,21 @@ class _Item(msgspec.Struct):
     content: Content = None
 
 
+class _Form(msgspec.Struct):
+    type: str
+
+
+class _Text(msgspec.Struct):
+    format: _Form | None = None
+
+
 class _Request(msgspec.Struct):
     model: str
     input: str | list[_Item]
     instructions: str | None = None
     stream: bool | None = None
     max_output_tokens: int | None = None
+    text: _Text | None = None
 
 
 _decoder = msgspec.json.Decoder(_Request)
@@ -57,7 +66,12 @@ def read(body: bytes, _query: dict[str, str]) -> Asked:
         code=code_in(texts),
         question=question_in(texts),
         judged=judged_in(texts),
+        structured=_json_wanted(request.text),
     )
+
+
+def _json_wanted(text: _Text | None) -> bool:
+    return text is not None and text.format is not None and text.format.type == "json_schema"
 
 
 class _Numbered:

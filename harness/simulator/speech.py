@@ -100,7 +100,8 @@ class Reply:
         return _pieces(self.first_word + 1, self.reasoning_tokens, self.tokens_per_chunk)
 
     def text(self) -> Iterator[tuple[bytes, int]]:
-        """The answer, in the same way. It begins with the code that was asked for: two tokens, if there are as many."""
+        """The answer, in the same way, as it stands within a JSON string. It begins with the code that was asked for:
+        two tokens, if there are as many."""
         if self.answer is not None:
             return _joined(self.answer[: self.text_tokens], self.tokens_per_chunk)
         return _pieces(self.first_word, self.text_tokens, self.tokens_per_chunk, self.asked.code)
@@ -110,7 +111,9 @@ class Reply:
         return b"".join(text for text, _ in self.reasoning()).decode() if self.show_reasoning else ""
 
     def whole_text(self) -> str:
-        """The answer."""
+        """The answer, as it is read."""
+        if self.answer is not None:
+            return "".join(self.answer[: self.text_tokens])
         return b"".join(text for text, _ in self.text()).decode()
 
 
@@ -156,7 +159,7 @@ def _pieces(first: int, tokens: int, per_chunk: int, code: str | None = None) ->
 def _joined(words: tuple[str, ...], per_chunk: int) -> Iterator[tuple[bytes, int]]:
     for start in range(0, len(words), per_chunk):
         piece = words[start : start + per_chunk]
-        yield "".join(piece).encode(), len(piece)
+        yield quoted("".join(piece))[1:-1], len(piece)
 
 
 def _halves(code: str, tokens: int) -> list[bytes]:

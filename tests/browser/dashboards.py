@@ -23,7 +23,8 @@ CHROMIUM = shutil.which("chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync"]
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian's package `chromium`)")
-PATIENCE_MS = 40_000  # on a busy machine a page takes its time
+patient = pytest.mark.timeout(400)  # several waits of PATIENCE_MS
+PATIENCE_MS = 90_000  # on a busy machine a page takes its time
 DESK, PHONE = (1366, 768), (390, 844)
 LOOKS = {"light": (DESK, "light"), "dark": (DESK, "dark"), "phone": (PHONE, "light")}
 
@@ -56,12 +57,12 @@ def served(root: Path, *arguments: str, env: dict[str, str] | None = None) -> It
         for thread in (reader, errors):
             thread.start()
         try:
-            word, _, found.url = first.get(timeout=60).strip().partition(" ")
+            word, _, found.url = first.get(timeout=90).strip().partition(" ")
             assert word == "ready"
             yield found
         finally:
             process.terminate()
-            code = process.wait(20)
+            code = process.wait(60)
             reader.join(20)
             errors.join(20)
     assert code == 0 and not any("Traceback" in line for line in found.said), found.said
@@ -93,6 +94,13 @@ class Visit:
             assert time.monotonic() < end, f"{expression}\nnever came: {self.page.inner_text('#page')}"
             self.page.wait_for_timeout(30)
 
+    def until(self, met: Callable[[], bool]) -> None:
+        """Wait until something is so, while the browser's news come in."""
+        end = time.monotonic() + PATIENCE_MS / 1000
+        while not met():
+            assert time.monotonic() < end, self.page.inner_text("body")
+            self.page.wait_for_timeout(30)
+
     def drawn(self, selector: str) -> None:
         """Wait until a figure is drawn."""
         self.page.wait_for_selector(f"{selector} .js-plotly-plot .main-svg", timeout=PATIENCE_MS)
@@ -109,6 +117,7 @@ def visit(browser: Any, base: str, look: str = "light") -> Iterator[Visit]:
     """A window in the browser. Afterwards: nothing was complained of, and no other host was asked."""
     (width, height), scheme = LOOKS[look]
     context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     found = Visit(page, base)
     page.on("console", lambda said: found.complaints.append(said.text) if said.type in ("error", "warning") else None)

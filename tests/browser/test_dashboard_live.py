@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from dashboards import LOOKS, PATIENCE_MS, Served, browser, faults, needs_chromium, served, visit
+from dashboards import LOOKS, PATIENCE_MS, Served, browser, faults, needs_chromium, patient, served, visit
 from planted_runs import HOSTILE, hostile_run, planted_run
 
 from analysis.recommendation import recommend
@@ -24,7 +24,7 @@ from harness.monitor_record import read_picture
 from harness.rundir import RunDir
 
 __all__ = ["browser"]  # a fixture
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, patient]
 RUN = "chat/20260301T090000Z-a1b2"
 ALERTS = (
     Rule(name="errors", metric="error_ratio", above=0.05, for_s=0, severity="critical", summary="{target} fails"),
@@ -41,7 +41,7 @@ PLAN: dict[str, Any] = {
         for name in ("steady-sim", "flaky-sim")
     ],
     "workload": {"name": "chat", "input_tokens": 50, "output_tokens": 10},
-    "stages": [{"concurrency": 2, "duration_s": 3}],
+    "stages": [{"concurrency": 2, "duration_s": 120}],  # it is stopped when it was seen
     "slo": {"ttft_s": 0.5},
     "simulator": {
         "providers": {
@@ -82,7 +82,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
 
 def _log_in(seen: Any, found: Served) -> None:
     seen.page.goto(f"{found.url}login#token={found.token}")
-    seen.page.wait_for_selector("#page h1", timeout=PATIENCE_MS)
+    seen.page.wait_for_selector("#page h1")
 
 
 def test_a_custom_plan_is_checked_started_followed_and_reported(shown: Shown, browser: Any) -> None:
@@ -92,22 +92,27 @@ def test_a_custom_plan_is_checked_started_followed_and_reported(shown: Shown, br
         page = seen.page
         page.fill("#new-text", yaml.safe_dump(PLAN | {"repeats": "often"}))
         page.click("#new-check-text")
-        page.wait_for_selector("#new-refused:has-text('repeats')", timeout=PATIENCE_MS)
+        page.wait_for_selector("#new-refused:has-text('repeats')")
         assert page.is_disabled("#new-start")
         page.fill("#new-text", yaml.safe_dump(PLAN))
         page.click("#new-check-text")
-        page.wait_for_selector("#new-estimate:has-text('Requests')", timeout=PATIENCE_MS)
+        page.wait_for_selector("#new-estimate:has-text('Requests')")
         page.click("#new-start")
-        page.get_by_role("link", name="Follow live").click(timeout=PATIENCE_MS)
-        page.wait_for_selector("#live-windows [data-figure=attempted]", timeout=PATIENCE_MS)
+        page.get_by_role("link", name="Follow live").click()
+        page.wait_for_selector("#live-windows [data-figure=attempted]")
         seen.drawn("#live-ttft")
         seen.picture("live-running")
+        seen.go("new")
+        page.get_by_role("button", name="Stop", exact=True).click()
+        page.wait_for_selector("#new-jobs:has-text('interrupted')")
+        page.get_by_role("link", name="Numbers").wait_for()
         (name,) = (f"followed/{each.name}" for each in (shown.root / "followed").iterdir())
-        page.wait_for_selector(f"#live-list tr:has-text('{name}') >> text=report", timeout=PATIENCE_MS)
+        seen.go(f"live?run={name}")
+        page.wait_for_selector(f"#live-list tr:has-text('{name}') >> text=report")
         _is_the_monitors(page, RunDir(shown.root / name))
         page.click(f"#live-list tr:has-text('{name}') >> text=numbers")
-        page.wait_for_selector("#page h1:has-text('followed')", timeout=PATIENCE_MS)
-        with page.expect_download(timeout=PATIENCE_MS) as download:
+        page.wait_for_selector("#page h1:has-text('followed')")
+        with page.expect_download() as download:
             page.evaluate(f"location.assign('{shown.served.url}download/{name}/report.html')")
         assert download.value.path().read_bytes() == RunDir(shown.root / name).report.read_bytes()
 
@@ -138,13 +143,13 @@ def test_an_alert_is_acknowledged_silenced_and_heard_again(shown: Shown, browser
         page.fill("#alerts-comment", "on it")
         row = firing.locator("tr:has-text('swift')")
         row.get_by_role("button", name="Acknowledge").click()
-        page.wait_for_selector("#alerts-said:has-text('Acknowledged: errors')", timeout=PATIENCE_MS)
+        page.wait_for_selector("#alerts-said:has-text('Acknowledged: errors')")
         page.fill("#alerts-hours", "8")
         row.get_by_role("button", name="Silence the rule").click()
-        page.wait_for_selector("#alerts-said:has-text('Every alert of the rule errors')", timeout=PATIENCE_MS)
-        page.get_by_role("button", name="End the silence of errors").click(timeout=PATIENCE_MS)
-        page.wait_for_selector("#alerts-said:has-text('The silence is over')", timeout=PATIENCE_MS)
-        page.wait_for_selector("h2:has-text('Silences')", state="detached", timeout=PATIENCE_MS)
+        page.wait_for_selector("#alerts-said:has-text('Every alert of the rule errors')")
+        page.get_by_role("button", name="End the silence of errors").click()
+        page.wait_for_selector("#alerts-said:has-text('The silence is over')")
+        page.wait_for_selector("h2:has-text('Silences')", state="detached")
         seen.picture("alerts")
     done = read_actions(actions)
     assert [(each.kind, each.rule, each.comment) for each in done] == [
@@ -176,7 +181,7 @@ def test_what_if_gives_the_recommendation_for_what_is_supposed(shown: Shown, bro
         page.fill("#what-if-limits", "ttft_s.p95 < 0.0001")
         seen.wait("document.querySelector('#what-if-says [data-primary]')?.dataset.answer === 'none qualifies'")
         page.fill("#what-if-limits", "ttft_s.p95 is nice")
-        page.wait_for_selector("#what-if-says:has-text('is nice')", timeout=PATIENCE_MS)
+        page.wait_for_selector("#what-if-says:has-text('is nice')")
         seen.picture("what-if-refused")
 
 
@@ -202,7 +207,6 @@ def test_anybody_can_use_the_pages(look: str, shown: Shown, browser: Any) -> Non
         _log_in(seen, shown.served)
         for path in ("live", f"alerts?run={RUN}", f"what-if?run={RUN}", "new", "new?from=latency"):
             seen.go(path)
-            seen.page.wait_for_timeout(300)
             found += [f"{path}: {fault}" for fault in faults(seen.page)]
             assert seen.page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
             seen.picture(f"{path.partition('?')[0]}-{look}")
@@ -215,3 +219,13 @@ def test_a_hostile_summary_stays_text(shown: Shown, browser: Any) -> None:
         seen.go("what-if?run=hostile/20260303T090000Z-05ed")
         assert HOSTILE in seen.page.inner_text("#page")
         assert not seen.page.query_selector("#page img")
+
+
+def test_a_run_that_nobody_watched_says_so_and_draws_nothing(shown: Shown, browser: Any) -> None:
+    with visit(browser, shown.served.url) as seen:
+        _log_in(seen, shown.served)
+        seen.go("live?run=hostile/20260303T090000Z-05ed")
+        assert "no monitor watched it" in seen.page.inner_text("#page")
+        assert not seen.page.query_selector("#live-ttft")
+        seen.page.get_by_role("link", name="Its numbers").click()
+        seen.page.wait_for_selector("#run-findings")

@@ -97,6 +97,7 @@ def test_the_token_opens_it_and_its_cookie_is_for_this_site_alone(closed_one: Se
         assert httpx.get(f"{closed_one.url}_dash-layout", cookies={name: forged}).status_code == 401
         assert client.post("logout", headers=_csrf(client)).status_code == 303
         assert client.get("_dash-layout").status_code == 401
+        assert httpx.get(f"{closed_one.url}_dash-layout", cookies={name: value}).status_code == 401, "it was kept"
 
 
 def test_wrong_tokens_have_to_wait(root: Path) -> None:

@@ -59,6 +59,17 @@ def test_a_limit_on_requests_at_once_is_found_and_all_is_recorded(tmp_path: Path
     assert json.loads(again.stdout)["search"]["answer"] == answer
 
 
+def test_users_of_a_search_hold_whole_conversations(tmp_path: Path, tokenswarm: Command) -> None:
+    workload = {"kind": "chat", "name": "chat", "turns": 3, "input_tokens": 20, "output_tokens": 8}
+    path = plan(tmp_path, {"ttft": 0.02, "itl": 0.001}, workload=workload)
+    done = tokenswarm("capacity", path, "--spend-requests", 24, "--json", "--out", tmp_path / "runs")
+    assert done.returncode in (0, 3), done.stderr
+    asked = [each for each in samples_of(Path(json.loads(done.stdout)["run_dir"])) if each["outcome"] == "ok"]
+    tokens = {(each["turn"], each["usage"]["input_tokens"]) for each in asked}
+    assert tokens == {(1, 20), (2, 48), (3, 76)}, "each with all that was said before"
+    assert len({each["prompt_id"] for each in asked}) == len(asked)
+
+
 def test_a_limit_of_latency_is_found_near_the_known_one(tmp_path: Path, tokenswarm: Command) -> None:
     """E2E is 0.115 s times N / 10 beyond 10: with 0.115 x 2 x exp(1.645 x 0.09) s, about 20 requests fit."""
     path = plan(tmp_path, {"capacity": 10})
@@ -153,6 +164,7 @@ def test_what_is_spent_is_bounded(tmp_path: Path, tokenswarm: Command) -> None:
         (("PLAN", "--slo", "e2e_s=-1"), "a number of seconds above 0", "e2e_s=2"),
         (("PLAN", "--target", "nobody"), "no such target", "there are: sim"),
         (("PLAN", "--begin", "9", "--most", "3"), "more than --most 3", "begin with"),
+        (("PLAN", "--by", "rate", "--set", "workload.turns=2"), "workload chat has 2 turns", "--by concurrency"),
         (("PLAN", "--set", "slo={}"), "no limit to keep", "--slo e2e_s=2"),
         (("--resume", "nowhere"), "no search is kept here", "name the run directory"),
     ],

@@ -22,6 +22,7 @@ from harness.plan_file import plan_of
 from harness.rundir import RunDir
 from harness.sample import Outcome, Sample, decode
 
+pytestmark = pytest.mark.timeout(400)  # several waits of 90 s
 SLOW = {"providers": {"slow-sim": {"dialects": ["openai-chat"], "ttft": 0.4}}}
 PLAN: dict[str, Any] = {
     "name": "started",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 import time
 import tomllib
 from fnmatch import fnmatch
@@ -137,15 +139,24 @@ def test_what_the_image_copies_exists_and_is_not_ignored() -> None:
     kept = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
     copied = [rest.split()[:-1] for word, rest in instructions() if word == "COPY" and "--from" not in rest]
     sources = {source for sources in copied for source in sources}
-    assert {"pyproject.toml", "harness", "analysis", "locustfiles"} <= sources
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
+    assert {"pyproject.toml", *(pattern.removesuffix("*") for pattern in packages)} <= sources
     for source in sources:
         assert (ROOT / source).exists(), source
     assert sources == set(kept)
 
 
+def test_the_image_has_what_the_extras_of_its_commands_want() -> None:
+    (listed,) = [rest for word, rest in instructions() if word == "RUN" and "requirements.txt" in rest]
+    (program,) = re.findall(r'python -c "(.*?)"', listed, re.DOTALL)
+    made = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    names = {re.split(r"[><=]", line)[0] for line in made.stdout.splitlines()}
+    assert {"locust", "dash", "waitress", "botocore"} <= names
+
+
 def test_every_file_that_is_no_module_is_installed_with_its_package() -> None:
     data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
-    for package in ("harness", "analysis", "locustfiles"):
+    for package in ("harness", "analysis", "dashboard", "locustfiles"):
         for path in (ROOT / package).rglob("*"):
             inside = path.relative_to(ROOT / package).as_posix()
             if path.is_file() and path.suffix not in (".py", ".pyc"):

@@ -146,3 +146,24 @@ def test_a_file_of_questions_is_asked_and_its_wrong_column_named(tmp_path: Path,
     done = tokenswarm("run", path)
     assert done.returncode == 2
     assert "sums.jsonl" in done.stderr and "answer" in done.stderr and "7" in done.stderr
+
+
+def test_turns_of_a_conversation_are_judged_each_by_its_own_prompt(tmp_path: Path, tokenswarm: Command) -> None:
+    workload = {"turns": 3, "nonce": True, "keep_text": True, "input_tokens": 20, "output_tokens": 12}
+    names = ("google", "openai")
+    targets = [
+        {"name": name, "dialect": TARGETS[name][0], "base_url": f"sim://{TARGETS[name][1]}", "model": "m"}
+        for name in names
+    ]
+    quick = {"ttft": 0.02, "itl": 0.001}
+    path = plan(
+        tmp_path,
+        targets=targets,
+        workload=workload,
+        stages=[{"concurrency": 1, "duration_s": 1}],
+        quality={"judge": "openai", "judged": 6},
+        simulator={"providers": {TARGETS[name][1]: quick for name in names}},
+    )
+    run_dir, _ = run_of(tokenswarm("run", path), tmp_path)
+    marks = [json.loads(line) for line in (run_dir / "grades.jsonl").read_text().splitlines()]
+    assert [each for each in marks if each["type"] == "mark" and each["target"] == "google"]

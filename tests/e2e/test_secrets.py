@@ -38,7 +38,8 @@ from harness.prepare import prepare
 from harness.prompts import prompt
 from harness.sample import Outcome, encode
 from harness.target_rules import travels_in_clear
-from harness.transport import Connection, tls_context
+from harness.tls import tls_context
+from harness.transport import Connection
 
 ALL = bool(os.environ.get("TOKENSWARM_ALL_SECRETS"))
 needs_redis = pytest.mark.skipif(shutil.which("redis-server") is None, reason="wants a redis-server")

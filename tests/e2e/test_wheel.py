@@ -53,7 +53,7 @@ def test_installed_alone_it_runs_a_suite_from_an_empty_folder(wheel: Path, tmp_p
     (tmp_path / "targets.yaml").write_text(TARGETS)
     shorter = ("scale=0.01", "repeats=1", "workloads.complex_query.output_tokens=20")
     options = [word for setting in shorter for word in ("--set", setting)]
-    command = ["run", "suite:latency", "--targets", tmp_path / "targets.yaml", *options]
+    command: list[str | Path] = ["run", "suite:latency", "--targets", tmp_path / "targets.yaml", *options]
     printed = run(python.with_name("tokenswarm"), *command, cwd=here, codes=(0, 3))  # 3: the machine was busy
     run_dir = here / printed.splitlines()[-1]
     assert json.loads((run_dir / "summary.json").read_bytes())["ended"] == "complete"

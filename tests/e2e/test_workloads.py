@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import struct
 import subprocess
 import sys
@@ -61,9 +62,12 @@ PLAN = {
 }
 
 
+Run = tuple[list[Sample], dict[tuple[str, str], Result], str]
+
+
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Sample], dict[tuple[str, str], Result]]:
-    """A run of all of them: its samples in order, and its results."""
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run of all of them: its samples in order, its results, and its page."""
     folder = tmp_path_factory.mktemp("workloads")
     (folder / "plan.yaml").write_text(json.dumps(PLAN))
     command = [sys.executable, "-m", "harness", "run", str(folder / "plan.yaml"), "--out", str(folder)]
@@ -73,10 +77,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Sample], dict[tu
     lines = [line for path in sorted((run_dir / "journal").glob("*.jsonl")) for line in path.read_bytes().splitlines()]
     samples = [record for line in lines if isinstance(record := decode(line), Sample)]
     summary = msgspec.json.decode((run_dir / "summary.json").read_bytes(), type=Summary)
-    return samples, {(each.target, each.workload or ""): each for each in summary.results}
-
-
-Run = tuple[list[Sample], dict[tuple[str, str], Result]]
+    results = {(each.target, each.workload or ""): each for each in summary.results}
+    return samples, results, (run_dir / "report.html").read_text()
 
 
 def test_a_conversation_grows_turn_by_turn(run: Run) -> None:
@@ -108,6 +110,24 @@ def test_the_summary_shows_turns_and_what_was_cached(run: Run) -> None:
     assert [each.cached_share for each in turns] == pytest.approx([0, 50 / 90, 100 / 140, 150 / 190])
     assert all(each.ok and each.ttft_p50_s is not None and each.ttft_p50_s > 0.02 for each in turns)
     assert run[1]["cached", "json"].turns == ()
+
+
+def test_the_page_shows_turns_and_structured_replies(run: Run) -> None:
+    _, results, page = run
+    rows = re.findall(r"<tr>(.*?)</tr>", page)
+    turns = [re.findall(r"<td>(.*?)</td>", row) for row in rows if ">talk, " in row]
+    shown = [row[:5] for row in turns if len(row) == 7 and row[0] in ("1", "2", "3", "4")]
+    told = results["cached", "talk"].turns
+    inputs, shares = ("40.0", "90.0", "140", "190"), ("0.00 %", "55.56 %", "71.43 %", "78.95 %")
+    assert shown == [
+        [str(each.turn), str(each.attempted), str(each.ok), tokens, share]
+        for each, tokens, share in zip(told, inputs, shares, strict=True)
+    ]
+    structured = results["cached", "json"].structured
+    assert structured is not None
+    assert (
+        f"<td>{structured.replies}</td><td>{structured.valid}</td><td>{100 * structured.valid_share:.2f} %</td>" in page
+    )
 
 
 def test_a_call_of_a_tool_is_content_and_its_first_piece_ends_the_ttft(run: Run) -> None:
@@ -232,6 +252,8 @@ def test_every_dialect_sends_pictures_tools_and_schemas(dialect: str) -> None:
     [
         ({"turns": 3, "stages": [{"rate_rps": 1, "duration_s": 5}]}, "turns: 3: wants closed stages"),
         ({"turns": 3, "questions": "own"}, "does not go with `questions`"),
+        ({"nonce": True, "questions": "own"}, "nonce: does not go with `questions`"),
+        ({"images": {"count": 1}, "questions": "own"}, "images: does not go with `questions`"),
         ({"turns": 3, "tools": 1}, "does not go with `tools`"),
         ({"structured": True, "tools": 1}, "structured: does not go with `tools`"),
         ({"structured": True, "echo": True}, "structured: does not go with `echo`"),

@@ -23,7 +23,8 @@ from harness.plan import Target, Timeouts, Workload
 from harness.prepare import prepare
 from harness.prompts import prompt
 from harness.sample import Outcome, Sample, decode, encode
-from harness.transport import Connection, tls_context
+from harness.tls import tls_context
+from harness.transport import Connection
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: r-1\r\ntransfer-encoding: chunked\r\n\r\n"
 WORD = b'data: {"choices":[{"index":0,"delta":{"content":"hello "}}]}\n\n'

@@ -50,6 +50,11 @@ def test_every_shipped_suite_is_a_valid_plan_and_survives_a_round_trip(suite: st
         ({"targets": [{**GOOD["targets"][0], "kye": 1}]}, "plan.yaml: targets[0].kye: unknown key"),
         ({"targets": [GOOD["targets"][0]] * 2}, "plan.yaml: targets: 'a': a name is used once"),
         ({"targets": [{**GOOD["targets"][0], "dialect": "telnet"}]}, "plan.yaml: targets[0].dialect: 'telnet'"),
+        (
+            {"targets": [{**GOOD["targets"][0], "query": {"a": "b", "v": 7}}]},
+            "plan.yaml: targets[0].query.v: 7: expected",
+        ),
+        ({"targets": [{**GOOD["targets"][0], "headers": {"x": None}}]}, "plan.yaml: targets[0].headers.x: expected"),
         ({"targets": [{**GOOD["targets"][0], "base_url": "ftp://x"}]}, "plan.yaml: targets[0].base_url: 'ftp://x'"),
         ({"targets": [{**GOOD["targets"][0], "base_url": "http://h:99999"}]}, "the port must be 1 to 65535"),
         ({"workload": {"input_tokens": "N(0,1)"}}, "plan.yaml: workloads[0].input_tokens: 'N(0,1)': N(mean,sd)"),
@@ -79,6 +84,15 @@ def test_a_key_that_stands_twice_is_told_with_its_line(tmp_path: Path) -> None:
     path.write_text("name: a\ntargets:\n  - {name: b}\n  - {name: c, model: x, model: y}\n")
     with pytest.raises(UsageFault, match=f"{path}: not YAML: line 4: model: the key stands there twice"):
         read_plan(str(path))
+
+
+def test_a_version_that_looks_like_a_date_is_text(tmp_path: Path) -> None:
+    path = tmp_path / "plan.yaml"
+    path.write_text(yaml.safe_dump(GOOD).replace("model: m\n", "model: m\n  query: {api-version: 2024-10-21}\n", 1))
+    plan = read_plan(str(path))
+    assert plan.targets[0].query == {"api-version": "2024-10-21"}
+    path.write_text(dump_plan(plan))
+    assert read_plan(str(path)) == plan
 
 
 def test_bytes_that_are_no_text_and_missing_files_are_usage_faults(tmp_path: Path) -> None:

@@ -160,6 +160,14 @@ def test_rates_divide_by_what_was_watched() -> None:
     assert seen.completed_rps == pytest.approx(5)
 
 
+def test_windows_of_a_young_run_agree() -> None:
+    cell = CellWindows(ANCHOR_NS, SLO)
+    for k in range(150):
+        cell.add(Ended(sample(k, k * 200 * MS), ANCHOR_NS))
+        seen = {name: window.attempted for name, window in cell.figures(_at(k / 5 + 0.2)).items()}
+        assert seen["10s"] <= seen["1m"] == seen["10m"]
+
+
 def test_a_cell_has_every_window_and_forgets_what_left_them() -> None:
     cell = CellWindows(ANCHOR_NS, SLO)
     for k in range(700):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 from runs_on_disk import MS, S, sample, steady, write_run
 
 from analysis.drift import change_points, drift_of, settles
-from analysis.evidence import two_modes
+from analysis.evidence import Requests, token_effects, two_modes
 from analysis.prediction import predict_load, predict_of_run
+from analysis.quantiles import Floats
 from analysis.report import render
 from analysis.samples import load_samples
 from analysis.summarise import summarise
@@ -159,6 +161,32 @@ def test_a_run_that_never_answered_has_no_diagnosis_but_no_traceback_either(tmp_
     assert summary.diagnoses[0].causes == ()
     assert summary.results[0].scaling is not None and summary.results[0].scaling.left_out == "no request ended ok"
     assert render([(summary, samples)])
+
+
+def conversation_requests(cached_of: Callable[[Floats], Floats]) -> Requests:
+    """Turns of conversations: prompts grow by 50 tokens a turn; TTFT is 40 ms and 1 ms for each uncached token."""
+    rng = np.random.default_rng(3)
+    tokens = np.tile([40.0, 90.0, 140.0, 190.0], 60)
+    cached = cached_of(tokens)
+    first_s = 0.040 + 0.001 * (tokens - cached) + 0.004 * rng.random(len(tokens))
+    flags, nothing = np.zeros(len(tokens), dtype=bool), np.full(len(tokens), np.nan)
+    part = np.zeros(len(tokens), dtype=np.int64)
+    return Requests(first_s, first_s / np.median(first_s), nothing, flags, tokens, cached, nothing, part)
+
+
+def test_what_grows_with_what_is_cached_of_it_has_no_effect_that_could_be_told() -> None:
+    effects = token_effects(conversation_requests(lambda tokens: tokens - 40))
+    assert effects.together and effects.long is None and effects.miss is None
+
+
+def test_no_effect_of_tokens_goes_beyond_what_was_seen() -> None:
+    """With half of all prompts cached, the line foretells less than nothing for short ones of the mean cache."""
+    rng = np.random.default_rng(4)
+    seen = conversation_requests(lambda tokens: (tokens - 40) * (rng.random(len(tokens)) < 0.6))
+    effects = token_effects(seen)
+    assert not effects.together
+    for value in (effects.long, effects.short, effects.miss, effects.hit):
+        assert value is not None and seen.relative.min() <= value <= seen.relative.max()
 
 
 def test_two_groups_are_told_from_one() -> None:

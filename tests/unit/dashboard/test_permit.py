@@ -68,6 +68,20 @@ def test_a_provider_is_asked_within_a_budget_and_with_its_own_key() -> None:
     check_permitted(plan_of(PLAN | _target(**aws), "plan"), Permit(keys=("AWS_*",)))
 
 
+def test_headers_hold_no_key_name_no_variable_that_was_not_offered_and_no_other_host() -> None:
+    real = {"base_url": "https://api.openai.com/v1"}
+    sim = {"base_url": "sim://openai-sim"}
+    assert "never written down" in _refusal(**_target(**sim, headers={"X-Api-Key": "sk-1"}))
+    for target in (real, sim, {"base_url": "http://127.0.0.1:8000/v1"}):
+        found = _refusal(**_target(**target, headers={"x-team": "blue ${AWS_SECRET_ACCESS_KEY}"}))
+        assert found.startswith("plan: targets[0].headers.x-team: 'AWS_SECRET_ACCESS_KEY'")
+    offered = {"Authorization": "Token ${OPENAI_API_KEY}"}
+    check_permitted(plan_of(PLAN | _target(**real, headers=offered), "plan"), Permit())
+    assert "unencrypted" in _refusal(**_target(base_url="http://api.openai.com/v1", headers=offered))
+    for name in ("Host", "transfer-encoding"):
+        assert "who is asked" in _refusal(**_target(**real, headers={name: "evil.example"}))
+
+
 def test_no_file_is_read_and_no_command_is_run() -> None:
     trace = {"arrival": "trace", "trace": "/etc/passwd", "trace_format": "azure", "duration_s": 1}
     assert ".trace: '/etc/passwd'" in _refusal(stages=[trace])

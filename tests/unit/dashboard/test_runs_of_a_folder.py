@@ -68,7 +68,15 @@ def test_what_leads_out_of_the_folder_is_not_in_it(root: Path, tmp_path: Path) -
     runs = Runs(root)
     assert "secret" not in {each.plan for each in runs.listed()}
     assert not [each for each in runs.trends().series if each.plan == "secret"]
-    for name in ("secret/20250101T000000Z-0000", "..", "../elsewhere/secret/20250101T000000Z-0000", "", "chat", "a\0b"):
+    for name in (
+        "secret/20250101T000000Z-0000",
+        "..",
+        "../elsewhere/secret/20250101T000000Z-0000",
+        "",
+        "chat",
+        "a\0b",
+        "a" * 5000,
+    ):
         with pytest.raises(UsageFault):
             runs.summary(name)
     assert runs.folder("chat/inside").root.is_relative_to(root)
