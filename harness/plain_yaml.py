@@ -1,9 +1,7 @@
 """YAML as people write it by hand: text -> values, in time and memory that its length bounds.
 
 Refused: aliases (a few lines of them mean billions of values), deep nesting, numbers of absurd length, and a key that
-stands twice in a mapping.
-A date is text, as in JSON: `api-version: 2024-10-21` means a version.
-A date is text, as in JSON: `api-version: 2024-10-21` means a version.
+stands twice in a mapping. A date is text, as in JSON: `api-version: 2024-10-21` means a version.
 """
 
 from __future__ import annotations

@@ -95,13 +95,6 @@ def test_a_version_that_looks_like_a_date_is_text(tmp_path: Path) -> None:
     assert read_plan(str(path)) == plan
 
 
-def test_a_key_that_stands_twice_is_told_with_its_line(tmp_path: Path) -> None:
-    path = tmp_path / "plan.yaml"
-    path.write_text("name: a\ntargets:\n  - {name: b}\n  - {name: c, model: x, model: y}\n")
-    with pytest.raises(UsageFault, match=f"{path}: not YAML: line 4: model: the key stands there twice"):
-        read_plan(str(path))
-
-
 def test_bytes_that_are_no_text_and_missing_files_are_usage_faults(tmp_path: Path) -> None:
     path = tmp_path / "plan.yaml"
     path.write_bytes(b"name: \xff\xfe")
