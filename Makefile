@@ -18,7 +18,7 @@ demo: setup
 	@dir=$$($(BIN)/tokenswarm run suite:demo --out runs) && echo "$$dir/report.html"
 
 test: check
-	$(BIN)/pytest -n 2 -m 'not alone'
+	$(BIN)/pytest -n 2 --dist loadfile -m 'not alone' --durations=30
 	$(BIN)/pytest -m alone
 
 # The whole fault matrix, 30 runs with one process killed, frozen or cut off: some 15 minutes.
