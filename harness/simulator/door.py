@@ -27,19 +27,23 @@ class Door:
         self._refusing = [script for script in scripts if script.fault.kind == "tcp_refuse"]
         self._closing = [Timetable(script) for script in scripts if script.fault.kind == "close_at_accept"]
         self._begin_ns = begin_ns
-        self._server: asyncio.Server
+        self._server: asyncio.Server | None = None  # None: nobody listens
         self._port: socket.socket | None = None  # the one that listens, kept where it must cease to
         self._refusals = 0  # that are active now
 
     async def open(self, host: str, port: int) -> int:
         """Listen; 0 takes a free port. Returns which one it is. Raises OSError, OverflowError and UsageFault."""
         loop = asyncio.get_running_loop()
-        if self._refusing:
-            self._port = _bound(host, port)
-            await self._listen()
-        else:
+        if not self._refusing:
             self._server = await loop.create_server(self._enter, host, port, backlog=_BACKLOG)
-        return int(self._server.sockets[0].getsockname()[1])
+            return int(self._server.sockets[0].getsockname()[1])
+        self._port = _bound(host, port)
+        begins = [next(iter(script.spans()), None) for script in self._refusing]
+        if any(span is not None and span.begin_s <= 0 for span in begins):
+            self._be_deaf(self._port)  # before anybody is told that we are there
+        else:
+            await self._listen()
+        return int(self._port.getsockname()[1])
 
     async def keep(self) -> None:
         """Refuse connections whenever it is time to, for ever."""
@@ -49,7 +53,8 @@ class Door:
 
     def close(self) -> None:
         """No more connections; those that stand are stopped."""
-        self._server.close()
+        if self._server is not None:
+            self._server.close()
         if self._port is not None:
             self._port.close()
         for connection in list(self._open_connections):
@@ -77,12 +82,18 @@ class Door:
             if self._refusals == 0:
                 await self._listen()
 
+    @staticmethod
+    def _be_deaf(port: socket.socket) -> None:
+        port.shutdown(socket.SHUT_RD)  # Linux: listens no longer, and stays bound
+        _share(port, yes=False)
+
     def _crash(self) -> None:
         """As if the process had died: nobody listens, and every connection is reset."""
         assert self._port is not None
-        self._server.close()
-        self._port.shutdown(socket.SHUT_RD)  # Linux: listens no longer, and stays bound
-        _share(self._port, yes=False)
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+            self._be_deaf(self._port)
         for connection in list(self._open_connections):
             connection.crash("tcp_refuse")
 
