@@ -6,6 +6,7 @@ stands twice in a mapping. A date is text, as in JSON: `api-version: 2024-10-21`
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from harness.errors import UsageFault
 
 MOST_BYTES = 1_000_000
 MOST_DEPTH = 64
+_DEEP = re.compile(rf"(?:[\[{{][ \t]*){{{MOST_DEPTH + 1}}}")
 _MOST_NUMBER = 400  # characters: YAML 1.1 reads 59:59:59... as one number
 # What PyYAML's constructors raise on dates and numbers that are none, and on keys that cannot be keys.
 _UNUSABLE = (ValueError, TypeError, ArithmeticError, AttributeError, LookupError, RecursionError)
@@ -38,6 +40,8 @@ def read_plain_yaml(path: Path, hint: str, what: str = "YAML") -> Any:
 
 def plain_yaml(text: str, place: str, hint: str = "check indentation, colons and quotes", what: str = "YAML") -> Any:
     """The value that a YAML text means. `place` begins errors; `what` it should be follows. Raises UsageFault."""
+    if _DEEP.search(text):  # the scanner looks far ahead for the end of each: a thousand take it a tenth of a second
+        raise UsageFault(f"{place}: not {what}: nested more than {MOST_DEPTH} deep", hint)
     try:
         return _Plain(text).get_single_data()
     except yaml.YAMLError as error:
