@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,8 +21,18 @@ class _State:
 def _on_signal(_number: int, _frame: Any) -> None:
     if _State.held:
         _State.came = True
-    else:
+    elif not _main_greenlet_told():
         raise KeyboardInterrupt
+
+
+def _main_greenlet_told() -> bool:
+    """Raise KeyboardInterrupt in the main greenlet where another one runs, of which it would be printed as a fault."""
+    gevent = sys.modules.get("gevent")
+    hub = None if gevent is None else gevent.get_hub()
+    if hub is None or sys.modules["greenlet"].getcurrent() is hub.parent:
+        return False
+    hub.loop.run_callback(hub.parent.throw, KeyboardInterrupt)
+    return True
 
 
 @contextmanager

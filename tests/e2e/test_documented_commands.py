@@ -7,12 +7,15 @@ import re
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import pytest
 from conftest import FINISHED, ROOT
 
@@ -41,6 +44,8 @@ INSTEAD = [
     (r"\bMODEL\b", "sim"),
     (r"-t 60s", "-t 2s"),
     (r"--metrics-port \d+", "--metrics-port 0"),
+    (r"(--ui\b|--processes 2)", r"\1 --web-port {port}"),
+    (r"dashboard runs( --port \d+)?", "dashboard runs --port 0"),
     (r"--most \d+", "--most 3"),
     (r"(--sequential)$", r"\1 --most 3"),
     (r"suite:(latency|throughput) --set scale=0\.1 --set repeats=1", r"suite:\1 --targets my-targets.yaml"),
@@ -136,14 +141,19 @@ def test_the_commands_of_a_page_do_what_they_say(page: Path, shop: Path, simulat
         words = command
         for pattern, instead in INSTEAD:
             words = re.sub(pattern, instead, words)
-        words = words.replace("{url}", simulator)
+        words = words.replace("{url}", simulator).replace("{port}", str(free_port()))
         starter = shop / words.split()[-1] if words.startswith("tokenswarm init") else None
         if starter is not None:
             starter.unlink(missing_ok=True)
-        code, said = served(words, shop) if SERVES.search(words) else run(words, shop)
+        code, said = served(words, shop, simulator) if SERVES.search(words) else run(words, shop)
         assert code in FINISHED, f"{page.name}: {command}\n{said[-3000:]}"
         if starter is not None:
             starter.write_text(PLAN)  # it is for real providers
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as chosen:
+        return int(chosen.getsockname()[1])
 
 
 def environment() -> dict[str, str]:
@@ -157,15 +167,24 @@ def run(words: str, folder: Path) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def served(words: str, folder: Path) -> tuple[int, str]:
-    """Start it, wait until it says that it serves, and end it as a person would: 0 where it ends in order."""
+def served(words: str, folder: Path, known: str) -> tuple[int, str]:
+    """Start it, wait until it serves, and end it as a person would: 0 where it ends in order. `known`: the URL of the
+    simulator, which serves already."""
     log = folder / "served.log"
     with log.open("w") as out:
         process = subprocess.Popen(shlex.split(words), cwd=folder, env=environment(), stdout=out, stderr=out)
-        end_s = time.monotonic() + 60
-        while "http://" not in log.read_text() and process.poll() is None and time.monotonic() < end_s:
+        end_s = time.monotonic() + 90
+        while not (told := answers(log.read_text(), known)) and process.poll() is None and time.monotonic() < end_s:
             time.sleep(0.2)
-        told = "http://" in log.read_text()
         process.send_signal(signal.SIGINT)
-        code = process.wait(60)
-    return (0 if told and code in (0, 1, 130) else 1), log.read_text()
+        code = process.wait(90)
+    return (0 if told and code in (0, 1, 130) else 1), f"exit code {code}\n{log.read_text()}"
+
+
+def answers(said: str, known: str) -> bool:
+    """Whether something listens at an address that was said, and answers."""
+    for port in re.findall(r"http://(?:127\.0\.0\.1|0\.0\.0\.0|localhost):(\d+)", said):
+        with suppress(httpx.HTTPError):
+            if not known.endswith(f":{port}") and httpx.get(f"http://127.0.0.1:{port}/", timeout=5):
+                return True
+    return False
