@@ -183,7 +183,7 @@ def served(words: str, folder: Path, known: str) -> tuple[int, str]:
 
 def answers(said: str, known: str) -> bool:
     """Whether something listens at an address that was said, and answers."""
-    for port in re.findall(r"http://(?:127\.0\.0\.1|0\.0\.0\.0|localhost):(\d+)", said):
+    for port in re.findall(r"http://[\w.-]+:(\d+)", said):
         with suppress(httpx.HTTPError):
             if not known.endswith(f":{port}") and httpx.get(f"http://127.0.0.1:{port}/", timeout=5):
                 return True
