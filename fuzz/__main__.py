@@ -27,7 +27,7 @@ MOST_BYTES = 65_536  # of one input
 _KEPT_BYTES = 2048
 _KEPT = 10  # inputs of one run
 _LATE_S = 120
-ROUND_S = 150  # under atheris a process grows by up to 0.1 MB an execution, which the same inputs without it do not
+ROUND_S = 60  # under atheris a process grows by up to 0.1 MB an execution, which the same inputs without it do not
 
 
 @dataclass(frozen=True)
