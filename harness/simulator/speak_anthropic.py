@@ -14,11 +14,8 @@ from harness.simulator.speech import (
     Refused,
     Reply,
     Speaker,
-    code_in,
-    count_words,
+    asked_of_chat,
     encode,
-    judged_in,
-    question_in,
     read_json,
     texts_of,
 )
@@ -52,15 +49,11 @@ def read(body: bytes, _query: dict[str, str]) -> Asked:
         raise Refused("max_tokens: must be greater than or equal to 1")
     contents = [request.system, *(message.content for message in request.messages)]
     texts = [text for content in contents for text in texts_of(content)]
-    return Asked(
+    return asked_of_chat(
+        texts,
         model=request.model,
-        input_tokens=count_words(texts),
-        messages=tuple(texts),
         stream=bool(request.stream),
         max_tokens=request.max_tokens,
-        code=code_in(texts),
-        question=question_in(texts),
-        judged=judged_in(texts),
         structured=bool((request.output_config or {}).get("format")),
     )
 

@@ -15,11 +15,8 @@ from harness.simulator.speech import (
     Refused,
     Reply,
     Speaker,
-    code_in,
-    count_words,
+    asked_of_chat,
     encode,
-    judged_in,
-    question_in,
     read_json,
     texts_of,
 )
@@ -53,15 +50,11 @@ def read(body: bytes, query: dict[str, str]) -> Asked:
     if cap is not None and cap < 1:
         raise Refused("Value at 'inferenceConfig.maxTokens' failed to satisfy constraint: at least 1")
     texts = [*texts_of(request.system), *(text for each in request.messages for text in texts_of(each.content))]
-    return Asked(
+    return asked_of_chat(
+        texts,
         model=query["model"],
-        input_tokens=count_words(texts),
-        messages=tuple(texts),
         stream=query["method"] == "converse-stream",
         max_tokens=cap,
-        code=code_in(texts),
-        question=question_in(texts),
-        judged=judged_in(texts),
         structured="textFormat" in (request.output_config or {}),
     )
 

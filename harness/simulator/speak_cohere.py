@@ -14,11 +14,8 @@ from harness.simulator.speech import (
     Refused,
     Reply,
     Speaker,
-    code_in,
-    count_words,
+    asked_of_chat,
     encode,
-    judged_in,
-    question_in,
     read_json,
     texts_of,
 )
@@ -48,15 +45,11 @@ def read(body: bytes, _query: dict[str, str]) -> Asked:
     if request.max_tokens is not None and request.max_tokens < 1:
         raise Refused("invalid request: max_tokens must be at least 1.")
     texts = [text for message in request.messages for text in texts_of(message.content)]
-    return Asked(
+    return asked_of_chat(
+        texts,
         model=request.model,
-        input_tokens=count_words(texts),
-        messages=tuple(texts),
         stream=request.stream,
         max_tokens=request.max_tokens,
-        code=code_in(texts),
-        question=question_in(texts),
-        judged=judged_in(texts),
         structured="json_schema" in (request.response_format or {}),
     )
 

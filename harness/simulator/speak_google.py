@@ -14,11 +14,8 @@ from harness.simulator.speech import (
     Refused,
     Reply,
     Speaker,
-    code_in,
-    count_words,
+    asked_of_chat,
     encode,
-    judged_in,
-    question_in,
     quoted,
     read_json,
     texts_of,
@@ -53,16 +50,12 @@ def read(body: bytes, query: dict[str, str]) -> Asked:
         raise Refused("max_output_tokens must be positive.")
     system = [] if request.system_instruction is None else [request.system_instruction]
     texts = [text for content in (*system, *request.contents) for text in texts_of(content.parts)]
-    return Asked(
+    return asked_of_chat(
+        texts,
         model=query["model"],
-        input_tokens=count_words(texts),
-        messages=tuple(texts),
         stream=query["method"] == "streamGenerateContent",
         max_tokens=cap,
         framed=query.get("alt") == "sse",
-        code=code_in(texts),
-        question=question_in(texts),
-        judged=judged_in(texts),
         structured=request.generation_config is not None and bool(request.generation_config.response_json_schema),
     )
 

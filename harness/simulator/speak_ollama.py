@@ -13,11 +13,8 @@ from harness.simulator.speech import (
     Refused,
     Reply,
     Speaker,
-    code_in,
-    count_words,
+    asked_of_chat,
     encode,
-    judged_in,
-    question_in,
     quoted,
     read_json,
 )
@@ -51,15 +48,11 @@ def read(body: bytes, _query: dict[str, str]) -> Asked:
         raise Refused("messages: at least one is needed")
     cap = None if request.options is None else request.options.num_predict
     texts = [message.content for message in request.messages]
-    return Asked(
+    return asked_of_chat(
+        texts,
         model=request.model,
-        input_tokens=count_words(texts),
-        messages=tuple(texts),
         stream=request.stream is not False,
         max_tokens=cap if cap is not None and cap > 0 else None,  # -1: as long as it likes
-        code=code_in(texts),
-        question=question_in(texts),
-        judged=judged_in(texts),
         structured=isinstance(request.format, dict),
     )
 

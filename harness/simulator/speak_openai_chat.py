@@ -14,11 +14,8 @@ from harness.simulator.speech import (
     Refused,
     Reply,
     Speaker,
-    code_in,
-    count_words,
+    asked_of_chat,
     encode,
-    judged_in,
-    question_in,
     quoted,
     read_json,
     texts_of,
@@ -69,18 +66,14 @@ def read(body: bytes, _query: dict[str, str]) -> Asked:
     if cap is not None and cap < 1:
         raise Refused("Invalid 'max_tokens': integer below minimum value.")
     texts = [text for message in request.messages for text in texts_of(message.content)]
-    return Asked(
+    return asked_of_chat(
+        texts,
         model=request.model,
-        input_tokens=count_words(texts),
-        messages=tuple(texts),
         stream=bool(request.stream),
         max_tokens=cap,
         include_usage=request.stream_options is not None and bool(request.stream_options.include_usage),
         tool=request.tools[0].function.name if request.tools else None,
         structured=request.response_format is not None and request.response_format.type == "json_schema",
-        code=code_in(texts),
-        question=question_in(texts),
-        judged=judged_in(texts),
     )
 
 

@@ -14,11 +14,8 @@ from harness.simulator.speech import (
     Refused,
     Reply,
     Speaker,
-    code_in,
-    count_words,
+    asked_of_chat,
     encode,
-    judged_in,
-    question_in,
     read_json,
     texts_of,
 )
@@ -57,15 +54,11 @@ def read(body: bytes, _query: dict[str, str]) -> Asked:
         raise Refused("Invalid 'max_output_tokens': integer below minimum value.")
     items = [request.input] if isinstance(request.input, str) else [item.content for item in request.input]
     texts = [text for content in (request.instructions, *items) for text in texts_of(content)]
-    return Asked(
+    return asked_of_chat(
+        texts,
         model=request.model,
-        input_tokens=count_words(texts),
-        messages=tuple(texts),
         stream=bool(request.stream),
         max_tokens=request.max_output_tokens,
-        code=code_in(texts),
-        question=question_in(texts),
-        judged=judged_in(texts),
         structured=_json_wanted(request.text),
     )
 

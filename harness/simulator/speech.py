@@ -188,6 +188,34 @@ def count_words(texts: list[str]) -> int:
     return sum(len(text.split()) for text in texts)
 
 
+def asked_of_chat(
+    texts: list[str],
+    *,
+    model: str,
+    stream: bool,
+    max_tokens: int | None,
+    structured: bool = False,
+    tool: str | None = None,
+    include_usage: bool = False,
+    framed: bool = True,
+) -> Asked:
+    """What a chat asks, of which `texts` are all, in their order; the rest is as each dialect says it."""
+    return Asked(
+        model=model,
+        input_tokens=count_words(texts),
+        stream=stream,
+        max_tokens=max_tokens,
+        include_usage=include_usage,
+        framed=framed,
+        code=code_in(texts),
+        question=question_in(texts),
+        judged=judged_in(texts),
+        messages=tuple(texts),
+        tool=tool,
+        structured=structured,
+    )
+
+
 encode = msgspec.json.encode
 
 
