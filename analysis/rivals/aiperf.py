@@ -64,7 +64,7 @@ def read(document: object, beside: Beside) -> list[Told]:
             output_tokens_per_s=number(at(document, "output_token_throughput", "avg")),
             input_tokens_per_s=total_in / duration if total_in is not None and duration else None,
             values_s=values if len(values.get("e2e_s", ())) == ok else {},
-            said={name: dist for name, dist in said.items() if dist is not None},
+            said=said,
             notes=_NOTES,
         )
     ]

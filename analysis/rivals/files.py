@@ -210,7 +210,7 @@ def _findings(told: Sequence[Told]) -> Iterator[Finding]:
     )
     for saw, why in dict.fromkeys(note for each in told for note in each.notes):
         yield Finding(code="defined-otherwise", severity="note", saw=saw, why=why, hint="see docs/migrate.md")
-    if any(not each.values_s and each.said for each in told):
+    if any(not each.values_s and any(each.said.values()) for each in told):
         yield Finding(
             code="statistics-alone",
             severity="note",

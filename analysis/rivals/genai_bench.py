@@ -49,7 +49,7 @@ def read(document: object, beside: Beside) -> list[Told]:
             output_tokens_per_s=number(at(whole, "mean_output_throughput_tokens_per_s")),
             input_tokens_per_s=number(at(whole, "mean_input_throughput_tokens_per_s")),
             values_s=_values(good, scale) if len(good) == ok else {},
-            said={name: dist for name, dist in said.items() if dist is not None},
+            said=said,
             notes=_NOTES,
         )
     ]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
 from typing import Any
 
-from analysis.rivals.told import Beside, Told, at, count, given, known, number, stated, text
+from analysis.rivals.told import Beside, Told, at, count, given, known, number, stated, text, utc_of
 
 _NAMES = {"mean": "mean", "p50": "median", "max": "max"}
 _METRICS = {
@@ -68,17 +67,10 @@ def _of_benchmark(benchmark: object, document: object) -> Told:
         input_tokens_per_s=_mean(metrics, "prompt_tokens_per_second"),
         in_flight_mean=_mean(metrics, "request_concurrency"),
         values_s=_values(good) if len(good) == ok else {},
-        said={name: dist for name, dist in said.items() if dist is not None},
+        said=said,
         notes=_NOTES,
-        started_utc=None if begin_s is None else _utc(begin_s),
+        started_utc=None if begin_s is None else utc_of(begin_s),
     )
-
-
-def _utc(wall_s: float) -> str | None:
-    try:
-        return datetime.fromtimestamp(wall_s, UTC).isoformat(timespec="seconds")
-    except (OverflowError, ValueError, OSError):
-        return None
 
 
 def _values(good: list[Any]) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def read(document: object, beside: Beside) -> list[Told]:  # noqa: ARG001
             duration_s=number(at(document, "benchmark_time_seconds")),
             output_tokens_per_s=number(at(rates, "output_tokens_per_sec")),
             input_tokens_per_s=number(at(rates, "input_tokens_per_sec")),
-            said={name: dist for name, dist in said.items() if dist is not None},
+            said=said,
             notes=_NOTES,
         )
     ]

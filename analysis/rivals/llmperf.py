@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from analysis.rivals.told import Beside, Told, at, count, given, known, number, stated, text, tpot_s
+from analysis.rivals.told import Beside, Told, at, count, given, known, number, stated, text, tpot_s, utc_of
 
 _STATISTICS = {
     "mean": "mean",
@@ -60,18 +59,11 @@ def read(document: object, beside: Beside) -> list[Told]:
             duration_s=60 * ok / per_min if per_min else None,
             output_tokens_per_s=number(at(document, "results_mean_output_throughput_token_per_s")),
             values_s=_values(good) if ok and len(good) == ok else {},
-            said={name: dist for name, dist in said.items() if dist is not None},
+            said=said,
             notes=_NOTES,
-            started_utc=None if stamp is None else _utc(stamp),
+            started_utc=None if stamp is None else utc_of(stamp),
         )
     ]
-
-
-def _utc(wall_s: float) -> str | None:
-    try:
-        return datetime.fromtimestamp(wall_s, UTC).isoformat(timespec="seconds")
-    except (OverflowError, ValueError, OSError):
-        return None
 
 
 def _requests(document: object, beside: Beside) -> list[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ class Told:
     input_tokens_per_s: float | None = None
     in_flight_mean: float | None = None
     values_s: dict[str, Floats] = field(default_factory=dict)
-    said: dict[str, Dist] = field(default_factory=dict)
+    said: dict[str, Dist | None] = field(default_factory=dict)
     notes: tuple[tuple[str, str], ...] = ()
     started_utc: str | None = None
 
@@ -80,6 +81,14 @@ def count(value: object) -> int:
 def text(value: object) -> str | None:
     """A text that is not empty; None for all else."""
     return value if isinstance(value, str) and value else None
+
+
+def utc_of(wall_s: float) -> str | None:
+    """A moment of the wall clock, in s since 1970, as text; None where no calendar has it."""
+    try:
+        return datetime.fromtimestamp(wall_s, UTC).isoformat(timespec="seconds")
+    except (OverflowError, ValueError, OSError):
+        return None
 
 
 def known(values: Iterable[object], scale: float = 1.0) -> Floats:

@@ -50,7 +50,7 @@ def read(document: object, beside: Beside) -> list[Told]:  # noqa: ARG001
             output_tokens_per_s=number(at(document, "output_throughput")),
             input_tokens_per_s=total_in / duration if total_in is not None and duration else None,
             values_s=values,
-            said={name: dist for name, dist in said.items() if dist is not None},
+            said=said,
             notes=_NOTES,
         )
     ]
