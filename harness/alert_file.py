@@ -24,8 +24,9 @@ from harness.alert_record import (
     Sink,
     WebhookSink,
 )
-from harness.checked_yaml import fail, load, text_of_file, typed
+from harness.checked_yaml import fail, text_of_file, typed
 from harness.errors import UsageFault
+from harness.plain_yaml import plain_yaml
 
 _GUIDE = ("docs/alerts.md", "harness/alert_rules.yaml")
 _PLACES = {"rule", "metric", "target", "workload", "value", "threshold"}
@@ -38,7 +39,7 @@ def read_alerts(source: str | Path | Mapping[str, Any], place: str = "alerts") -
     else:
         place = str(source)
         hint = "leave it out to have the shipped rules; docs/alerts.md shows a file"
-        document = load(text_of_file(Path(source), "rule file", hint), place)
+        document = plain_yaml(text_of_file(Path(source), "rule file", hint), place)
     if not isinstance(document, Mapping) or not all(isinstance(key, str) for key in document):
         found = "an empty file" if document is None else type(document).__name__
         raise UsageFault(f"{place}: {found}: rules are a mapping with keys such as `rules`", "see docs/alerts.md")
@@ -51,7 +52,7 @@ def read_alerts(source: str | Path | Mapping[str, Any], place: str = "alerts") -
 def shipped_rules() -> tuple[Rule, ...]:
     """The rules of `harness/alert_rules.yaml`."""
     text = files("harness").joinpath("alert_rules.yaml").read_text(encoding="utf-8")
-    return read_alerts(load(text, "alert_rules.yaml"), "alert_rules.yaml").rules or ()
+    return read_alerts(plain_yaml(text, "alert_rules.yaml"), "alert_rules.yaml").rules or ()
 
 
 def rules_of(config: AlertConfig) -> tuple[Rule, ...]:

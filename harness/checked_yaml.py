@@ -1,4 +1,4 @@
-"""YAML text -> plain values, and plain values -> typed records. Every error names place, key, value and rule."""
+"""The text of YAML files, and their plain values -> typed records. Every error names place, key, value and rule."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NoReturn, TypeVar
 import msgspec
 
 from harness.errors import UsageFault
-from harness.plain_yaml import MOST_BYTES, plain_yaml
+from harness.plain_yaml import MOST_BYTES
 
 Typed = TypeVar("Typed")
 _AT = re.compile(r"^(?P<rule>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
@@ -33,11 +33,6 @@ def text_of_file(path: Path, what: str, hint: str) -> str:
         raise UsageFault(f"{path}: cannot be read: {error.strerror}", hint) from error
     except UnicodeDecodeError as error:
         raise UsageFault(f"{path}: byte {error.start}: not UTF-8 text", f"save the {what} as UTF-8") from error
-
-
-def load(text: str, place: str) -> Any:
-    """The plain values of a YAML text. `place` names it in errors. Raises UsageFault."""
-    return plain_yaml(text, place)
 
 
 def typed(document: Mapping[str, Any], kind: type[Typed], place: str, under: str, guide: str, example: str) -> Typed:

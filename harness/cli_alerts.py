@@ -18,9 +18,10 @@ from harness.alert_list import Alert, list_alerts
 from harness.alert_log import append_action, events_after, read_actions
 from harness.alert_record import AlertAction, AlertConfig, SinkState, WebhookSink, utc_text
 from harness.alerts import silences_in_force
-from harness.checked_yaml import load, text_of_file
+from harness.checked_yaml import text_of_file
 from harness.cli_shown import ERR, console
 from harness.errors import UsageFault
+from harness.plain_yaml import plain_yaml
 from harness.plan_file import read_plan
 from harness.rundir import RunDir
 from harness.sinks import read_sinks, send
@@ -179,7 +180,7 @@ def _span_text(span_s: float) -> str:
 
 def _config(path: Path) -> AlertConfig:
     """The rules in a rule file or in a plan."""
-    document = load(text_of_file(path, "rule file", "docs/alerts.md shows a file"), str(path))
+    document = plain_yaml(text_of_file(path, "rule file", "docs/alerts.md shows a file"), str(path))
     is_plan = isinstance(document, dict) and "targets" in document
     return read_plan(str(path)).alerts if is_plan else read_alerts(path)
 

@@ -12,10 +12,11 @@ import yaml
 
 from harness.alert_file import check_alerts
 from harness.chat_wishes import OF_CHAT_ALONE, faults_of_chat
-from harness.checked_yaml import fail, load, text_of_file, typed
+from harness.checked_yaml import fail, text_of_file, typed
 from harness.dialect_names import KIND_OF_DIALECT
 from harness.errors import UsageFault
 from harness.lengths import parse_length
+from harness.plain_yaml import plain_yaml
 from harness.plan import Inject, OutageRule, Plan, Stage, Target, Workload, cells, stages_of
 from harness.question import names_a_file
 from harness.target_rules import wrong_in
@@ -34,7 +35,7 @@ def read_plan(source: str, settings: Iterable[str] = (), targets_file: Path | No
     """
     document = _mapping(read_text(source), source)
     if targets_file is not None:
-        document["targets"] = load(read_text(str(targets_file)), str(targets_file))
+        document["targets"] = plain_yaml(read_text(str(targets_file)), str(targets_file))
         if source.startswith(SUITE):
             _leave_out_workloads(document)
             _replace_helpers(document)
@@ -131,7 +132,7 @@ def _replace_helpers(document: dict[str, Any]) -> None:
 
 def plan_of_targets(path: Path) -> Plan:
     """A plan of the targets in a YAML list, with whatever workload fits them. Raises UsageFault."""
-    targets = load(read_text(str(path)), str(path))
+    targets = plain_yaml(read_text(str(path)), str(path))
     dialects = [each.get("dialect") for each in targets if isinstance(each, dict)] if isinstance(targets, list) else []
     kinds = {KIND_OF_DIALECT[each] for each in dialects if isinstance(each, str) and each in KIND_OF_DIALECT}
     workloads = [{"kind": kind, "name": kind} for kind in sorted(kinds)] or [{}]
@@ -197,7 +198,7 @@ def read_text(source: str) -> str:
 
 
 def _mapping(text: str, place: str) -> dict[str, Any]:
-    document = load(text, place)
+    document = plain_yaml(text, place)
     if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
         found = "an empty file" if document is None else type(document).__name__
         raise UsageFault(f"{place}: {found}: a plan is a mapping of keys", "`tokenswarm init` writes a starter plan")
@@ -209,7 +210,7 @@ def _apply(document: dict[str, Any], setting: str) -> None:
     key, equals, text = setting.partition("=")
     if not equals or not key or not key.isprintable():
         raise UsageFault(f"--set {key[:60]!a}: must be KEY=VALUE", "for example --set stages.0.concurrency=20")
-    value = load(text, f"--set {key}")
+    value = plain_yaml(text, f"--set {key}")
     *parents, last = key.split(".")
     if parents and parents[0] == "workloads" and "workload" in document:
         document["workloads"] = [document.pop("workload")]
