@@ -9,24 +9,26 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis import gates, history, ranking, recommendation, trends
-from analysis.burdens import EQUAL, normalised
-from analysis.compared_metrics import FAILURES
-from analysis.comparison_record import Comparison
+from analysis import ranking, recommendation, trends
+from analysis.answers.grading import answers_of
+from analysis.answers.model_drift import drifts
+from analysis.comparing.compared_metrics import FAILURES
 from analysis.comparisons import compare_runs
-from analysis.frames import findings_frame, records_frame, repeats_frame, requests_frame, results_frame
-from analysis.gate_rules import known_metrics, path_of, read_gate
-from analysis.grading import answers_of
-from analysis.history_metrics import paths_named
-from analysis.model_drift import drifts
+from analysis.deciding.burdens import EQUAL, normalised
+from analysis.deciding.ranking_record import Place, Ranking
+from analysis.deciding.recommendation_record import Recommendation
+from analysis.deciding.use_cases import UseCase, read_use_case
+from analysis.deciding.wording_decision import recommendation_lines
+from analysis.gating import gates
+from analysis.gating.gate_rules import known_metrics, path_of, read_gate
+from analysis.histories import history
+from analysis.histories.history_metrics import paths_named
 from analysis.prediction import predict_of_run
-from analysis.ranking_record import Place, Ranking
-from analysis.recommendation_record import Recommendation
+from analysis.records.comparison_record import Comparison
 from analysis.samples import Samples
+from analysis.showing.frames import findings_frame, records_frame, repeats_frame, requests_frame, results_frame
 from analysis.summarise import read_source, windows_of
 from analysis.summary import Summary
-from analysis.use_cases import UseCase, read_use_case
-from analysis.wording_decision import recommendation_lines
 from harness.errors import UsageFault
 from harness.plan_file import read_plan
 from harness.rundir import RunDir

@@ -1,11 +1,11 @@
 """Is A really better than B? Targets of one run on each metric, paired by repeat; or runs against the first.
 
 Targets of a run take turns within a repeat, so a and b are paired by repeat and tested by Student's t; runs have
-nothing in common and are tested by Welch's t (analysis/repeat_tests.py). Times, rates and costs are told apart by the
-logarithm of their ratio, shares of one by their difference, and so is whatever was zero in some repeat. Failures,
-availability and the quality of replies have tests of their own. p is corrected by Holm, with weights, over all
-comparisons made together. `better` and `worse` want corrected p < 0.05 and an interval that is not wholly within what
-does not matter.
+nothing in common and are tested by Welch's t (analysis/statistics/repeat_tests.py). Times, rates and costs are told
+apart by the logarithm of their ratio, shares of one by their difference, and so is whatever was zero in some repeat.
+Failures, availability and the quality of replies have tests of their own. p is corrected by Holm, with weights, over
+all comparisons made together. `better` and `worse` want corrected p < 0.05 and an interval that is not wholly within
+what does not matter.
 """
 
 from __future__ import annotations
@@ -19,15 +19,23 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from analysis import clusters, interval_tests
-from analysis.compared_metrics import ACCURACY, FAILURES, OF_ESTIMATES, OF_REPEATS, Metric, metric_of, weight_of
-from analysis.comparison_record import Comparison
-from analysis.failure_rate import compare_failure_rates
-from analysis.goals import estimate_at
-from analysis.multiplicity import Step, holm
-from analysis.record import Estimate
-from analysis.repeat_tests import POWER, RepeatTest, detectable, repeats_needed
-from analysis.repeat_values import grain_of, sides_of, told_apart, values_of
+from analysis.comparing.compared_metrics import (
+    ACCURACY,
+    FAILURES,
+    OF_ESTIMATES,
+    OF_REPEATS,
+    Metric,
+    metric_of,
+    weight_of,
+)
+from analysis.comparing.failure_rate import compare_failure_rates
+from analysis.comparing.goals import estimate_at
+from analysis.comparing.repeat_values import grain_of, sides_of, told_apart, values_of
+from analysis.records.comparison_record import Comparison
+from analysis.records.record import Estimate
+from analysis.statistics import clusters, interval_tests
+from analysis.statistics.multiplicity import Step, holm
+from analysis.statistics.repeat_tests import POWER, RepeatTest, detectable, repeats_needed
 from analysis.summary import Result, Summary
 
 ALPHA = 0.05

@@ -8,8 +8,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.api import Run
-from analysis.charts import COLOURS, colours_of, distribution, label, over_time, styled
-from analysis.charts_capacity import throughput_latency
+from analysis.showing.charts import COLOURS, colours_of, distribution, label, over_time, styled
+from analysis.showing.charts_capacity import throughput_latency
 from harness.errors import UsageFault
 
 _VERDICTS = {"better": COLOURS[2], "worse": COLOURS[4], "no difference": COLOURS[7], "not comparable": COLOURS[7]}

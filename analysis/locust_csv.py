@@ -13,7 +13,16 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.locust_history import AVERAGE, FAILURES, REQUESTS, Steps, resolution_s, rule_text, seen_in, steps_of
+from analysis.failures.locust_history import (
+    AVERAGE,
+    FAILURES,
+    REQUESTS,
+    Steps,
+    resolution_s,
+    rule_text,
+    seen_in,
+    steps_of,
+)
 from analysis.reliability import UNKNOWN, Counts, put_together
 from analysis.summary import Dist, Finding, Provider, Reliability, Result, Summary, Validity
 from harness.errors import CLASS_OF, ErrorClass, ErrorKind, UsageFault, classify

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.gaps import Flags, GapFigures, Whole, gap_figures
 from analysis.quantiles import QUANTILES, STATISTICS, Figures, Floats, dist_of, figures, given
+from analysis.reading.gaps import Flags, GapFigures, Whole, gap_figures
 from analysis.samples import Samples
 from analysis.summary import Dist, Repeat
 from harness.plan import Slo, Stage

@@ -16,13 +16,13 @@ from typing import TypeVar
 import numpy as np
 from scipy import interpolate, optimize, stats
 
+from analysis.loads.relations import latency_columns
+from analysis.loads.sweeps import values_of
 from analysis.metrics import Window
 from analysis.quantiles import Floats
-from analysis.relations import latency_columns
 from analysis.scaling import fit_usl, usl_x
 from analysis.summarise import summarise, windows_of
 from analysis.summary import Part, Result, Summary
-from analysis.sweeps import values_of
 from harness.errors import UsageFault
 from harness.plan_file import read_plan
 from harness.rundir import RunDir

@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis import clusters
-from analysis.consistency import consistency_of
-from analysis.gaps import Whole
-from analysis.grading import ANSWER, CORRECT, OVERLAP, Asked
+from analysis.answers.consistency import consistency_of
+from analysis.answers.grading import ANSWER, CORRECT, OVERLAP, Asked
+from analysis.answers.opinions import Opinions, marks_of
+from analysis.loads.sweeps import Measured
 from analysis.metrics import Window
-from analysis.opinions import Opinions, marks_of
-from analysis.quality_record import Quality, QualityUnderLoad
 from analysis.quantiles import Floats
-from analysis.record import Estimate
-from analysis.sweeps import Measured
+from analysis.reading.gaps import Whole
+from analysis.records.quality_record import Quality, QualityUnderLoad
+from analysis.records.record import Estimate
+from analysis.statistics import clusters
 from harness.plan import Workload
-from harness.question import Question
+from harness.records.question import Question
 
 _CUT = ("length", "max_tokens", "MAX_TOKENS", "max_output_tokens")
 _REFUSED = "refused"

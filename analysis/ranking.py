@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from analysis.burdens import EQUAL, FORMULA, Field, Known, Table, field_of, table_of
-from analysis.draws import DRAWS, SEED
-from analysis.entrants import Contest, contests, stands_apart
+from analysis.deciding.burdens import EQUAL, FORMULA, Field, Known, Table, field_of, table_of
+from analysis.deciding.draws import DRAWS, SEED
+from analysis.deciding.entrants import Contest, contests, stands_apart
+from analysis.deciding.quotes import Quote
+from analysis.deciding.ranking_record import Place, Ranking, Score
 from analysis.quantiles import Floats
-from analysis.quotes import Quote
-from analysis.ranking_record import Place, Ranking, Score
-from analysis.record import Estimate
+from analysis.records.record import Estimate
 from analysis.summary import Summary
 from harness.errors import UsageFault
 

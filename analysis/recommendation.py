@@ -12,24 +12,24 @@ from typing import Any
 
 import numpy as np
 
-from analysis.burdens import COST, FORMULA, Field, Table, field_of, normalised, table_of
-from analysis.decision import SURE, Decision, Needed, decide, needed
-from analysis.draws import DRAWS, SEED, Measure
-from analysis.entrants import Apart, Contest, Entrant, contests, stands_apart
-from analysis.failover import fail_overs
-from analysis.hard_limits import Hard, Judged, costs_of, hard_limits, judged
-from analysis.model_drift import ModelDrift
-from analysis.quotes import Quote
+from analysis.answers.model_drift import ModelDrift
+from analysis.deciding.burdens import COST, FORMULA, Field, Table, field_of, normalised, table_of
+from analysis.deciding.decision import SURE, Decision, Needed, decide, needed
+from analysis.deciding.draws import DRAWS, SEED, Measure
+from analysis.deciding.entrants import Apart, Contest, Entrant, contests, stands_apart
+from analysis.deciding.failover import fail_overs
+from analysis.deciding.hard_limits import Hard, Judged, costs_of, hard_limits, judged
+from analysis.deciding.quotes import Quote
+from analysis.deciding.recommendation_record import Choice, Reason, Recommendation
+from analysis.deciding.risks import risks_of
+from analysis.deciding.sensitivity import turns_of
+from analysis.deciding.strategies import strategies_of
+from analysis.deciding.use_cases import UseCase
+from analysis.deciding.wording_decision import LIMITS, quote_text, share_text
 from analysis.ranking import chosen, places_of
-from analysis.recommendation_record import Choice, Reason, Recommendation
-from analysis.record import Estimate
-from analysis.risks import risks_of
-from analysis.sensitivity import turns_of
-from analysis.strategies import strategies_of
+from analysis.records.record import Estimate
 from analysis.summary import Summary
-from analysis.use_cases import UseCase
 from analysis.wording import metric_name
-from analysis.wording_decision import LIMITS, quote_text, share_text
 from harness.errors import UsageFault
 
 

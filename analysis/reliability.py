@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy import stats
 
-from analysis.gaps import Whole
-from analysis.lifetimes import availability, exponential, lifetimes, mean_time, survival, trend
+from analysis.failures.lifetimes import availability, exponential, lifetimes, mean_time, survival, trend
+from analysis.failures.outages import Attempts, Seen, Watch, rule_text, seen
 from analysis.metrics import Window, injected
-from analysis.outages import Attempts, Seen, Watch, rule_text, seen
 from analysis.quantiles import Floats
+from analysis.reading.gaps import Whole
 from analysis.summary import Estimate, Outage, Reliability
 from harness.errors import PROVIDER_FAILURES
 from harness.plan import OutageRule

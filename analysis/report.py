@@ -16,14 +16,16 @@ import msgspec
 import plotly.graph_objects as go
 import plotly.offline
 
-from analysis import charts, outage_charts, wording, wording_capacity, wording_cost, wording_decision, wording_quality
-from analysis.charts_capacity import capacity_figures
-from analysis.charts_quality import quality_figures
-from analysis.charts_ranking import ranking_figures
+from analysis import wording
+from analysis.comparing.leaders import leaders
 from analysis.comparisons import METHOD, compare_runs
-from analysis.leaders import leaders
+from analysis.deciding import wording_decision
 from analysis.ranking import last_rankings
 from analysis.samples import Samples
+from analysis.showing import charts, outage_charts, wording_capacity, wording_cost, wording_quality
+from analysis.showing.charts_capacity import capacity_figures
+from analysis.showing.charts_quality import quality_figures
+from analysis.showing.charts_ranking import ranking_figures
 from analysis.summary import Result, Summary
 from harness.rundir import write_out
 from harness.sample import Outcome

@@ -13,8 +13,18 @@ import pandas as pd
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-from analysis.gaps import Gaps, Part, Whole
-from analysis.journals import NUMBERS, RATES, SERVER, TIMES, UNIQUE_TEXT, USAGE, Batch, count_lines, read_journals
+from analysis.reading.gaps import Gaps, Part, Whole
+from analysis.reading.journals import (
+    NUMBERS,
+    RATES,
+    SERVER,
+    TIMES,
+    UNIQUE_TEXT,
+    USAGE,
+    Batch,
+    count_lines,
+    read_journals,
+)
 from harness.errors import UsageFault
 from harness.rundir import RunDir
 from harness.sample import OLDEST_READ, SCHEMA, Header

@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, stats
 
-from analysis.capacity_record import Band, Shape, Usl
 from analysis.quantiles import Floats
-from analysis.record import Estimate
+from analysis.records.capacity_record import Band, Shape, Usl
+from analysis.records.record import Estimate
 
 FEWEST_POINTS = 6
 PAST_KNEE = 2

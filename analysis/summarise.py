@@ -11,39 +11,39 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from analysis.capacity import capacity_of
+from analysis.answers.grading import questions_of, with_grades
+from analysis.answers.opinions import read_opinions
+from analysis.cells.health import read_health
+from analysis.cells.lengths import lengths_of
+from analysis.cells.recovery import integrity_of, recovery_of
+from analysis.cells.resources import by_worker, resources_of
+from analysis.cells.token_counts import tokens_of
+from analysis.cells.turns import structured_of, turns_of
+from analysis.comparing.goals import judge
 from analysis.comparisons import Answers, compare
 from analysis.cost import COUNTED, cost_of, with_accuracy
-from analysis.gaps import Whole
-from analysis.goals import judge
-from analysis.grading import questions_of, with_grades
-from analysis.health import read_health
-from analysis.lengths import lengths_of
+from analysis.failures.outages import Watch
+from analysis.loads.capacity import capacity_of
+from analysis.loads.searches import read_search
+from analysis.loads.sweeps import Measured, grouped
 from analysis.locust_csv import summarise_csv
 from analysis.metrics import Rates, Window, injected, latencies, meets_slo, rates_of, repeat_record, window_of
-from analysis.opinions import read_opinions
-from analysis.outages import Watch
 from analysis.quality import quality_of, replies_of, under_load
-from analysis.quality_record import Quality, QualityUnderLoad
+from analysis.reading.gaps import Whole
 from analysis.reconcile import reconcile
-from analysis.recovery import integrity_of, recovery_of
+from analysis.records.quality_record import Quality, QualityUnderLoad
 from analysis.reliability import Counts, counts_of, reliability_of, watches_of
-from analysis.resources import by_worker, resources_of
 from analysis.rivals import files
 from analysis.samples import Samples, load_samples
-from analysis.searches import read_search
 from analysis.summary import Batch, Dist, Provider, Result, ServerTimes, Summary
 from analysis.summary import Window as WindowPart
-from analysis.sweeps import Measured, grouped
-from analysis.token_counts import tokens_of
-from analysis.turns import structured_of, turns_of
 from analysis.validity import judge_run
-from harness.health_record import Health
 from harness.plan import Cell, OutageRule, Plan, Workload, cells, stages_of
 from harness.plan_file import read_plan, with_outage
 from harness.prices import priced
+from harness.records.health_record import Health
+from harness.records.sequential_record import read_sequential
 from harness.rundir import RunDir, write_whole
-from harness.sequential_record import read_sequential
 
 
 def read_source(source: Path, outage: Iterable[str] = ()) -> tuple[Summary, Samples | None]:

@@ -9,14 +9,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from analysis.capacity_record import CapacitySearch, Diagnosis, Outliers, Relation, Scaling, Sweep, Trend
-from analysis.comparison_record import Comparison
-from analysis.quality_record import Quality, QualityUnderLoad
-from analysis.record import Estimate, Interval
-from analysis.reliability_record import Fit, Integrity, Outage, Provider, Recovery, Reliability, Survival
+from analysis.records.capacity_record import CapacitySearch, Diagnosis, Outliers, Relation, Scaling, Sweep, Trend
+from analysis.records.comparison_record import Comparison
+from analysis.records.quality_record import Quality, QualityUnderLoad
+from analysis.records.record import Estimate, Interval
+from analysis.records.reliability_record import Fit, Integrity, Outage, Provider, Recovery, Reliability, Survival
 from harness.plan import Price
 from harness.prices import Spend
-from harness.sequential_record import SequentialRecord
+from harness.records.sequential_record import SequentialRecord
 
 # Besides what is defined here.
 __all__ = ["Estimate", "Fit", "Integrity", "Interval", "Outage", "Provider", "Recovery", "Reliability", "Survival"]

@@ -15,15 +15,15 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from analysis.discoveries import discoveries
-from analysis.history import History, Progress, keep, load_history, quiet
-from analysis.history_index import digest_of
-from analysis.history_metrics import METRICS, Metric
-from analysis.history_reading import SeriesKey
-from analysis.history_record import Break, Findings, Trends
-from analysis.parallel import over_parts
-from analysis.series_noise import Floats, Whole
-from analysis.series_told import Corrected, iso, told
+from analysis.histories.history import History, Progress, keep, load_history, quiet
+from analysis.histories.history_index import digest_of
+from analysis.histories.history_metrics import METRICS, Metric
+from analysis.histories.history_reading import SeriesKey
+from analysis.histories.series_told import Corrected, iso, told
+from analysis.reading.parallel import over_parts
+from analysis.records.history_record import Break, Findings, Trends
+from analysis.statistics.discoveries import discoveries
+from analysis.statistics.series_noise import Floats, Whole
 
 LEVEL = 0.05
 METHOD = (
@@ -210,7 +210,7 @@ def _found(lines: Sequence[Line], stored: dict[str, Findings], progress: Progres
     few = sum(len(line.values) for line in news) < _WORTH
     done = 0
     if news:
-        from analysis.series_findings import findings_of_many  # noqa: PLC0415  (slow to load; an index makes it needless)
+        from analysis.histories.series_findings import findings_of_many  # noqa: PLC0415  (slow to load; an index makes it needless)
 
         for made in over_parts(findings_of_many, parts, here=few):
             known |= {line.digest: each for line, each in zip(news[done:], made, strict=False)}
@@ -250,7 +250,7 @@ def _corrected(lines: Sequence[Line], found: list[Findings]) -> tuple[list[Corre
 def _since(line: Line, found: Findings, begin: int) -> Findings:
     if found.begin == begin:
         return found
-    from analysis.series_findings import since  # noqa: PLC0415  (as above)
+    from analysis.histories.series_findings import since  # noqa: PLC0415  (as above)
 
     return since(found, line.times_s, line.values, begin)
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from analysis.cells.health import health_findings
+from analysis.cells.lengths import length_findings
+from analysis.cells.sends import send_findings
+from analysis.cells.token_counts import token_findings
 from analysis.cost import cost_findings
-from analysis.health import health_findings
-from analysis.lengths import length_findings
 from analysis.samples import Samples
-from analysis.sends import send_findings
 from analysis.summary import Finding, Reconciliation, Result, Validity, Verdict
-from analysis.token_counts import token_findings
 from harness.errors import ErrorKind
-from harness.health_record import Health
 from harness.plan import Plan, Stage, Target, Workload, left_out
-from harness.target_rules import travels_in_clear
+from harness.records.health_record import Health
+from harness.rules.target_rules import travels_in_clear
 
 CLOCK_OFFSET_S = 0.01
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from analysis.compared_metrics import is_share
-from analysis.comparison_record import Comparison
+from analysis.comparing.compared_metrics import is_share
+from analysis.records.comparison_record import Comparison
 from analysis.summary import (
     Dist,
     Estimate,

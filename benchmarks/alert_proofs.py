@@ -27,16 +27,16 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from analysis.digest_figures import row_of
-from analysis.digest_hours import Hour
-from analysis.slices import sketch_of
-from harness.alert_file import read_alerts, shipped_rules
-from harness.alert_log import read_events
-from harness.alert_record import AlertEvent, Reading, Rule
+from analysis.digests.digest_figures import row_of
+from analysis.digests.digest_hours import Hour
+from analysis.watching.slices import sketch_of
+from harness.alerting.alert_log import read_events
+from harness.alerting.sinks import Delivery, read_sinks
 from harness.alerts import States, step
 from harness.plan import Slo
+from harness.records.alert_record import AlertEvent, Reading, Rule
+from harness.rules.alert_file import read_alerts, shipped_rules
 from harness.rundir import RunDir
-from harness.sinks import Delivery, read_sinks
 
 T0 = 1_795_000_000.0
 _RULE = Rule(name="slow", metric="ttft.p95", above=1.0, for_s=0, resolve_after_s=0)
@@ -146,10 +146,10 @@ _MONITOR = """
 import sys, time
 from pathlib import Path
 from benchmarks.alert_proofs import _episodes
-from harness.alert_file import read_alerts
-from harness.alert_log import keep_states, recover
+from harness.rules.alert_file import read_alerts
+from harness.alerting.alert_log import keep_states, recover
 from harness.rundir import RunDir
-from harness.sinks import Delivery
+from harness.alerting.sinks import Delivery
 run_dir, url, most = RunDir(Path(sys.argv[1])), sys.argv[2], int(sys.argv[3])
 sink = {"kind": "webhook", "url": url, "backoff_s": 0.05, "most_waiting": 100000}
 delivery = Delivery(read_alerts({"sinks": [sink]}), run_dir)

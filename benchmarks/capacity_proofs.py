@@ -19,8 +19,8 @@ import click
 import msgspec
 import numpy as np
 
-from analysis.capacity_record import Usl
 from analysis.prediction import Predicted, predict_load, predict_prompt
+from analysis.records.capacity_record import Usl
 from analysis.samples import load_samples
 from analysis.summarise import summarise, windows_of
 from analysis.summary import Result

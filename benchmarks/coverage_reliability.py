@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import click
 import numpy as np
 
-from analysis.lifetimes import Lifetimes, availability, exponential, lifetimes, mean_time, trend
-from analysis.outages import Attempts, Seen, Watch, seen
+from analysis.failures.lifetimes import Lifetimes, availability, exponential, lifetimes, mean_time, trend
+from analysis.failures.outages import Attempts, Seen, Watch, seen
 from analysis.summary import Estimate, Outage
 from harness.plan import OutageRule
 

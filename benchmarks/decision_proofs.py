@@ -24,10 +24,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from analysis.comparison_record import Comparison, Gate
 from analysis.comparisons import compare
-from analysis.gate_rules import read_gate
-from analysis.gates import against_first
+from analysis.gating.gate_rules import read_gate
+from analysis.gating.gates import against_first
+from analysis.records.comparison_record import Comparison, Gate
 from analysis.summarise import summarise
 from analysis.summary import Result, Summary
 from harness.plan_file import plan_of

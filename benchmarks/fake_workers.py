@@ -26,15 +26,16 @@ from locust.rpc.protocol import Message
 from locust.runners import WorkerRunner
 
 from benchmarks.hosts import GAP_S, TTFT_S, Job
-from harness import garbage, webui
-from harness.collect import REDIS_URL
-from harness.health_record import LAG_BOUNDS_S, Health, encode_health
+from harness import webui
 from harness.journal import Journal
+from harness.journals.collect import REDIS_URL
+from harness.loop import garbage
+from harness.planned_run.worker_side import PING, SHARE
+from harness.records.health_record import LAG_BOUNDS_S, Health, encode_health
 from harness.relay import Shipper
 from harness.rundir import RunDir
 from harness.sample import Outcome, Sample, Usage
 from harness.user import Recorder
-from harness.worker_side import PING, SHARE
 
 _KINDS = 64  # different replies
 _DRAIN_S = 30.0

@@ -23,11 +23,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table as Shown
 
-from analysis.history import History
-from analysis.history_index import NAME, Table
-from analysis.history_metrics import METRICS, PLACES
-from analysis.history_reading import RunEntry, SeriesKey
-from analysis.history_record import Series, Trends
+from analysis.histories.history import History
+from analysis.histories.history_index import NAME, Table
+from analysis.histories.history_metrics import METRICS, PLACES
+from analysis.histories.history_reading import RunEntry, SeriesKey
+from analysis.records.history_record import Series, Trends
 from analysis.trends import judge, trends_of
 from benchmarks.synthetic_history import MANY, START, Floats, Planned, autoregressive, write_runs
 

@@ -24,13 +24,13 @@ from rich.progress import track
 from rich.table import Table
 from scipy import stats
 
-from analysis.degradation import DegradationState, begin, update
-from analysis.slices import Slice, slice_of
+from analysis.watching.degradation import DegradationState, begin, update
+from analysis.watching.slices import Slice, slice_of
 from benchmarks.live_traffic import Change, Noise, Provider, Traffic
-from harness.margin import tpot_ns_of
-from harness.monitor_record import Shift
+from harness.live.margin import tpot_ns_of
 from harness.plan import Cell, Plan, cells
 from harness.plan_file import plan_of
+from harness.records.monitor_record import Shift
 from harness.sample import Outcome, Sample
 from harness.simulator.config import config_from
 from harness.simulator.offline import Client, World

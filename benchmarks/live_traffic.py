@@ -3,7 +3,7 @@
 Latencies are drawn as the simulator draws them (`ttft`, `itl`: lognormal), and then a provider's days are laid over
 them: what all requests of a moment share wanders (autoregressive in continuous time), a daily cycle, wild single
 requests with Pareto's tail, and short bursts in which everything is slow or much fails. What proves
-`analysis.degradation` is made of it.
+`analysis.watching.degradation` is made of it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from analysis.slices import Floats, Slice, slice_of
+from analysis.watching.slices import Floats, Slice, slice_of
 
 DAY_S = 86400.0
 _APART_S = 600.0  # between bursts at least: what comes again sooner is no short burst

@@ -32,11 +32,11 @@ from rich.table import Table
 from benchmarks.hosts import GAP_S, TTFT_S, Job, ask, free_port, listens, redis_server, size_of, until
 from benchmarks.processes import allow_many_sockets
 from harness import launch
-from harness.collect import REDIS_URL
+from harness.journals.collect import REDIS_URL
 from harness.plan import Plan
 from harness.plan_file import plan_of
 from harness.rundir import RunDir, new_run_dir
-from harness.swarm import Swarm
+from harness.runs.swarm import Swarm
 
 _FAKES_IN_A_PROCESS = 25
 _SETTLE_S = 4.0  # after the first samples: streams begin over one reply's length
@@ -158,7 +158,7 @@ def roles_of(
     children = psutil.Process(leader).children(recursive=True)
     return {
         "master": [each for each in children if "--master" in each.cmdline()],
-        "collector": [each for each in children if "harness.collect" in each.cmdline()],
+        "collector": [each for each in children if "harness.journals.collect" in each.cmdline()],
         "launcher": [psutil.Process(leader)],
         "redis": [server],
         "fakes": [psutil.Process(fake.pid) for fake in fakes],

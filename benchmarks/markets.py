@@ -24,9 +24,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from analysis.burdens import METRICS, burden, normalised
-from analysis.hard_limits import hard_limits
-from analysis.use_cases import UseCase, shipped
+from analysis.deciding.burdens import METRICS, burden, normalised
+from analysis.deciding.hard_limits import hard_limits
+from analysis.deciding.use_cases import UseCase, shipped
 from harness.errors import ErrorKind
 from harness.plan_file import plan_of
 from harness.rundir import RunDir

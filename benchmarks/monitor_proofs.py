@@ -31,8 +31,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.monitor_script import SPEED, Script, followed
-from harness.alert_log import read_events
-from harness.monitor_record import read_picture
+from harness.alerting.alert_log import read_events
+from harness.records.monitor_record import read_picture
 from harness.rundir import RunDir
 
 _TRIALS = 20

@@ -11,15 +11,15 @@ from typing import Any
 
 import yaml
 
-from harness.alert_file import read_alerts
-from harness.alert_record import utc_text
+from harness.alerting.sinks import Delivery
 from harness.errors import ErrorKind
 from harness.monitor import Watch
-from harness.monitor_record import Mode
 from harness.plan_file import read_plan
+from harness.records.alert_record import utc_text
+from harness.records.monitor_record import Mode
+from harness.rules.alert_file import read_alerts
 from harness.rundir import RunDir
 from harness.sample import SCHEMA, Header, Sample, Usage, encode, outcome_of
-from harness.sinks import Delivery
 
 S = 1_000_000_000
 BEGAN_S = 1_790_000_040  # of the wall clock, a whole minute

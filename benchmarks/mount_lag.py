@@ -24,7 +24,7 @@ from gevent.subprocess import check_output
 from rich.console import Console
 from rich.table import Table
 
-from harness.mounted import Mounted
+from harness.live.mounted import Mounted
 
 _BEAT_S = 0.005
 _PREFIX = "/tokenswarm/"

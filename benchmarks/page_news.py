@@ -23,11 +23,11 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.summarise import summarise, write_summary
-from harness.alert_log import append_events, keep_states
-from harness.alert_record import Reading, Rule, utc_text
+from harness.alerting.alert_log import append_events, keep_states
 from harness.alerts import step
-from harness.monitor_record import Picture, SpendNow, encode_picture
 from harness.plan_file import plan_of
+from harness.records.alert_record import Reading, Rule, utc_text
+from harness.records.monitor_record import Picture, SpendNow, encode_picture
 from harness.rundir import RunDir, write_whole
 from harness.simulator.config import config_from
 from harness.simulator.offline import play_offline

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from analysis.capacity_record import CauseName
-from harness.health_record import LAG_BOUNDS_S, Health, encode_health
+from analysis.records.capacity_record import CauseName
 from harness.plan import Plan
 from harness.plan_file import plan_of
+from harness.records.health_record import LAG_BOUNDS_S, Health, encode_health
 from harness.rundir import RunDir
 from harness.simulator.config import config_from
 from harness.simulator.offline import Client, play_offline

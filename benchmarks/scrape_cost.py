@@ -13,12 +13,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from harness.exposition import Exposition, Shown
-from harness.live import CellReport
-from harness.live_cell import LiveCell
-from harness.monitor_shown import Counted
+from harness.live.exposition import Exposition, Shown
+from harness.live.live import CellReport
+from harness.live.live_cell import LiveCell
+from harness.live.monitor_shown import Counted
+from harness.live.run_metrics import Follower
 from harness.plan import Plan, Stage, Target, Workload
-from harness.run_metrics import Follower
 from harness.rundir import RunDir
 from harness.sample import Header, Outcome, Sample, Usage, encode
 

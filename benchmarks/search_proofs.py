@@ -17,11 +17,11 @@ from typing import Any, Protocol
 
 import msgspec
 
-from harness.capacity_search import Search
-from harness.margin import margin_of
+from harness.capacity.capacity_search import Search
+from harness.live.margin import margin_of
 from harness.plan import Plan, Slo, cells
 from harness.plan_file import plan_of
-from harness.search_record import Question
+from harness.records.search_record import Question
 from harness.simulator.config import config_from
 from harness.simulator.offline import Client, Request, Sender, World
 

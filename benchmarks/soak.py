@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy import stats
 
-from harness.health_record import decode_health
+from harness.records.health_record import decode_health
 
 _PARTS = 40
 _SETTLING = 0.2

@@ -3,7 +3,7 @@
 Options and output are those of `locustfiles/openai_compatible.py`.
 """
 
-from harness.endpoint import endpoint_of
+from harness.sockets.endpoint import endpoint_of
 from harness.transport import Connection
 from harness.user import ProviderUser
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Literal
 
 from dashboard.run_list import folders
-from harness.alert_log import append_action, read_actions, read_events, recover
-from harness.alert_record import AlertAction, AlertEvent, Episode, utc_text
+from harness.alerting.alert_log import append_action, read_actions, read_events, recover
 from harness.alerts import silences_in_force
 from harness.errors import UsageFault
+from harness.records.alert_record import AlertAction, AlertEvent, Episode, utc_text
 from harness.rundir import RunDir
 
 MOST_RUNS = 20  # whose alerts are read, the latest

@@ -20,7 +20,7 @@ from dashboard import page_locust
 from dashboard.app import make_app
 from dashboard.routes import PAGES
 from dashboard.security import Policy
-from harness.mounted import SECRET_HEADER
+from harness.live.mounted import SECRET_HEADER
 
 _THREADS = 4
 _ELSEWHERE = ("live", "new")  # pages that have another in their place, or start runs while one is under way

@@ -7,11 +7,11 @@ from typing import Any
 
 from dash import html
 
-from analysis.burdens import CATEGORIES
-from analysis.charts import COLOURS
-from analysis.entrants import Apart
-from analysis.ranking_record import Place, Ranking, Score
-from analysis.wording_decision import notes_of, rank_text, score_text, share_text
+from analysis.deciding.burdens import CATEGORIES
+from analysis.deciding.entrants import Apart
+from analysis.deciding.ranking_record import Place, Ranking, Score
+from analysis.deciding.wording_decision import notes_of, rank_text, score_text, share_text
+from analysis.showing.charts import COLOURS
 from dashboard.pieces import card, dot, empty
 
 COLOUR = dict(zip(CATEGORIES, COLOURS, strict=False))

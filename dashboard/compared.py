@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import msgspec
 import plotly.graph_objects as go
 
-from analysis.charts import colours_of, label, styled
-from analysis.comparison_record import Comparison
-from analysis.entrants import Contest, Entrant
-from analysis.record import Estimate
+from analysis.deciding.entrants import Contest, Entrant
+from analysis.records.comparison_record import Comparison
+from analysis.records.record import Estimate
+from analysis.showing.charts import colours_of, label, styled
 from analysis.summary import Summary
 from analysis.wording import metric_name
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from analysis.charts import COLOURS, label
-from harness.monitor_record import LiveCell, Picture
+from analysis.showing.charts import COLOURS, label
+from harness.records.monitor_record import LiveCell, Picture
 
 POINTS = 300  # a picture a second: five minutes
 _RUNS = 16

@@ -12,7 +12,7 @@ from analysis.wording import NOTHING
 from dashboard.live_charts import cell_name
 from dashboard.pieces import badge, card, finding, table
 from dashboard.plan_draft import duration_text
-from harness.monitor_record import WINDOWS_S, Latency, Picture, Shift, SlaState, Window
+from harness.records.monitor_record import WINDOWS_S, Latency, Picture, Shift, SlaState, Window
 
 _METRICS = {
     "ttft": "TTFT",

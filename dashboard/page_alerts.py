@@ -10,8 +10,8 @@ from analysis.wording import NOTHING
 from dashboard.alert_book import Alert, Book, Silence, act, read_book, runs_with_alerts
 from dashboard.pieces import card, chips, empty, heading, table
 from dashboard.site import Page, Query, Site
-from harness.alert_record import AlertEvent
 from harness.errors import UsageFault
+from harness.records.alert_record import AlertEvent
 
 LOOK_MS = 1000
 _HOURS = ("0.25", "1", "8", "24", "168")

@@ -8,10 +8,10 @@ from typing import Any
 
 from dash import ALL, Input, Output, ctx, dcc, html, no_update
 
-from analysis import wording_history as said
-from analysis.charts_history import history_figure
-from analysis.history_metrics import METRICS
-from analysis.history_record import Series, Trends
+from analysis.histories import wording_history as said
+from analysis.histories.history_metrics import METRICS
+from analysis.records.history_record import Series, Trends
+from analysis.showing.charts_history import history_figure
 from analysis.wording import NOTHING
 from dashboard import picker
 from dashboard.pieces import badge, card, chips, empty, figure, heading, table

@@ -8,10 +8,10 @@ from urllib.parse import parse_qsl
 
 from dash import ALL, Input, Output, State, ctx, dcc, html, no_update
 
-from analysis.burdens import CATEGORIES
-from analysis.entrants import Contest
-from analysis.ranking_record import Ranking
-from analysis.use_cases import shipped
+from analysis.deciding.burdens import CATEGORIES
+from analysis.deciding.entrants import Contest
+from analysis.deciding.ranking_record import Ranking
+from analysis.deciding.use_cases import shipped
 from dashboard import picker
 from dashboard.board import COLOUR, board
 from dashboard.pieces import card, empty, fault, heading

@@ -14,7 +14,7 @@ from dashboard.run_list import Listed, latest, listed_of
 from dashboard.site import Page, Query, Site
 from dashboard.watching import Watch
 from harness.errors import UsageFault
-from harness.monitor_record import Picture, read_picture
+from harness.records.monitor_record import Picture, read_picture
 from harness.rundir import RunDir
 
 LOOK_MS = 500  # a monitor writes once a second: what is shown is then hardly older

@@ -8,16 +8,16 @@ from urllib.parse import parse_qsl
 
 from dash import ALL, Input, Output, State, ctx, html, no_update
 
-from analysis.charts import distribution
-from analysis.charts_ranking import behind
-from analysis.comparison_record import Comparison
-from analysis.entrants import Contest, Entrant
-from analysis.leaders import leaders
-from analysis.quotes import Quote
+from analysis.comparing.leaders import leaders
+from analysis.deciding.entrants import Contest, Entrant
+from analysis.deciding.quotes import Quote
+from analysis.deciding.wording_decision import apart_text, load_text, quote_text
 from analysis.ranking import MATRIX
+from analysis.records.comparison_record import Comparison
+from analysis.showing.charts import distribution
+from analysis.showing.charts_ranking import behind
 from analysis.summary import Summary
 from analysis.wording import NOTHING, change_between, metric_name, metric_value, ratio_between, sentence
-from analysis.wording_decision import apart_text, load_text, quote_text
 from dashboard import picker
 from dashboard.board import left_apart
 from dashboard.compared import against_others, metrics_of, repeats_figure

@@ -7,12 +7,12 @@ from typing import Any
 
 from dash import ALL, Input, Output, State, dcc, html
 
+from analysis.showing.wording_capacity import capacity, cause_line, law, trend_line, verdict
+from analysis.showing.wording_cost import price_lines
+from analysis.showing.wording_quality import load_line, sources
+from analysis.showing.wording_search import answer_lines
 from analysis.summary import Summary
 from analysis.wording import HEADLINES, NOT_SHOWN, place, seconds, sentence
-from analysis.wording_capacity import capacity, cause_line, law, trend_line, verdict
-from analysis.wording_cost import price_lines
-from analysis.wording_quality import load_line, sources
-from analysis.wording_search import answer_lines
 from dashboard import picker, run_figures, run_tables, run_tiles
 from dashboard.pieces import badge, card, fault, figure, finding, heading
 from dashboard.site import Page, Query, Site

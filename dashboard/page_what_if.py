@@ -6,12 +6,12 @@ from typing import Any
 
 from dash import ALL, Input, Output, State, dcc, html
 
-from analysis.burdens import CATEGORIES
-from analysis.recommendation_record import Reason, Recommendation
+from analysis.deciding.burdens import CATEGORIES
+from analysis.deciding.recommendation_record import Reason, Recommendation
+from analysis.deciding.use_cases import UseCase, shipped
+from analysis.deciding.wording_decision import apart_text, load_text, notes_of, share_text
 from analysis.summary import Summary
-from analysis.use_cases import UseCase, shipped
 from analysis.wording import NOTHING
-from analysis.wording_decision import apart_text, load_text, notes_of, share_text
 from dashboard import picker
 from dashboard.board import COLOUR
 from dashboard.pieces import card, chips, empty, heading, table

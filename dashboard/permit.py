@@ -13,13 +13,13 @@ from fnmatch import fnmatchcase
 from typing import NoReturn
 from urllib.parse import urlsplit
 
-from harness.alert_record import LogSink, Reports
 from harness.errors import UsageFault
-from harness.loopback import is_loopback
+from harness.inputs.loopback import is_loopback
+from harness.inputs.secrecy import is_credential, variables_in
 from harness.plan import Plan, Stage, Target, stages_of
-from harness.question import names_a_file
-from harness.secrecy import is_credential, variables_in
-from harness.target_rules import travels_in_clear
+from harness.records.alert_record import LogSink, Reports
+from harness.records.question import names_a_file
+from harness.rules.target_rules import travels_in_clear
 
 PROVIDERS = ("api.openai.com", "api.anthropic.com", "generativelanguage.googleapis.com", "api.jina.ai")
 KEYS = ("*_API_KEY",)

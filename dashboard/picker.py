@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl
 
 from dash import Input, Output, State, dcc, html
 
-from analysis.entrants import Contest
-from analysis.wording_decision import load_text
+from analysis.deciding.entrants import Contest
+from analysis.deciding.wording_decision import load_text
 from dashboard.pieces import badge, chips, empty
 from dashboard.runs import Listed
 from dashboard.site import Query, Site

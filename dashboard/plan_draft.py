@@ -9,17 +9,17 @@ from typing import Any
 
 import yaml
 
-from analysis.goals import check_goal
+from analysis.comparing.goals import check_goal
 from dashboard.permit import Permit, check_permitted
-from harness.budget import check_limits
-from harness.dialect_names import KIND_OF_DIALECT
+from harness.allowances.budget import check_limits
+from harness.capacity.estimate import estimate
 from harness.errors import UsageFault
-from harness.estimate import estimate
+from harness.inputs.loopback import is_loopback
 from harness.launch import check_runnable
-from harness.loopback import is_loopback
 from harness.plan import Plan, stages_of
 from harness.plan_file import SUITE, plan_of_text, read_text
 from harness.prices import priced
+from harness.records.dialect_names import KIND_OF_DIALECT
 
 PLACE = "plan"
 _MOST_CHARACTERS = 200_000
@@ -40,7 +40,7 @@ class Draft:
 
 @dataclass(frozen=True)
 class Checked:
-    """A plan that may be started, and its estimate by `harness.estimate`."""
+    """A plan that may be started, and its estimate by `harness.capacity.estimate`."""
 
     plan: Plan
     figures: dict[str, Any]

@@ -7,7 +7,7 @@ from typing import Any
 from dash import dcc, html
 
 from dashboard.pieces import card
-from harness.dialect_names import KIND_OF_DIALECT
+from harness.records.dialect_names import KIND_OF_DIALECT
 
 ROW = "row"
 _DIALECTS, _LOADS = "new-dialects", "new-loads"

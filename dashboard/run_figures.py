@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import plotly.graph_objects as go
 
-from analysis import charts
-from analysis.charts_capacity import capacity_figures
-from analysis.charts_quality import quality_figures
-from analysis.outage_charts import survival_curves, timeline
 from analysis.samples import Samples
+from analysis.showing import charts
+from analysis.showing.charts_capacity import capacity_figures
+from analysis.showing.charts_quality import quality_figures
+from analysis.showing.outage_charts import survival_curves, timeline
 from analysis.summary import Summary
 
 Figure = tuple[str, str, go.Figure | None]

@@ -10,6 +10,9 @@ from typing import Any
 
 from dash import html
 
+from analysis.showing.wording_capacity import interval
+from analysis.showing.wording_cost import COST_COLUMNS, RESOURCE_COLUMNS, TOKEN_COLUMNS
+from analysis.showing.wording_quality import rate
 from analysis.summary import Reliability, Result, Summary
 from analysis.wording import (
     NOTHING,
@@ -24,9 +27,6 @@ from analysis.wording import (
     share,
     statistic,
 )
-from analysis.wording_capacity import interval
-from analysis.wording_cost import COST_COLUMNS, RESOURCE_COLUMNS, TOKEN_COLUMNS
-from analysis.wording_quality import rate
 from dashboard.pieces import ends, table
 from harness.sample import Outcome
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from dash import html
 
-from analysis.charts import colours_of
-from analysis.quotes import quoted
+from analysis.deciding.quotes import quoted
+from analysis.showing.charts import colours_of
 from analysis.summary import Summary
 from analysis.wording import metric_name, metric_value, place
 from dashboard.run_tables import exact

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import msgspec
 
-from analysis.history import History, keep, load_history, without
-from analysis.history_record import Trends
+from analysis.histories.history import History, keep, load_history, without
+from analysis.records.history_record import Trends
 from analysis.samples import Samples, load_samples
 from analysis.summary import SCHEMA, Summary
 from analysis.trends import Judged, judge, trends_of

@@ -20,9 +20,9 @@ import msgspec
 import psutil
 import yaml
 
-from harness.alert_record import LogSink, Reports
 from harness.errors import UsageFault
 from harness.plan_file import read_plan
+from harness.records.alert_record import LogSink, Reports
 from harness.rundir import RunDir, write_whole
 
 FRESH_S = 6.0  # a picture that is older is nobody's who still watches

@@ -6,10 +6,10 @@ import threading
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from analysis.burdens import Known, normalised
-from analysis.entrants import Contest, contests
+from analysis.deciding.burdens import Known, normalised
+from analysis.deciding.entrants import Contest, contests
+from analysis.deciding.ranking_record import Ranking
 from analysis.ranking import ranking_of
-from analysis.ranking_record import Ranking
 from analysis.summary import Summary
 
 _CONTESTS = 16

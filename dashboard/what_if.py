@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from analysis.burdens import CATEGORIES
-from analysis.entrants import contests
+from analysis.deciding.burdens import CATEGORIES
+from analysis.deciding.entrants import contests
+from analysis.deciding.recommendation_record import Recommendation
+from analysis.deciding.use_cases import UseCase, shipped
 from analysis.recommendation import recommend
-from analysis.recommendation_record import Recommendation
 from analysis.summary import Cost, Result, Summary
-from analysis.use_cases import UseCase, shipped
 from harness.errors import UsageFault
 from harness.plan import Price
 from harness.prices import Spend

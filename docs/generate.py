@@ -1,7 +1,7 @@
-"""Reference pages that are made from the code: `python docs/generate.py` writes `docs/reference`, `--check` compares.
+"""Pages that are made from the code: `python docs/generate.py` writes `docs/reference` and the map, `--check` compares.
 
 Commands come from click, plan and summary from their schemas, errors from the taxonomy, findings from the places where
-they are raised. A test fails when a page is not what the code says.
+they are raised, the map from docstrings and imports. A test fails when a page is not what the code says.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from analysis.summary import summary_schema  # noqa: E402
+from docs.code_map import code_map  # noqa: E402
 from harness.cli import tokenswarm  # noqa: E402
 from harness.errors import CLASS_OF, ErrorKind  # noqa: E402
 from harness.plan_file import plan_schema  # noqa: E402
 
-PAGES = ROOT / "docs" / "reference"
+PAGES = ROOT / "docs"
 _NOTE = "<!-- made by docs/generate.py: change the code, not this page -->\n"
 
 
@@ -170,17 +171,18 @@ def _made(call: ast.AST, texts: Mapping[str, str]) -> tuple[str, str, str, str] 
 
 
 def pages() -> dict[str, str]:
-    """Every generated page by its file name."""
+    """Every generated page by its place below `docs`."""
     return {
-        "commands.md": commands(),
-        "plan.md": of_schema(
+        "reference/commands.md": commands(),
+        "reference/plan.md": of_schema(
             "Plan", "Every key of a plan; [the guide](../plan.md) says what they are for.", plan_schema()
         ),
-        "summary.md": of_schema(
+        "reference/summary.md": of_schema(
             "summary.json", "Every record of `summary.json`. Times are seconds; null is not measured.", summary_schema()
         ),
-        "errors.md": errors(),
-        "findings.md": findings(),
+        "reference/errors.md": errors(),
+        "reference/findings.md": findings(),
+        "map.md": code_map(),
     }
 
 
@@ -193,9 +195,9 @@ def main() -> int:
     ]
     if "--check" in sys.argv:
         for name in stale:
-            sys.stderr.write(f"docs/reference/{name}: not what the code says\nhint: python docs/generate.py\n")
+            sys.stderr.write(f"docs/{name}: not what the code says\nhint: python docs/generate.py\n")
         return 1 if stale else 0
-    PAGES.mkdir(exist_ok=True)
+    (PAGES / "reference").mkdir(exist_ok=True)
     for name, text in pages().items():
         (PAGES / name).write_text(text, encoding="utf-8")
     return 0

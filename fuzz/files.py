@@ -17,22 +17,22 @@ from pathlib import Path
 
 import msgspec
 
-from analysis.health import read_health
+from analysis.answers.opinions import read_opinions
+from analysis.cells.health import read_health
+from analysis.deciding.use_cases import read_use_case
+from analysis.loads.searches import read_search
 from analysis.locust_csv import summarise_csv
-from analysis.opinions import read_opinions
 from analysis.samples import load_samples, write_parquet
-from analysis.searches import read_search
-from analysis.use_cases import read_use_case
-from harness.alert_file import read_alerts
 from harness.errors import UsageFault
 from harness.plan import cells
 from harness.plan_file import dump_plan, plan_of_text, read_plan
 from harness.prices import priced, read_prices
-from harness.question_files import load_questions
+from harness.questions.question_files import load_questions
+from harness.records.sequential_record import read_sequential
+from harness.rules.alert_file import read_alerts
 from harness.rundir import RunDir
-from harness.sequential_record import read_sequential
 from harness.simulator.config import load_config
-from harness.traces import read_trace
+from harness.workloads.traces import read_trace
 
 _SEPARATOR = b"\x1e"  # between the files of one input
 

@@ -11,19 +11,19 @@ from contextlib import suppress
 from pathlib import Path
 
 from fuzz.files import folder
-from harness.alike import alike
-from harness.collect import append, connect
+from harness.attempts.alike import alike
+from harness.attempts.rate_limits import read_limits, retry_after_s
+from harness.attempts.reply import Reply, read_pieces
 from harness.dialects import DIALECTS
 from harness.dialects.jobs import matched
 from harness.dialects.wire import Ask, Delta, Dialect, JobEnd, Step
 from harness.errors import UsageFault
-from harness.http_framing import Framing, TransportFault
-from harness.rate_limits import read_limits, retry_after_s
-from harness.relay_entries import read_acked, read_end, read_ends, read_entry
-from harness.reply import Reply, read_pieces
+from harness.journals.collect import append, connect
+from harness.journals.relay_entries import read_acked, read_end, read_ends, read_entry
+from harness.records.stream_event import BrokenFrame, EventTooLarge
+from harness.sockets.http_framing import Framing, TransportFault
 from harness.sse import SseReader
-from harness.stream_event import BrokenFrame, EventTooLarge
-from harness.stream_readers import reader_of
+from harness.streams.stream_readers import reader_of
 
 _SEPARATOR = b"\x1e"
 _ASK = Ask(model="m", texts=("one", "two"), max_tokens=5, temperature=0, stream=False, key="k")

@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from harness.alert_record import (
+from harness.records.alert_record import (
     WINDOW,
     AlertAction,
     AlertEvent,

@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 
 from harness.plan import Stage, TraceFormat
-from harness.traces import Trace, read_trace
+from harness.workloads.traces import Trace, read_trace
 
 _BLOCK = 4096
 _Array = np.ndarray[tuple[int], np.dtype[np.float64]]

@@ -13,9 +13,9 @@ from typing import NoReturn
 import click
 
 from harness import __version__
-from harness.cli_shown import complain
+from harness.commands.cli_shown import complain
 from harness.errors import UsageFault
-from harness.interrupts import as_interrupts
+from harness.runs.interrupts import as_interrupts
 
 
 def main() -> NoReturn:
@@ -65,7 +65,7 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _VERBS:
             return None
-        found = getattr(import_module(f"harness.{_VERBS[cmd_name]}"), cmd_name)
+        found = getattr(import_module(f"harness.commands.{_VERBS[cmd_name]}"), cmd_name)
         assert isinstance(found, click.Command)
         return found
 

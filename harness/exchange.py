@@ -14,18 +14,18 @@ from typing import Any
 import gevent
 import msgspec
 
-from harness.batch_job import pursue
+from harness.attempts.batch_job import pursue
+from harness.attempts.prepare import Prepared
+from harness.attempts.rate_limits import read_limits, retry_after_s
+from harness.attempts.reply import Came, Reply, reply_of
 from harness.dialects import DIALECTS
 from harness.errors import ErrorClass
-from harness.http_framing import TransportFault
+from harness.inputs.secrecy import hidden, holds
 from harness.plan import Scenario, Target, Workload
-from harness.prepare import Prepared
-from harness.rate_limits import read_limits, retry_after_s
-from harness.reply import Came, Reply, reply_of
 from harness.sample import Outcome, Sample, ServerTime, outcome_of
-from harness.secrecy import hidden, holds
-from harness.structured import valid
+from harness.sockets.http_framing import TransportFault
 from harness.transport import Connection
+from harness.workloads.structured import valid
 
 _REQUEST_ID_HEADERS = (
     *("x-request-id", "request-id", "x-goog-request-id", "apim-request-id", "x-amzn-requestid", "x-debug-trace-id"),

@@ -17,8 +17,8 @@ from pathlib import Path
 import gevent
 import psutil
 
-from harness.alarm import Alarm
-from harness.health_record import LAG_BOUNDS_S, Health, encode_health
+from harness.loop.alarm import Alarm
+from harness.records.health_record import LAG_BOUNDS_S, Health, encode_health
 from harness.sample import Header
 
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC

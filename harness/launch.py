@@ -16,24 +16,24 @@ from typing import Any
 import msgspec
 import yaml
 
+from harness.allowances.budget import purse_of
 from harness.arrivals import expected_arrivals
-from harness.budget import purse_of
-from harness.collect import redacted_url
 from harness.environment import describe_environment, now_utc
 from harness.errors import UsageFault
-from harness.gather import collector_of, wait_for_journals
-from harness.interrupts import held
+from harness.handover.planned import read_lost, with_simulator
+from harness.handover.question_sets import write_questions
+from harness.journals.collect import redacted_url
 from harness.plan import Budget, Cell, Plan, cells
 from harness.plan_file import dump_plan
-from harness.planned import read_lost, with_simulator
 from harness.prices import usd_of
-from harness.probe import network_floors
-from harness.question_files import load_questions
-from harness.question_sets import write_questions
+from harness.questions.question_files import load_questions
 from harness.rundir import LOCUST_CSV_PARTS, RunDir, write_whole
+from harness.runs.gather import collector_of, wait_for_journals
+from harness.runs.interrupts import held
+from harness.runs.probe import network_floors
+from harness.runs.swarm import Command, Swarm, clean_environment, commands
 from harness.sample import Usage
 from harness.simulator.serve import END_WITH_STDIN
-from harness.swarm import Command, Swarm, clean_environment, commands
 
 _LOOK_S = 0.25
 _GRACE_S = 30.0

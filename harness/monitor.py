@@ -13,28 +13,36 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from analysis.digest import slo_of
-from analysis.live_windows import Ended
-from analysis.slices import Slice
+from analysis.digests.digest import slo_of
+from analysis.watching.live_windows import Ended
+from analysis.watching.slices import Slice
 from harness import alerts
-from harness.alert_file import rules_of
-from harness.alert_log import keep_states, read_actions, recover
-from harness.alert_record import AlertAction, AlertConfig, AlertEvent, Episode, Reading, utc_text
-from harness.client_health import ClientHealth
-from harness.folding import GRACE_NS, KEEP_RAW_S, MINUTE_NS, append_minutes, minutes_of, minutes_to_ns, old_parts
-from harness.monitor_doubts import GRAVITY, Troubles, doubts_of
-from harness.monitor_record import AlertState, Doubt, Mode, Picture, SpendNow, encode_picture
-from harness.monitor_state import MonitorState, Taken, read_state, write_state
+from harness.alerting.alert_log import keep_states, read_actions, recover
+from harness.alerting.sinks import Delivery
+from harness.journals.tail import Tail
+from harness.monitoring.client_health import ClientHealth
+from harness.monitoring.folding import (
+    GRACE_NS,
+    KEEP_RAW_S,
+    MINUTE_NS,
+    append_minutes,
+    minutes_of,
+    minutes_to_ns,
+    old_parts,
+)
+from harness.monitoring.monitor_doubts import GRAVITY, Troubles, doubts_of
+from harness.monitoring.monitor_state import MonitorState, Taken, read_state, write_state
+from harness.monitoring.run_ending import Ending, ending_of
+from harness.monitoring.watched_cell import SLICE_NS, Promise, Used, WatchedCell, values_of
 from harness.plan import Plan, Slo, cells
-from harness.run_ending import Ending, ending_of
+from harness.records.alert_record import AlertAction, AlertConfig, AlertEvent, Episode, Reading, utc_text
+from harness.records.monitor_record import AlertState, Doubt, Mode, Picture, SpendNow, encode_picture
+from harness.rules.alert_file import rules_of
 from harness.rundir import RunDir, write_whole
 from harness.sample import Sample
-from harness.sinks import Delivery
-from harness.tail import Tail
-from harness.watched_cell import SLICE_NS, Promise, Used, WatchedCell, values_of
 
 if TYPE_CHECKING:  # with it comes the library of metrics
-    from harness.monitor_shown import Counted
+    from harness.live.monitor_shown import Counted
 
 S = 1_000_000_000
 WHOLE_RUN = ("(run)", "(all)")  # target and workload of what concerns none alone

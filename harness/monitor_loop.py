@@ -11,23 +11,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.slices import Slice
-from harness.alert_record import AlertConfig
+from analysis.watching.slices import Slice
+from harness.alerting.report_clock import ReportClock
+from harness.alerting.sinks import Delivery
 from harness.errors import UsageFault
-from harness.folding import KEEP_RAW_S
+from harness.journals.tail import Clock
 from harness.monitor import Watch
-from harness.monitor_record import Picture
+from harness.monitoring.folding import KEEP_RAW_S
+from harness.monitoring.run_ending import ending_of
 from harness.plan import Plan
 from harness.plan_file import read_plan
 from harness.prices import priced
-from harness.report_clock import ReportClock
-from harness.run_ending import ending_of
+from harness.records.alert_record import AlertConfig
+from harness.records.monitor_record import Picture
 from harness.rundir import RunDir
-from harness.sinks import Delivery
-from harness.tail import Clock
 
 if TYPE_CHECKING:  # with it comes the library of metrics
-    from harness.monitor_metrics import Told
+    from harness.live.monitor_metrics import Told
 
 EVERY_S = 1.0
 _CLOCK_SET_S = 2.0

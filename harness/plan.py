@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from harness.alert_record import AlertConfig
-from harness.dialect_names import KIND_OF_DIALECT, DialectName, Kind
+from harness.records.alert_record import AlertConfig
+from harness.records.dialect_names import KIND_OF_DIALECT, DialectName, Kind
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
@@ -146,7 +146,7 @@ class Stage(Record, frozen=True, kw_only=True):
     A ramp goes evenly from `concurrency` to `end_concurrency`, or from `rate_rps` to `end_rate_rps`, over warm-up
     and duration. Steps, spikes and soaks are stages one after another.
     `burstiness` is the shape of gamma-distributed gaps: 1 is Poisson, below 1 comes in bursts, above 1 is more even.
-    `trace` is a file of arrivals (`arrival: trace`), sped up by `trace_speed`; see `harness/traces.py`.
+    `trace` is a file of arrivals (`arrival: trace`), sped up by `trace_speed`; see `harness/workloads/traces.py`.
     Of an open stage, arrivals that find `max_in_flight` requests under way (all workers together) wait, and those
     that could not be sent within `max_lag_s` of their due time are dropped. `inject` makes a fault happen in an open
     stage. `goals` are those of this stage alone, beside those of its workload.

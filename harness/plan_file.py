@@ -10,16 +10,16 @@ from typing import Any
 import msgspec
 import yaml
 
-from harness.alert_file import check_alerts
-from harness.chat_wishes import OF_CHAT_ALONE, faults_of_chat
-from harness.checked_yaml import fail, text_of_file, typed
-from harness.dialect_names import KIND_OF_DIALECT
 from harness.errors import UsageFault
-from harness.lengths import parse_length
-from harness.plain_yaml import plain_yaml
+from harness.inputs.checked_yaml import fail, text_of_file, typed
+from harness.inputs.lengths import parse_length
+from harness.inputs.plain_yaml import plain_yaml
 from harness.plan import Inject, OutageRule, Plan, Stage, Target, Workload, cells, stages_of
-from harness.question import names_a_file
-from harness.target_rules import wrong_in
+from harness.records.dialect_names import KIND_OF_DIALECT
+from harness.records.question import names_a_file
+from harness.rules.alert_file import check_alerts
+from harness.rules.chat_wishes import OF_CHAT_ALONE, faults_of_chat
+from harness.rules.target_rules import wrong_in
 
 SUITE = "suite:"
 _PLAIN = Workload()

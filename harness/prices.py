@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from harness.errors import UsageFault
-from harness.plain_yaml import plain_yaml, read_plain_yaml
+from harness.inputs.plain_yaml import plain_yaml, read_plain_yaml
 from harness.plan import Plan, Price, Record, Share, Target
 from harness.sample import Usage
 

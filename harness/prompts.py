@@ -12,16 +12,16 @@ from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
-from harness import structured
-from harness.asking import asked
-from harness.conversation_files import Said, read_conversations
-from harness.dialect_names import GENERATING
 from harness.dialects.wire import Image, Turn
-from harness.echo import WORDS, code_of, instruction
-from harness.lengths import Length, parse_length
-from harness.pictures import png_text
+from harness.inputs.lengths import Length, parse_length
 from harness.plan import Images, Workload
-from harness.question import COPY_SUFFIX, Question, read_questions
+from harness.questions.asking import asked
+from harness.records.dialect_names import GENERATING
+from harness.records.question import COPY_SUFFIX, Question, read_questions
+from harness.workloads import structured
+from harness.workloads.conversation_files import Said, read_conversations
+from harness.workloads.echo import WORDS, code_of, instruction
+from harness.workloads.pictures import png_text
 
 _WORDS = (  # noqa: SIM905  (two hundred quoted words would be harder to read)
     "time year people way day man thing woman life child world school state family student group country problem "
@@ -143,7 +143,7 @@ def _question(seed: int, workload: Workload, source: str, index: int) -> Prompt:
 def _questions(source: str) -> tuple[Question, ...]:
     if source.endswith(COPY_SUFFIX):
         return read_questions(Path(source))
-    from harness.question_files import load_questions  # noqa: PLC0415  (workers have a copy, and need no readers)
+    from harness.questions.question_files import load_questions  # noqa: PLC0415  (workers have a copy, and need no readers)
 
     return load_questions(source)
 

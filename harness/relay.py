@@ -1,9 +1,9 @@
 """Shipping side of the relay: a worker's journal goes through Redis to the collecting host, while the run goes on.
 
 What Redis does never touches the run. The journal on this worker's disk is the write-ahead log; a greenlet reads what
-it gained and puts it into a stream. Where it stands is kept in Redis with the stream itself (see `harness.collect`), so
-after any fault, of Redis, of the network or of this process, it goes on from there, or from what the collecting host
-acknowledged when Redis lost everything.
+it gained and puts it into a stream. Where it stands is kept in Redis with the stream itself (see
+`harness.journals.collect`), so after any fault, of Redis, of the network or of this process, it goes on from there, or
+from what the collecting host acknowledged when Redis lost everything.
 
 In a Locust process sockets are monkey-patched, so waiting for Redis lets the event loop run. In a process that is not
 patched every round is given to gevent's pool of threads instead.
@@ -23,8 +23,18 @@ import redis
 from gevent import monkey
 from gevent.event import Event
 
-from harness.collect import TIMEOUT_S, TTL_S, connect, field_of, first_line, keys_of, opened, redacted_url, whole_lines
-from harness.relay_entries import read_acked, read_end
+from harness.journals.collect import (
+    TIMEOUT_S,
+    TTL_S,
+    connect,
+    field_of,
+    first_line,
+    keys_of,
+    opened,
+    redacted_url,
+    whole_lines,
+)
+from harness.journals.relay_entries import read_acked, read_end
 
 _BATCH = 1 << 18  # bytes in one entry, unless a single line is longer
 _WINDOW = 1 << 22  # bytes sent and not acknowledged

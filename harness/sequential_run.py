@@ -15,10 +15,10 @@ import msgspec
 
 from harness import launch
 from harness.plan import Plan
+from harness.records.sequential_record import Ended, SequentialRecord, read_sequential, write_sequential
 from harness.rundir import RunDir, write_whole
+from harness.runs.swarm import Swarm
 from harness.sample import Footer, decode
-from harness.sequential_record import Ended, SequentialRecord, read_sequential, write_sequential
-from harness.swarm import Swarm
 
 FEWEST = 3  # of less nobody should be sure, whatever a test says
 Standing = tuple[int, int]

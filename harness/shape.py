@@ -7,9 +7,9 @@ import time
 from locust import LoadTestShape
 from locust.user.users import User
 
-from harness import garbage
-from harness.master_side import MasterSide
+from harness.loop import garbage
 from harness.plan import Cell
+from harness.planned_run.master_side import MasterSide
 
 BEGIN = "tokenswarm-begin"  # the message that tells all workers when an open cell begins, by the wall clock
 _LEAD_S = 0.5  # for the message and the users to reach every worker

@@ -7,7 +7,7 @@ ignored, as are comments.
 
 from __future__ import annotations
 
-from harness.stream_event import EventTooLarge, StreamEvent
+from harness.records.stream_event import EventTooLarge, StreamEvent
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 MAX_STRAY_BYTES = 4096

@@ -21,15 +21,23 @@ import gevent.socket
 from gevent.hub import Waiter
 from gevent.monkey import get_original
 
-from harness.endpoint import Endpoint, connected, kind_of_connect
 from harness.errors import ErrorKind
-from harness.held import MAX_RESPONSE_BYTES, Hold
-from harness.http_framing import Framing, Head, TransportFault
-from harness.moderation import moderation
+from harness.loop.moderation import moderation
+from harness.loop.turns import wake_in_turn
 from harness.plan import Timeouts
-from harness.stamps import ANCILLARY_BYTES, Kind, Reads, arrivals_ns, ask_for_stamps, kernel_stamp, wall_offset_ns
-from harness.tls import TlsChannel, tls_context, tls_reason
-from harness.turns import wake_in_turn
+from harness.sockets.endpoint import Endpoint, connected, kind_of_connect
+from harness.sockets.held import MAX_RESPONSE_BYTES, Hold
+from harness.sockets.http_framing import Framing, Head, TransportFault
+from harness.sockets.stamps import (
+    ANCILLARY_BYTES,
+    Kind,
+    Reads,
+    arrivals_ns,
+    ask_for_stamps,
+    kernel_stamp,
+    wall_offset_ns,
+)
+from harness.sockets.tls import TlsChannel, tls_context, tls_reason
 
 _READ_BYTES = 65536
 _AT_ONCE_NS = 100_000_000

@@ -25,22 +25,23 @@ from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
-from harness import garbage, webui
-from harness.conversation import Conversation
+from harness import webui
+from harness.attempts.conversation import Conversation
+from harness.attempts.prepare import Prepared, key_of, prepare
 from harness.dialects import DIALECTS
-from harness.endpoint import endpoint_of
 from harness.errors import UsageFault
 from harness.exchange import PAUSE_AFTER_NO_CONTACT_S, Origin, describe, no_contact, perform
 from harness.health import Gauges, HealthWatch
 from harness.journal import Journal, new_header
-from harness.live import Live
+from harness.live.live import Live
+from harness.loop import garbage
+from harness.loop.stopping import stop_softly
 from harness.plan import Aws, Cell, Scenario, Slo, Stage, Target, Timeouts, Workload
 from harness.plan_file import plan_of
-from harness.prepare import Prepared, key_of, prepare
 from harness.prompts import CELL_PROMPTS, Prompt, prompt
 from harness.rundir import RunDir
 from harness.sample import Outcome, Sample
-from harness.stopping import stop_softly
+from harness.sockets.endpoint import endpoint_of
 from harness.transport import Connection
 
 _LATE_PROMPTS = 5_000_000

@@ -29,9 +29,9 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 from locust.web import WebUI
 
-from harness.live import Board, CellReport, Live
-from harness.loopback import is_loopback
-from harness.mounted import Mounted, installed
+from harness.inputs.loopback import is_loopback
+from harness.live.live import Board, CellReport, Live
+from harness.live.mounted import Mounted, installed
 from harness.plan import Plan
 from harness.rundir import RunDir, write_whole
 
@@ -113,7 +113,7 @@ def _follow(board: Board, live: Callable[[], Live | None]) -> None:
 def _show(environment: Environment, web_ui: WebUI, board: Board, run_dir: Callable[[], RunDir | None]) -> None:
     """Add the tab, the page and the downloads to the web UI, before it starts to listen."""
     # Not at the top: a worker shows nothing, and is spared the libraries behind it.
-    from harness.live_picture import COLUMNS, Picture, picture_of, table_of  # noqa: PLC0415
+    from harness.live.live_picture import COLUMNS, Picture, picture_of, table_of  # noqa: PLC0415
 
     gevent.sleep(0)  # loading them took long: the event loop must look at the clock before anybody sets a timer
     assert web_ui.app is not None
@@ -164,9 +164,9 @@ def _tell_prometheus(
     planned: tuple[Plan, int] | None,
 ) -> None:
     """Add the metrics to the web UI. Who may see the page may see them; and a Prometheus that knows the token."""
-    from harness.exposition import Exposition  # noqa: PLC0415
-    from harness.run_shown import BY_HAND, shown_of, whose_run  # noqa: PLC0415
-    from harness.scraping import may_ask, token_of_environment  # noqa: PLC0415
+    from harness.live.exposition import Exposition  # noqa: PLC0415
+    from harness.live.run_shown import BY_HAND, shown_of, whose_run  # noqa: PLC0415
+    from harness.live.scraping import may_ask, token_of_environment  # noqa: PLC0415
 
     assert web_ui.app is not None
     root, token = run_dir(), token_of_environment()

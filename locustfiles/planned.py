@@ -10,16 +10,16 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from harness import webui
-from harness.carry import carry_in, carry_out
-from harness.cell_users import ClosedCellUser, OpenCellUser
 from harness.errors import UsageFault
-from harness.master_side import MasterSide
+from harness.handover.planned import DONE_FILE, MET_FILE, assignment_from_environment
+from harness.loop.stopping import quit_after
 from harness.plan import cells
-from harness.planned import DONE_FILE, MET_FILE, assignment_from_environment
+from harness.planned_run.carry import carry_in, carry_out
+from harness.planned_run.cell_users import ClosedCellUser, OpenCellUser
+from harness.planned_run.master_side import MasterSide
+from harness.planned_run.worker_side import PING, SHARE, SPENT, WorkerSide
 from harness.shape import BEGIN, PlannedShape
-from harness.stopping import quit_after
 from harness.user import refuse
-from harness.worker_side import PING, SHARE, SPENT, WorkerSide
 
 MASTER_SILENT_S = 20  # Locust lets a worker go on for a minute after its master was last heard of
 LINGER_S = 2.5  # for the last reports of the workers to come, and for the page to ask for them

@@ -1,8 +1,8 @@
 """Amazon Bedrock's Converse: `POST {base}/model/{model}/converse-stream`, or `/converse`.
 
-A stream is binary (`harness/aws_stream.py`): messages whose name says what they are. `messageStop` ends the reply,
-`metadata` follows with usage and the server's own time. An exception may come as a message after status 200. Of a
-failed request the header `x-amzn-errortype` names the type. Requests are signed (SigV4) where the target has `aws`;
+A stream is binary (`harness/streams/aws_stream.py`): messages whose name says what they are. `messageStop` ends the
+reply, `metadata` follows with usage and the server's own time. An exception may come as a message after status 200. Of
+a failed request the header `x-amzn-errortype` names the type. Requests are signed (SigV4) where the target has `aws`;
 else the key is sent as it is, which Bedrock takes of its own API keys.
 """
 

@@ -10,10 +10,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
-from harness.dialect_names import Kind
 from harness.errors import ErrorKind
+from harness.records.dialect_names import Kind
+from harness.records.stream_event import Framing
 from harness.sample import ServerTime, Usage
-from harness.stream_event import Framing
 
 
 @dataclass(frozen=True)

@@ -31,11 +31,11 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
-from harness.dialect_names import DialectName
 from harness.errors import UsageFault
-from harness.lengths import parse_length
-from harness.plain_yaml import read_plain_yaml
+from harness.inputs.lengths import parse_length
+from harness.inputs.plain_yaml import read_plain_yaml
 from harness.plan import Count, Name, NotNegative, Positive, Record, Share
+from harness.records.dialect_names import DialectName
 from harness.simulator.bottlenecks import Bottlenecks
 from harness.simulator.skill import Skill
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import exp, gamma, log
 
-from harness.lengths import parse_length
+from harness.inputs.lengths import parse_length
 from harness.simulator.config import Constant, Distribution, Exponential, Lognormal, Normal, Provider, Weibull
 
 

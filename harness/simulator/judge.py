@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from itertools import pairwise
 
-from harness.judging import HIGHEST, LOWEST
+from harness.questions.judging import HIGHEST, LOWEST
 from harness.simulator.skill import Answer
 
 _NOISE = (-1, 0, 0, 0, 0, 0, 0, 1)

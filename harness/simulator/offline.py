@@ -18,13 +18,13 @@ from itertools import count
 import msgspec
 
 from harness.arrivals import arrivals
-from harness.asking import stem_of
 from harness.errors import ErrorKind
-from harness.lengths import parse_length
+from harness.handover.question_sets import write_questions
+from harness.inputs.lengths import parse_length
 from harness.plan import SIMULATED, Cell, Plan, cells
 from harness.plan_file import dump_plan
 from harness.prompts import CELL_PROMPTS, Prompt, prompt
-from harness.question_sets import write_questions
+from harness.questions.asking import stem_of
 from harness.rundir import RunDir
 from harness.sample import Footer, Header, Outcome, Sample, ServerTime, Usage, encode
 from harness.simulator.config import Config, Provider

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
-from harness.dialect_names import DialectName
+from harness.records.dialect_names import DialectName
 from harness.simulator.config import Provider
 
 _PATHS: dict[str, tuple[DialectName, ...]] = {

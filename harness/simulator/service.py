@@ -10,7 +10,7 @@ from typing import get_args
 
 import msgspec
 
-from harness.dialect_names import KIND_OF_DIALECT, DialectName
+from harness.records.dialect_names import KIND_OF_DIALECT, DialectName
 from harness.simulator import (
     sigv4,
     speak_anthropic,

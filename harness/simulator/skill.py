@@ -14,7 +14,7 @@ from typing import Annotated
 import msgspec
 
 from harness.plan import Count, Record, Share
-from harness.question import Question, letters
+from harness.records.question import Question, letters
 
 
 class Skill(Record, frozen=True, kw_only=True):
@@ -46,7 +46,7 @@ def question_known(skill: Skill, stem: str) -> Question | None:
 
 @lru_cache(maxsize=16)
 def _by_stem(source: str) -> dict[str, Question]:
-    from harness.question_files import load_questions  # noqa: PLC0415  (most simulators are asked no questions)
+    from harness.questions.question_files import load_questions  # noqa: PLC0415  (most simulators are asked no questions)
 
     return {question.stem: question for question in load_questions(source)}
 

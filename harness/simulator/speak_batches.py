@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from harness.dialect_names import DialectName
+from harness.records.dialect_names import DialectName
 from harness.simulator.batches import Item, Job, Jobs
 from harness.simulator.refusals import STATUS, Cause, Denied, refusal
 from harness.simulator.response import Request

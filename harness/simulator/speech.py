@@ -8,9 +8,9 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from harness.asking import stem_of
-from harness.echo import code_asked
-from harness.judging import parts_of
+from harness.questions.asking import stem_of
+from harness.questions.judging import parts_of
+from harness.workloads.echo import code_asked
 
 Family = Literal[
     "openai", "azure", "anthropic", "aws", "google", "cohere", "mistral", "ollama", "jina", "infinity", "tei"

@@ -13,14 +13,14 @@ import yaml
 from dashboards import LOOKS, PATIENCE_MS, Served, browser, faults, needs_chromium, patient, served, visit
 from planted_runs import HOSTILE, hostile_run, planted_run
 
+from analysis.deciding.use_cases import shipped
 from analysis.recommendation import recommend
 from analysis.samples import load_samples
 from analysis.summary import Summary
-from analysis.use_cases import shipped
-from harness.alert_log import append_events, keep_states, read_actions
-from harness.alert_record import Reading, Rule
+from harness.alerting.alert_log import append_events, keep_states, read_actions
 from harness.alerts import step
-from harness.monitor_record import read_picture
+from harness.records.alert_record import Reading, Rule
+from harness.records.monitor_record import read_picture
 from harness.rundir import RunDir
 
 __all__ = ["browser"]  # a fixture

@@ -12,8 +12,8 @@ import pytest
 from dashboards import LOOKS, Served, browser, faults, needs_chromium, patient, served, visit
 from planted_runs import HOSTILE, broken_runs, hostile_run, planted_run
 
-from analysis.burdens import normalised
-from analysis.quotes import number_at
+from analysis.deciding.burdens import normalised
+from analysis.deciding.quotes import number_at
 from analysis.ranking import rank
 from analysis.summary import Summary
 from analysis.wording import metric_value, statistic

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.alert_log import append_events, read_actions
-from harness.alert_record import Reading, Rule
+from harness.alerting.alert_log import append_events, read_actions
 from harness.alerts import States, step
+from harness.records.alert_record import Reading, Rule
 
 T0 = 1_795_000_000.0
 Command = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -161,5 +161,5 @@ def test_after_a_master_was_killed_its_workers_serve_the_next_and_both_runs_are_
     codes = {finding["code"] for finding in json.loads(told.stdout)["validity"]["findings"]}
     assert "not-complete" in codes
     for each in psutil.process_iter(["cmdline"]):  # the collector of the dead master goes on for a minute
-        if "harness.collect" in (each.info["cmdline"] or []) and str(died) in each.info["cmdline"]:
+        if "harness.journals.collect" in (each.info["cmdline"] or []) and str(died) in each.info["cmdline"]:
             each.send_signal(signal.SIGTERM)

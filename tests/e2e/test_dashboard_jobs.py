@@ -16,7 +16,7 @@ import pytest
 
 from dashboard.jobs import FOLDER, Job, job_of, jobs, start, stop
 from dashboard.watching import Watch, is_fresh
-from harness.alert_log import read_events
+from harness.alerting.alert_log import read_events
 from harness.errors import UsageFault
 from harness.plan_file import plan_of
 from harness.rundir import RunDir

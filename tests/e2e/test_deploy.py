@@ -21,7 +21,7 @@ from composed import Container, composed, instructions, json_words, read_compose
 from conftest import FINISHED, ROOT
 from test_hosts import csv_requests, samples_of
 
-from harness.cli_load import run
+from harness.commands.cli_load import run
 from harness.dialects import DIALECTS
 from harness.plan import Aws
 from harness.simulator.truth import read_truth

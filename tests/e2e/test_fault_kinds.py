@@ -25,18 +25,18 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from harness.dialect_names import DialectName, Kind
-from harness.endpoint import endpoint_of
+from harness.attempts.prepare import prepare
 from harness.errors import CLASS_OF, ErrorClass, ErrorKind
 from harness.exchange import Origin, perform
-from harness.held import MAX_RESPONSE_BYTES, Hold
 from harness.plan import Target, Timeouts, Workload
-from harness.prepare import prepare
 from harness.prompts import prompt
+from harness.records.dialect_names import DialectName, Kind
 from harness.sample import Outcome, Sample
 from harness.simulator.config import FaultKind, PortFaultKind, config_from
 from harness.simulator.outages import Outage, outage_file, outages_of, read_outages
 from harness.simulator.truth import Truth, read_truth
+from harness.sockets.endpoint import endpoint_of
+from harness.sockets.held import MAX_RESPONSE_BYTES, Hold
 from harness.transport import Connection
 
 PAGE = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")

@@ -90,7 +90,7 @@ class Swarm:
         return locust
 
     def collector(self) -> psutil.Process:
-        (found,) = [each for each in children(self.master.pid) if "harness.collect" in each.cmdline()]
+        (found,) = [each for each in children(self.master.pid) if "harness.journals.collect" in each.cmdline()]
         return found
 
     def close(self) -> None:

@@ -15,14 +15,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from harness.endpoint import endpoint_of
+from harness.attempts.prepare import prepare
 from harness.errors import ErrorKind
 from harness.exchange import Origin, perform
+from harness.grading.second_opinion import HelpRefused, answered
 from harness.plan import Target, Timeouts, Workload
-from harness.prepare import prepare
 from harness.prompts import prompt
 from harness.sample import Sample
-from harness.second_opinion import HelpRefused, answered
+from harness.sockets.endpoint import endpoint_of
 from harness.transport import Connection
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"

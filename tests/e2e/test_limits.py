@@ -19,9 +19,9 @@ import redis
 import yaml
 from conftest import FINISHED, Command
 
-from harness.allowance import Ask, Purse
+from harness.allowances.allowance import Ask, Purse
+from harness.allowances.shared_allowance import SharedLedger
 from harness.plan import Limits
-from harness.shared_allowance import SharedLedger
 from harness.simulator.truth import Truth, read_truth
 
 wants_redis = pytest.mark.skipif(shutil.which("redis-server") is None, reason="wants a redis-server")

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from conftest import BIN, Command
 
-from harness.cli_limits import limits
+from harness.commands.cli_limits import limits
 from harness.errors import UsageFault
 
 RPM, TPM, AT_ONCE = 600, 60_000, 20

@@ -23,7 +23,7 @@ from conftest import BIN, FINISHED, ROOT
 from prometheus_client.parser import text_string_to_metric_families
 
 from harness.errors import CLASS_OF, ErrorKind
-from harness.scraping import TOKEN
+from harness.live.scraping import TOKEN
 
 PROMETHEUS = shutil.which("prometheus")
 PATIENCE_S = 60

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from harness.alert_log import read_events
+from harness.alerting.alert_log import read_events
 from harness.cli import main
-from harness.monitor_record import Picture, read_picture
+from harness.records.monitor_record import Picture, read_picture
 from harness.rundir import RunDir
 from harness.sample import Sample, decode
 

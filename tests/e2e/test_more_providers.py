@@ -15,18 +15,18 @@ import botocore.auth
 import msgspec
 import pytest
 
-from harness.dialect_names import KIND_OF_DIALECT
-from harness.endpoint import endpoint_of
+from harness.attempts.prepare import key_of, prepare, region_of, simulator_key
 from harness.errors import ErrorKind
 from harness.exchange import Origin, perform
+from harness.handover.planned import with_simulator
 from harness.plan import Aws, Target, Timeouts, Workload
 from harness.plan_file import plan_of
-from harness.planned import with_simulator
-from harness.prepare import key_of, prepare, region_of, simulator_key
 from harness.prompts import prompt
+from harness.records.dialect_names import KIND_OF_DIALECT
 from harness.sample import Outcome, Sample
 from harness.simulator.process import running
 from harness.simulator.truth import Truth, read_truth
+from harness.sockets.endpoint import endpoint_of
 from harness.transport import Connection
 
 PLAYERS = {

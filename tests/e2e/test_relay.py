@@ -19,8 +19,8 @@ import pytest
 import redis
 import trustme
 
-from harness.collect import REDIS_URL, keys_of
 from harness.journal import Journal
+from harness.journals.collect import REDIS_URL, keys_of
 from harness.relay import Shipper
 from harness.sample import Outcome, Sample
 
@@ -80,7 +80,7 @@ def server(tmp_path: Path) -> Iterator[Redis]:
 
 
 class Collector:
-    """`python -m harness.collect` into one folder."""
+    """`python -m harness.journals.collect` into one folder."""
 
     def __init__(self, url: str, folder: Path) -> None:
         self.folder = folder
@@ -88,7 +88,7 @@ class Collector:
         self.start()
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "harness.collect", "--run", RUN, "--folder", str(self.folder)]
+        command = [sys.executable, "-m", "harness.journals.collect", "--run", RUN, "--folder", str(self.folder)]
         self.process = subprocess.Popen(
             command, env=os.environ | {REDIS_URL: self._url}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )

@@ -13,7 +13,7 @@ import yaml
 from conftest import FINISHED, Command
 from test_fault_kinds import simulated
 
-from analysis.recovery import K
+from analysis.cells.recovery import K
 from harness.sample import Header, Sample, decode
 from harness.simulator.truth import Truth, read_truth
 

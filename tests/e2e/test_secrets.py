@@ -27,18 +27,18 @@ from click.testing import CliRunner
 from conftest import BIN, ROOT
 from leaks import Echoing, Search
 
+from harness.attempts.prepare import prepare
 from harness.cli import tokenswarm
 from harness.dialects import DIALECTS
-from harness.endpoint import endpoint_of
 from harness.errors import ErrorKind, UsageFault
 from harness.exchange import Origin, perform
 from harness.plan import Target, Timeouts, Workload
 from harness.plan_file import read_plan
-from harness.prepare import prepare
 from harness.prompts import prompt
+from harness.rules.target_rules import travels_in_clear
 from harness.sample import Outcome, encode
-from harness.target_rules import travels_in_clear
-from harness.tls import tls_context
+from harness.sockets.endpoint import endpoint_of
+from harness.sockets.tls import tls_context
 from harness.transport import Connection
 
 ALL = bool(os.environ.get("TOKENSWARM_ALL_SECRETS"))

@@ -20,18 +20,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.summary import Result, Summary
-from harness.conversation_files import read_conversations
-from harness.dialect_names import KIND_OF_DIALECT
 from harness.dialects import DIALECTS
 from harness.dialects.wire import Ask, Image, Turn
 from harness.errors import UsageFault
-from harness.pictures import png
 from harness.plan import Images, Workload
 from harness.plan_file import plan_of
 from harness.prompts import prompt
+from harness.records.dialect_names import KIND_OF_DIALECT
 from harness.sample import Outcome, Sample, decode
-from harness.structured import SCHEMA, valid
-from harness.tool_box import tools
+from harness.workloads.conversation_files import read_conversations
+from harness.workloads.pictures import png
+from harness.workloads.structured import SCHEMA, valid
+from harness.workloads.tool_box import tools
 
 CHATS = sorted(name for name, kind in KIND_OF_DIALECT.items() if kind == "chat")
 QUICK = {"ttft": 0.02, "itl": 0.0005, "prefill_s_per_input_token": 0.0002}

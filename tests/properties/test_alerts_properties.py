@@ -9,9 +9,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.alert_log import append_events, keep_states, recover
-from harness.alert_record import AlertAction, AlertEvent, Episode, NoData, Reading, Rule, utc_text
+from harness.alerting.alert_log import append_events, keep_states, recover
 from harness.alerts import States, step
+from harness.records.alert_record import AlertAction, AlertEvent, Episode, NoData, Reading, Rule, utc_text
 from harness.rundir import RunDir
 
 T0 = 1_795_000_000.0

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from harness.alike import alike
+from harness.attempts.alike import alike
 from harness.dialects import DIALECTS
 from harness.dialects.wire import Delta
 from harness.sse import SseReader

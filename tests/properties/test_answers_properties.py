@@ -11,19 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import analysis.answer_claims
-import analysis.answer_cues
-import analysis.answer_letters
-import analysis.answer_numbers
-import analysis.answer_options
-import analysis.answer_text
-import analysis.answer_texts
-import analysis.answer_words
-import analysis.choice_text
-import harness.numerals
-from analysis.answers import extracted, graded
-from harness.numerals import number_of, numerals, same, written
-from harness.question import Question
+import analysis.answers.answer_claims
+import analysis.answers.answer_cues
+import analysis.answers.answer_letters
+import analysis.answers.answer_numbers
+import analysis.answers.answer_options
+import analysis.answers.answer_text
+import analysis.answers.answer_texts
+import analysis.answers.answer_words
+import analysis.answers.choice_text
+import harness.inputs.numerals
+from analysis.answers.answers import extracted, graded
+from harness.inputs.numerals import number_of, numerals, same, written
+from harness.records.question import Question
 
 CHOICE = Question(
     id="1", subject="s", kind="choice", stem="Which is not so?", choices=("A cow", "12", "Vitamin C", "no"), answer="A"
@@ -109,9 +109,19 @@ JUNK = st.tuples(st.lists(FRAGMENTS | st.text(max_size=5), min_size=1, max_size=
     lambda pieces: (pieces[0] or "A") * (100_000 // max(1, len(pieces[0])))
 )
 MODULES = (
-    *(analysis.answer_claims, analysis.answer_cues, analysis.answer_letters, analysis.answer_numbers),
-    *(analysis.answer_options, analysis.answer_text, analysis.answer_texts, analysis.answer_words),
-    *(analysis.choice_text, harness.numerals),
+    *(
+        analysis.answers.answer_claims,
+        analysis.answers.answer_cues,
+        analysis.answers.answer_letters,
+        analysis.answers.answer_numbers,
+    ),
+    *(
+        analysis.answers.answer_options,
+        analysis.answers.answer_text,
+        analysis.answers.answer_texts,
+        analysis.answers.answer_words,
+    ),
+    *(analysis.answers.choice_text, harness.inputs.numerals),
 )
 
 
@@ -200,7 +210,7 @@ def test_a_long_reply_takes_a_bounded_number_of_steps(junk: str, question: Quest
 
 @given(st.fractions(max_denominator=1000), st.booleans())
 def test_a_number_that_is_written_is_read_back(value: Any, percent: bool) -> None:  # noqa: FBT001
-    number = harness.numerals.Numeral(0, 0, value, percent)
+    number = harness.inputs.numerals.Numeral(0, 0, value, percent)
     read = number_of(written(number))
     assert read is not None and same(read, number)
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.http_framing import Framing
+from harness.sockets.http_framing import Framing
 
 CHUNK = st.binary(min_size=1, max_size=40) | st.sampled_from(
     [b"data: x\n\n", b"data: x\r\n\r\n", b"\r\n\r\n", b"0\r\n\r\n", b"{}\r\n", b"0", b"\r\n"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.records.stream_event import StreamEvent
 from harness.sse import SseReader
-from harness.stream_event import StreamEvent
 
 BOMS = st.sampled_from([b"", b"\xef\xbb\xbf"])
 LINE_ENDS = st.sampled_from([b"\n", b"\r\n", b"\r"])

@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.journals.tail import Clock, Tail, anchor_of
 from harness.sample import SCHEMA, Footer, Header, Outcome, Sample, encode
-from harness.tail import Clock, Tail, anchor_of
 
 WALL_NS, MONO_NS = 2_000 * 10**9, 500 * 10**9
 

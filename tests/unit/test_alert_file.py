@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.alert_file import read_alerts, rules_of, shipped_rules, sinks_of
-from harness.alert_record import PLAIN, WINDOWED, CommandSink, LogSink, WebhookSink
+from harness.alerting.webhook import signature
 from harness.errors import UsageFault
-from harness.webhook import signature
+from harness.records.alert_record import PLAIN, WINDOWED, CommandSink, LogSink, WebhookSink
+from harness.rules.alert_file import read_alerts, rules_of, shipped_rules, sinks_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text(encoding="utf-8")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from harness.alert_record import AlertAction, AlertEvent, Reading, Rule, utc_text
 from harness.alerts import States, current, finish, step
+from harness.records.alert_record import AlertAction, AlertEvent, Reading, Rule, utc_text
 
 T0 = 1_795_000_000.0
 SLOW = Rule(name="slow", metric="ttft.p95@1m", above=1.0, resolve_at=0.8, for_s=3, resolve_after_s=2)

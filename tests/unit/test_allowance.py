@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.allowance import Allowance, Ask, OwnLedger, Purse, ask_of, limited, paid, part
+from harness.allowances.allowance import Allowance, Ask, OwnLedger, Purse, ask_of, limited, paid, part
 from harness.plan import Limits, Price, Target
 from harness.plan_file import plan_of
 from harness.prompts import Prompt

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.asking import asked, stem_of
-from harness.own_questions import own_questions
-from harness.question import Question, decode_questions, encode_questions, letters
+from harness.questions.asking import asked, stem_of
+from harness.questions.own_questions import own_questions
+from harness.records.question import Question, decode_questions, encode_questions, letters
 
 ROOT = Path(__file__).parent.parent.parent
 STEMS = st.text(min_size=1, max_size=200).map(str.strip).filter(bool)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from harness.attainment import ALPHA, Verdict, place_of
+from harness.capacity.attainment import ALPHA, Verdict, place_of
 
 WANTED = 0.95
 

@@ -10,15 +10,15 @@ import gevent
 import pytest
 from test_exchange import Script, server
 
-from harness.allowance import ask_of
+from harness.allowances.allowance import ask_of
+from harness.attempts.prepare import prepare
 from harness.dialects.jobs import keys_of
-from harness.endpoint import endpoint_of
 from harness.errors import ErrorKind
 from harness.exchange import Origin, describe, perform
 from harness.plan import Polling, Target, Timeouts, Workload
-from harness.prepare import prepare
 from harness.prompts import prompt
 from harness.sample import Outcome, Sample, decode, encode
+from harness.sockets.endpoint import endpoint_of
 from harness.transport import Connection
 
 KEY = "key-0123456789abcdefghij"

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from benchmarks.search_proofs import Provider, prove_searches
-from harness.capacity_search import Search
+from harness.capacity.capacity_search import Search
 from harness.plan import Slo
-from harness.search_record import Answer, Question, State
+from harness.records.search_record import Answer, Question, State
 
 WAITS = {
     "ttft": {"kind": "lognormal", "median_s": 0.25, "sigma": 0.12},

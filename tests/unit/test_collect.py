@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.collect import append, check_redis, collect, connect, field_of, opened, redacted_url, whole_lines
 from harness.errors import UsageFault
-from harness.merge import merge
+from harness.journals.collect import append, check_redis, collect, connect, field_of, opened, redacted_url, whole_lines
+from harness.journals.merge import merge
 from harness.relay import Shipper
 
 JOURNAL = b"".join(b'{"type":"sample","seq":%d}\n' % number for number in range(12))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from harness.cli_completion import completion
+from harness.commands.cli_completion import completion
 
 COMMAND = Path(sys.executable).parent / "tokenswarm"
 

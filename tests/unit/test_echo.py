@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.echo import code_asked, code_of, echo_of, instruction
 from harness.plan import Workload
 from harness.prompts import prompt
+from harness.workloads.echo import code_asked, code_of, echo_of, instruction
 
 WORDS = st.text(st.characters(blacklist_characters="0123456789"), max_size=60)
 INDICES = st.integers(0, 10**9)

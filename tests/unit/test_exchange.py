@@ -16,14 +16,14 @@ import gevent
 import pytest
 import trustme
 
-from harness.endpoint import endpoint_of
+from harness.attempts.prepare import prepare
 from harness.errors import ErrorKind
 from harness.exchange import Origin, describe, perform
 from harness.plan import Target, Timeouts, Workload
-from harness.prepare import prepare
 from harness.prompts import prompt
 from harness.sample import Outcome, Sample, decode, encode
-from harness.tls import tls_context
+from harness.sockets.endpoint import endpoint_of
+from harness.sockets.tls import tls_context
 from harness.transport import Connection
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: r-1\r\ntransfer-encoding: chunked\r\n\r\n"

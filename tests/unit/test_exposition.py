@@ -16,15 +16,25 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as plain
 
 from harness.errors import ErrorClass, ErrorKind
-from harness.exposition import MOST_CELLS, OTHERS, CellNow, Exposition, Level, Shown, WorkerNow, cumulative, families
-from harness.live import Board, CellReport, Live
-from harness.live_cell import LiveCell, bucket_of
-from harness.metric_table import METRICS, REPLY_S, TOKEN_S, as_markdown
-from harness.monitor_record import AlertState, Burn, Doubt, Picture, Shift, SlaState, SpendNow
-from harness.monitor_record import LiveCell as Watched
-from harness.monitor_shown import Counted, shown_of_picture
+from harness.live.exposition import (
+    MOST_CELLS,
+    OTHERS,
+    CellNow,
+    Exposition,
+    Level,
+    Shown,
+    WorkerNow,
+    cumulative,
+    families,
+)
+from harness.live.live import Board, CellReport, Live
+from harness.live.live_cell import LiveCell, bucket_of
+from harness.live.monitor_shown import Counted, shown_of_picture
+from harness.live.run_shown import Whose, shown_of
 from harness.plan import Budget, Price, Slo, Target
-from harness.run_shown import Whose, shown_of
+from harness.records.metric_table import METRICS, REPLY_S, TOKEN_S, as_markdown
+from harness.records.monitor_record import AlertState, Burn, Doubt, Picture, Shift, SlaState, SpendNow
+from harness.records.monitor_record import LiveCell as Watched
 from harness.sample import Outcome, Sample, Usage, outcome_of
 
 MS = 1_000_000

@@ -12,8 +12,8 @@ import gevent
 import pytest
 
 from harness.health import Gauges, HealthWatch
-from harness.health_record import LAG_BOUNDS_S, Health, decode_health
 from harness.journal import Journal
+from harness.records.health_record import LAG_BOUNDS_S, Health, decode_health
 
 GAUGES = Gauges(in_flight=lambda: 3, users=lambda: 4, worst_lag_s=lambda: 0.25, connections=lambda: 5)
 BEAT_S = 0.01

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from harness.held import MAX_HELD_BYTES, MAX_RESPONSE_BYTES, STEP_BYTES, Hold
+from harness.sockets.held import MAX_HELD_BYTES, MAX_RESPONSE_BYTES, STEP_BYTES, Hold
 
 
 @contextmanager

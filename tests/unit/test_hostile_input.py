@@ -9,19 +9,19 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from analysis.deciding.use_cases import read_use_case
 from analysis.locust_csv import summarise_csv
 from analysis.samples import load_samples, write_parquet
-from analysis.use_cases import read_use_case
 from harness.dialects.json_fields import read_error
 from harness.errors import ErrorKind, UsageFault
-from harness.http_framing import MAX_HEADER_BYTES, Framing, TransportFault
-from harness.plain_yaml import MOST_BYTES, plain_yaml
+from harness.inputs.plain_yaml import MOST_BYTES, plain_yaml
+from harness.journals.relay_entries import read_acked, read_end, read_ends, read_entry
 from harness.plan_file import read_plan
 from harness.prices import read_prices
-from harness.relay_entries import read_acked, read_end, read_ends, read_entry
 from harness.rundir import RunDir
 from harness.sample import Header, Outcome, Sample, encode
 from harness.simulator.config import load_config
+from harness.sockets.http_framing import MAX_HEADER_BYTES, Framing, TransportFault
 
 OK = b"HTTP/1.1 200 OK\r\n"
 

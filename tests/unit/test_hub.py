@@ -15,8 +15,8 @@ import pandas as pd
 import pytest
 
 from harness.errors import UsageFault
-from harness.hub import hub_rows
-from harness.question_files import load_questions
+from harness.questions.hub import hub_rows
+from harness.questions.question_files import load_questions
 
 REPO = "someone/tiny-mmlu"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

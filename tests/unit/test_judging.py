@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.judging import judge_prompt, marks_in, parts_of
+from harness.questions.judging import judge_prompt, marks_in, parts_of
 
 
 @pytest.mark.parametrize("swapped", [False, True])

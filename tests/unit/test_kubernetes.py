@@ -13,7 +13,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from harness.cli_load import run
+from harness.commands.cli_load import run
 from harness.plan_file import read_plan
 
 BASE = ROOT / "deploy" / "kubernetes"

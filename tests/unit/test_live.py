@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from analysis.metrics import latencies, meets_slo, window_of
 from analysis.samples import load_samples
 from harness.errors import ErrorKind
-from harness.health_record import Health
-from harness.live import WINDOW_S, Board, CellReport, Figures, Live
-from harness.live_cell import bucket_of, middle_s, quantile_s
+from harness.live.live import WINDOW_S, Board, CellReport, Figures, Live
+from harness.live.live_cell import bucket_of, middle_s, quantile_s
 from harness.plan import Price, Slo, Stage, Target
 from harness.prices import usd_of
+from harness.records.health_record import Health
 from harness.rundir import RunDir
 from harness.sample import Footer, Header, Outcome, Sample, Usage, encode, outcome_of
 

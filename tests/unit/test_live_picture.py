@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from harness.errors import ErrorKind
-from harness.health_record import LAG_BOUNDS_S, Health
-from harness.live import Board, Live
-from harness.live_picture import COLUMNS, Picture, picture_of, table_of
+from harness.live.live import Board, Live
+from harness.live.live_picture import COLUMNS, Picture, picture_of, table_of
+from harness.records.health_record import LAG_BOUNDS_S, Health
 from harness.sample import Outcome, Sample, Usage
 
 ROOT = Path(__file__).parent.parent.parent
@@ -135,5 +135,6 @@ def test_good_figures_of_a_healthy_client_raise_no_doubt() -> None:
 
 
 def test_a_worker_loads_neither_the_analysis_nor_its_libraries() -> None:
-    code = "import sys, locustfiles.openai, harness.worker_side; assert not {'analysis', 'pandas'} & set(sys.modules)"
+    imports = "import sys, locustfiles.openai, harness.planned_run.worker_side"
+    code = f"{imports}; assert not {{'analysis', 'pandas'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

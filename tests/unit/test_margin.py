@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.margin import margin_of
+from harness.live.margin import margin_of
 from harness.plan import Slo
 from harness.sample import Outcome, Sample, Usage
 

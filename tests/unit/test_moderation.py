@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.moderation import pause_s
+from harness.loop.moderation import pause_s
 
 
 @pytest.mark.parametrize(

@@ -13,16 +13,16 @@ import pytest
 import yaml
 from msgspec import structs
 
-from harness.alert_log import read_events
-from harness.alert_record import AlertConfig, Rule, utc_text
+from harness.alerting.alert_log import read_events
+from harness.alerting.sinks import Delivery
 from harness.errors import ErrorKind
 from harness.monitor import Watch
-from harness.monitor_record import Picture, read_picture
+from harness.monitoring.run_ending import ending_of
 from harness.plan_file import read_plan
-from harness.run_ending import ending_of
+from harness.records.alert_record import AlertConfig, Rule, utc_text
+from harness.records.monitor_record import Picture, read_picture
 from harness.rundir import RunDir
 from harness.sample import SCHEMA, Header, Outcome, Sample, Usage, encode, outcome_of
-from harness.sinks import Delivery
 
 S = 1_000_000_000
 BEGAN_S = 1_000_000_020  # of the wall clock, a whole minute

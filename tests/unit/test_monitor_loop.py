@@ -10,9 +10,9 @@ import pytest
 
 from harness import monitor_loop
 from harness.errors import UsageFault
+from harness.journals.tail import Clock
 from harness.monitor_loop import Wanted, follow, is_run_dir, open_watch, runs_under
 from harness.rundir import RunDir
-from harness.tail import Clock
 
 
 def _run(root: Path) -> RunDir:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from test_exposition import sample_of
 
-from harness.monitor_metrics import KEPT_S, Told
-from harness.monitor_record import Picture, RunState, SpendNow
+from harness.live.monitor_metrics import KEPT_S, Told
+from harness.records.monitor_record import Picture, RunState, SpendNow
 from harness.rundir import RunDir
 
 

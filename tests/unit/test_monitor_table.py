@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.cli_shown import console
-from harness.monitor_record import LiveCell, Picture, SpendNow, Window
-from harness.monitor_table import shown
+from harness.commands.cli_shown import console
+from harness.monitoring.monitor_table import shown
+from harness.records.monitor_record import LiveCell, Picture, SpendNow, Window
 
 
 def test_names_in_journals_of_others_do_not_reach_the_terminal_as_commands(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from conftest import ROOT
 
-from harness.metric_table import METRICS
+from harness.records.metric_table import METRICS
 
 PROMETHEUS = ROOT / "deploy/prometheus"
 GRAFANA = ROOT / "deploy/grafana"

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from harness.numerals import legible, number_of, numerals, written
+from harness.inputs.numerals import legible, number_of, numerals, written
 
 
 @pytest.mark.parametrize(

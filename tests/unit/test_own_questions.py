@@ -13,11 +13,11 @@ from itertools import permutations, product
 
 import pytest
 
-from analysis.answers import graded
-from harness.asking import asked, stem_of
-from harness.own_draft import Draft
-from harness.own_questions import own_questions
-from harness.question import Question, encode_questions
+from analysis.answers.answers import graded
+from harness.questions.asking import asked, stem_of
+from harness.questions.own_draft import Draft
+from harness.questions.own_questions import own_questions
+from harness.records.question import Question, encode_questions
 
 COUNT = 6000
 QUESTIONS = own_questions(COUNT, 11)
@@ -328,8 +328,8 @@ def test_prompts_lead_back_to_their_questions() -> None:
 def test_a_set_is_the_same_in_every_process_and_every_python() -> None:
     """The digest was taken once, and must be that of every Python."""
     code = (
-        "import hashlib; from harness.own_questions import own_questions; "
-        "from harness.question import encode_questions; "
+        "import hashlib; from harness.questions.own_questions import own_questions; "
+        "from harness.records.question import encode_questions; "
         "print(hashlib.sha256(encode_questions(own_questions(300, 7))).hexdigest())"
     )
     for seed in ("0", "1"):
@@ -340,6 +340,6 @@ def test_a_set_is_the_same_in_every_process_and_every_python() -> None:
 
 
 def test_more_questions_than_can_be_made_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.own_questions._SUBJECTS", (lambda _rng: Draft("s", "number", "?", "1"),) * 3)
+    monkeypatch.setattr("harness.questions.own_questions._SUBJECTS", (lambda _rng: Draft("s", "number", "?", "1"),) * 3)
     with pytest.raises(ValueError, match="no new question after 1"):
         own_questions(2, 0)

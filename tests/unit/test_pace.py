@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.allowance import Ask, OwnLedger, Purse
-from harness.pace import Heard, Pace, Told, paced_s
+from harness.allowances.allowance import Ask, OwnLedger, Purse
+from harness.allowances.pace import Heard, Pace, Told, paced_s
 from harness.plan import Limits
 from harness.sample import RateLimit
 from harness.simulator.config import Limits as Allowed

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.budget import check_limits
+from harness.allowances.budget import check_limits
+from harness.capacity.estimate import estimate
 from harness.errors import UsageFault
-from harness.estimate import estimate
 from harness.launch import _Follower
 from harness.plan import Plan, Price, Target
 from harness.plan_file import dump_plan, plan_of, plan_of_text

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 from harness.errors import UsageFault
-from harness.own_questions import own_questions
-from harness.question import Question, encode_questions
-from harness.question_files import load_questions
+from harness.questions.own_questions import own_questions
+from harness.questions.question_files import load_questions
+from harness.records.question import Question, encode_questions
 
 MMLU = [
     {

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.attempts.rate_limits import later, read_limits, retry_after_s, span_s
 from harness.dialects.google_generate import read_error
-from harness.http_framing import Framing
-from harness.rate_limits import later, read_limits, retry_after_s, span_s
 from harness.sample import RateLimit
 from harness.simulator.limits import Meter
 from harness.simulator.refusals import duration, limit_headers
+from harness.sockets.http_framing import Framing
 
 NOW_S = 1_795_485_600.0  # 2026-11-24T02:00:00Z
 

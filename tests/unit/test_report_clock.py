@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from hook_receiver import LONG_S, Receiver, receiving
 
-from harness.alert_file import read_alerts
-from harness.alert_record import utc_text
-from harness.monitor_record import Minute, Window, encode_minute
-from harness.report_clock import ReportClock, last_over
+from harness.alerting.report_clock import ReportClock, last_over
+from harness.records.alert_record import utc_text
+from harness.records.monitor_record import Minute, Window, encode_minute
+from harness.rules.alert_file import read_alerts
 from harness.rundir import RunDir
 
 

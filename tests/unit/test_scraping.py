@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from harness.errors import UsageFault
-from harness.exposition import Exposition, Shown
-from harness.scraping import TOKEN, Door, Scraped, check_host, serving
+from harness.live.exposition import Exposition, Shown
+from harness.live.scraping import TOKEN, Door, Scraped, check_host, serving
 
 DOOR = Door("127.0.0.1", 0)
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness.budget import purse_of
+from harness.allowances.budget import purse_of
 from harness.errors import UsageFault
 from harness.plan_file import plan_of
+from harness.records.sequential_record import SequentialRecord, read_sequential, write_sequential
 from harness.rundir import RunDir
 from harness.sample import SCHEMA, Footer, Header, Outcome, Sample, encode
-from harness.sequential_record import SequentialRecord, read_sequential, write_sequential
 from harness.sequential_run import put_aside, resumed, whole_repeats
 
 

@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 from hook_receiver import LONG_S, Receiver, receiving
 
-from harness.alert_file import read_alerts
-from harness.alert_log import append_events, read_events
-from harness.alert_record import AlertConfig, AlertEvent, CommandSink, WebhookSink, episode_id, utc_text
+from harness.alerting.alert_log import append_events, read_events
+from harness.alerting.sinks import Delivery, read_sinks
+from harness.alerting.webhook import Notice, notice_of, post, signature
+from harness.records.alert_record import AlertConfig, AlertEvent, CommandSink, WebhookSink, episode_id, utc_text
+from harness.rules.alert_file import read_alerts
 from harness.rundir import RunDir
-from harness.sinks import Delivery, read_sinks
-from harness.webhook import Notice, notice_of, post, signature
 
 T0 = 1_795_000_000.0
 
@@ -210,7 +210,7 @@ sys.path.insert(0, sys.argv[3])
 from pathlib import Path
 from test_sinks import _config, _event
 from harness.rundir import RunDir
-from harness.sinks import Delivery
+from harness.alerting.sinks import Delivery
 sink = {"kind": "webhook", "url": sys.argv[2], "backoff_s": 0.02, "max_backoff_s": 0.05}
 delivery = Delivery(_config(sink), RunDir(Path(sys.argv[1])))
 print("ready", flush=True)
@@ -256,7 +256,7 @@ def _command(tmp_path: Path, code: str, **more: Any) -> CommandSink:
 
 
 def _start(sink: CommandSink) -> Any:
-    from harness.alert_command import start_command  # noqa: PLC0415
+    from harness.alerting.alert_command import start_command  # noqa: PLC0415
 
     return start_command(sink, Notice(kind="test", key="k", run="r", text="t" * 200_000))
 

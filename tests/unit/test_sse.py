@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from harness.records.stream_event import EventTooLarge, StreamEvent
 from harness.sse import MAX_STRAY_BYTES, SseReader
-from harness.stream_event import EventTooLarge, StreamEvent
 
 
 def read(*chunks: bytes) -> list[StreamEvent]:

@@ -14,9 +14,9 @@ from socket import create_server, socket
 import gevent
 import pytest
 
-from harness.endpoint import endpoint_of
 from harness.plan import Timeouts
-from harness.stamps import Reads, arrivals_ns, wall_offset_ns
+from harness.sockets.endpoint import endpoint_of
+from harness.sockets.stamps import Reads, arrivals_ns, wall_offset_ns
 from harness.transport import Connection, Response
 
 GAP_S = 0.03

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.aws_stream import AwsStreamReader
-from harness.json_lines import MAX_STRAY_BYTES, JsonLinesReader
+from harness.records.stream_event import BrokenFrame, EventTooLarge, StreamEvent, StreamReader
 from harness.simulator.aws_frames import event, exception, frame
-from harness.stream_event import BrokenFrame, EventTooLarge, StreamEvent, StreamReader
-from harness.stream_readers import reader_of
+from harness.streams.aws_stream import AwsStreamReader
+from harness.streams.json_lines import MAX_STRAY_BYTES, JsonLinesReader
+from harness.streams.stream_readers import reader_of
 
 VALUES = st.dictionaries(st.text(max_size=5), st.text(max_size=20) | st.integers(), max_size=3)
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import traces
 from harness.arrivals import Arrival, arrivals, expected_arrivals
 from harness.errors import UsageFault
 from harness.plan import Stage
-from harness.traces import read_trace
+from harness.workloads import traces
+from harness.workloads.traces import read_trace
 
 TRACES = Path(__file__).parent.parent / "wire" / "traces"
 AZURE = b"TIMESTAMP,ContextTokens,GeneratedTokens\n"

@@ -15,7 +15,7 @@ from harness.dialects.wire import merge_usage
 from harness.plan import Price
 from harness.prices import Spend, spend_of
 from harness.sample import Usage
-from harness.stream_readers import reader_of
+from harness.streams.stream_readers import reader_of
 
 HERE = Path(__file__).parent
 PRICE = Price(input=2.0, input_cached=0.5, input_cache_write=2.5, output=8.0, batch_factor=0.5)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from harness.dialects import DIALECTS
 from harness.dialects.wire import Delta, Dialect, ErrorReply, HttpRequest, WireError
-from harness.stream_readers import reader_of
+from harness.streams.stream_readers import reader_of
 
 HERE = Path(__file__).parent
 CHAT = sorted(name for name, dialect in DIALECTS.items() if dialect.kind == "chat")

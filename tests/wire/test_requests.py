@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from harness.dialect_names import KIND_OF_DIALECT
 from harness.dialects import DIALECTS
 from harness.dialects.wire import Ask, HttpRequest
+from harness.records.dialect_names import KIND_OF_DIALECT
 
 KEY = "k-123"
 

@@ -16,8 +16,8 @@ import pytest
 
 from harness.dialects import DIALECTS
 from harness.dialects.wire import Delta, merge_usage
-from harness.stream_event import StreamReader
-from harness.stream_readers import reader_of
+from harness.records.stream_event import StreamReader
+from harness.streams.stream_readers import reader_of
 
 HERE = Path(__file__).parent
 SUFFIXES = (".sse", ".ndjson", ".bin")

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from analysis.quality_record import Quality
 from analysis.quantiles import interval
+from analysis.records.quality_record import Quality
 from analysis.reliability import wilson
 from analysis.summary import Cost, Dist, Estimate, Reliability, Repeat, Result, Summary, Validity
 from harness.plan import Price

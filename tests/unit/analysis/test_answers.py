@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from analysis.answer_words import normalised, token_f1
-from analysis.answers import Grade, extracted, graded
-from harness.question import Kind, Question
+from analysis.answers.answer_words import normalised, token_f1
+from analysis.answers.answers import Grade, extracted, graded
+from harness.records.question import Kind, Question
 
 TABLE = Path(__file__).parent.parent / "answer_replies.jsonl"
 HELD_OUT = Path(__file__).parent.parent / "answer_replies_held_out.jsonl"

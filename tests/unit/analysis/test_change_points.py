@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.change_points import FEWEST, _log_p, average_ranks, levels_of
-from analysis.series_noise import Noise, noise_of, running_median, without_outliers
+from analysis.statistics.change_points import FEWEST, _log_p, average_ranks, levels_of
+from analysis.statistics.series_noise import Noise, noise_of, running_median, without_outliers
 from benchmarks.synthetic_history import autoregressive
 
 _series = st.lists(st.floats(-1e6, 1e6, allow_subnormal=False), min_size=0, max_size=60).map(np.array)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis import clusters
+from analysis.statistics import clusters
 
 
 def _names(count: int) -> list[str]:

@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis import interval_tests
 from analysis.comparisons import Answers, compare, compare_runs
-from analysis.multiplicity import holm
-from analysis.quality_record import Quality
-from analysis.record import Estimate
+from analysis.records.quality_record import Quality
+from analysis.records.record import Estimate
 from analysis.reliability import wilson
-from analysis.repeat_tests import RepeatTest, detectable, hedges, paired, power, unpaired
+from analysis.statistics import interval_tests
+from analysis.statistics.multiplicity import holm
+from analysis.statistics.repeat_tests import RepeatTest, detectable, hedges, paired, power, unpaired
 from analysis.summary import Repeat, Result, Summary, Validity
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.consistency import alike, consistency_of
-from analysis.opinions import Opinions
-from harness.grade_record import text_id
+from analysis.answers.consistency import alike, consistency_of
+from analysis.answers.opinions import Opinions
+from harness.records.grade_record import text_id
 
 
 def test_alike_is_the_share_of_equal_pairs() -> None:

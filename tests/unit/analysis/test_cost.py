@@ -12,12 +12,12 @@ from runs_on_disk import MS, S, sample, steady, write_run
 
 from analysis.cost import quality_per_dollar, speed_quality_ratio, with_accuracy
 from analysis.report import render
+from analysis.showing.tables import print_summary
 from analysis.summarise import summarise
 from analysis.summary import Cost, Result
-from analysis.tables import print_summary
 from harness.errors import ErrorKind
-from harness.health_record import Health, encode_health
 from harness.plan import Price
+from harness.records.health_record import Health, encode_health
 from harness.rundir import RunDir
 from harness.sample import Outcome, Usage
 

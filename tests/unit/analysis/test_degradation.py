@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.degradation import DegradationState, begin, update
-from analysis.slices import Slice, log_quantiles, merged
+from analysis.watching.degradation import DegradationState, begin, update
+from analysis.watching.slices import Slice, log_quantiles, merged
 from benchmarks.live_proofs import simulated
 from benchmarks.live_traffic import STEADY, Change, Noise, Provider, Traffic
-from harness.monitor_record import Shift
+from harness.records.monitor_record import Shift
 
 HOUR = 120  # slices
 PLANTED_S = 5400.0

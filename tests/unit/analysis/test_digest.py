@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 from runs_on_disk import HOSTILE, S, header, sample, write_journal, write_plan
 
-from analysis.digest import digest_of, render
-from analysis.digest_figures import quantile, row_of
-from analysis.digest_hours import Hour, hours_of, together
-from analysis.digest_record import Digest, before, span_of, today
-from analysis.slices import sketch_of
-from analysis.wording_digest import few_words
-from harness.alert_log import append_action, append_events
-from harness.alert_record import AlertAction, AlertConfig, Reading, Rule, Sla, utc_text
+from analysis.digests.digest import digest_of, render
+from analysis.digests.digest_figures import quantile, row_of
+from analysis.digests.digest_hours import Hour, hours_of, together
+from analysis.digests.digest_record import Digest, before, span_of, today
+from analysis.digests.wording_digest import few_words
+from analysis.watching.slices import sketch_of
+from harness.alerting.alert_log import append_action, append_events
 from harness.alerts import States, step
 from harness.errors import ErrorKind
-from harness.monitor_record import Minute, Window, encode_minute
 from harness.plan import Slo
 from harness.plan_file import read_plan
+from harness.records.alert_record import AlertAction, AlertConfig, Reading, Rule, Sla, utc_text
+from harness.records.monitor_record import Minute, Window, encode_minute
 from harness.rundir import RunDir
 from harness.sample import Outcome
 

@@ -8,7 +8,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.e_detector import FEWEST, alarm, no_evidence, statistic, strongest, with_step
+from analysis.statistics.e_detector import FEWEST, alarm, no_evidence, statistic, strongest, with_step
 
 EFFECTS = (0.3, 0.7, 1.5)
 

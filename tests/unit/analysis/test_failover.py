@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 from made_results import made, reliability, summary
 
-from analysis.failover import fail_overs
+from analysis.deciding.failover import fail_overs
 from analysis.summary import Outage, Provider, Summary
 
 HOUR_S = 3600.0

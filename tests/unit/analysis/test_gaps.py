@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.gaps import FEW, Gaps, Part, gap_figures
-from analysis.journals import narrowed
+from analysis.reading.gaps import FEW, Gaps, Part, gap_figures
+from analysis.reading.journals import narrowed
 
 QUANTILES = (0.0, 0.5, 0.9, 0.99, 1.0)
 # Beside ordinary gaps: equal ones, the edges of the 16-bit and 32-bit ranges, longer ones, and negative ones.

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.comparison_record import Gate
 from analysis.comparisons import compare
-from analysis.gate_files import Told, junit_xml, markdown
-from analysis.gate_rules import forbids_better, read_gate
-from analysis.gates import against_first, within_run
-from analysis.record import Estimate
+from analysis.gating.gate_files import Told, junit_xml, markdown
+from analysis.gating.gate_rules import forbids_better, read_gate
+from analysis.gating.gates import against_first, within_run
+from analysis.records.comparison_record import Gate
+from analysis.records.record import Estimate
 from analysis.summary import Dist, Reliability, Repeat, Result, Summary, Validity
 from harness.errors import UsageFault
 

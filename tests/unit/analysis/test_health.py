@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from analysis.health import Span, health_findings, judge_workers, read_health, spans_of, workers_of
+from analysis.cells.health import Span, health_findings, judge_workers, read_health, spans_of, workers_of
 from analysis.samples import Samples, load_samples
 from analysis.summary import Result, Window
-from harness.health_record import LAG_BOUNDS_S, Health, encode_health
+from harness.records.health_record import LAG_BOUNDS_S, Health, encode_health
 from harness.rundir import RunDir
 from harness.sample import Header, Outcome, Sample, encode
 

@@ -15,14 +15,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analysis.history import load_history, table_of
-from analysis.history_index import NAME
-from analysis.history_metrics import METRICS, metrics_named
-from analysis.history_page import render_history
-from analysis.history_record import Series, Trends
+from analysis.histories.history import load_history, table_of
+from analysis.histories.history_index import NAME
+from analysis.histories.history_metrics import METRICS, metrics_named
+from analysis.histories.wording_history import claims
+from analysis.pages.history_page import render_history
+from analysis.records.history_record import Series, Trends
 from analysis.summary import Summary
 from analysis.trends import trend
-from analysis.wording_history import claims
 from benchmarks.synthetic_history import Planned, write_runs
 from harness.errors import UsageFault
 
@@ -223,7 +223,7 @@ def test_whatever_became_of_the_index_the_answer_is_the_same(runs: Path, data: s
 
 def test_an_index_of_another_version_is_made_anew(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     truth = trend(runs)
-    monkeypatch.setattr("analysis.history_index._FORMAT", 0)
+    monkeypatch.setattr("analysis.histories.history_index._FORMAT", 0)
     before = (runs / NAME).read_bytes()
     assert trend(runs) == truth
     assert (runs / NAME).read_bytes() != before
@@ -336,7 +336,7 @@ def test_hostile_names_are_text_on_the_page(runs: Path) -> None:
 
 def test_the_summary_and_what_is_read_of_it_have_the_same_fields() -> None:
     """What is read is a part of the real record: a field that is renamed there must be renamed here."""
-    from analysis import history_reading  # noqa: PLC0415
+    from analysis.histories import history_reading  # noqa: PLC0415
     from analysis.summary import Result  # noqa: PLC0415
 
     assert set(history_reading._Summary.__struct_fields__) <= set(Summary.__struct_fields__)

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.discoveries import discoveries
-from analysis.forecasts import forecast_of
-from analysis.history_tests import DAY_S, WEEK_S, against_baseline, hours_of, slope_of, weekdays_of
-from analysis.series_findings import findings_of
+from analysis.histories.forecasts import forecast_of
+from analysis.histories.history_tests import DAY_S, WEEK_S, against_baseline, hours_of, slope_of, weekdays_of
+from analysis.histories.series_findings import findings_of
+from analysis.statistics.discoveries import discoveries
 from benchmarks.synthetic_history import Floats, autoregressive
 
 MONDAY_S = 1_735_516_800.0  # 2024-12-30

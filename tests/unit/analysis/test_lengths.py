@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from analysis.lengths import length_findings, lengths_of
+from analysis.cells.lengths import length_findings, lengths_of
 from analysis.summary import Lengths, Result
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.comparison_record import Comparison
-from analysis.failure_rate import compare_failure_rates
-from analysis.lifetimes import Lifetimes, availability, exponential, lifetimes, mean_time, survival, trend
-from analysis.outages import Seen
+from analysis.comparing.failure_rate import compare_failure_rates
+from analysis.failures.lifetimes import Lifetimes, availability, exponential, lifetimes, mean_time, survival, trend
+from analysis.failures.outages import Seen
+from analysis.records.comparison_record import Comparison
 from analysis.reliability import wilson
 from analysis.summary import Estimate, Outage, Reliability, Result
 from benchmarks.coverage_reliability import CONDITIONS, failed_claims, history, lives, tally

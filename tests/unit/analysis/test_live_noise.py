@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from analysis.live_noise import first_guess, learned
+from analysis.watching.live_noise import first_guess, learned
 
 
 @pytest.mark.parametrize(("memory", "wild"), [(0.0, 0.0), (0.7, 0.0), (0.7, 0.03)])

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from runs_on_disk import MS, S, header, sample, write_run
 
-from analysis.live_windows import CellWindows, Ended, Sliding
 from analysis.metrics import latencies, rates_of, window_of
 from analysis.samples import load_samples
+from analysis.watching.live_windows import CellWindows, Ended, Sliding
 from harness.errors import ErrorKind
-from harness.monitor_record import WINDOWS_S, Latency, Window
 from harness.plan import Slo, Stage
+from harness.records.monitor_record import WINDOWS_S, Latency, Window
 from harness.sample import Outcome, Sample, Usage, outcome_of
 
 SLO = Slo(ttft_s=0.2, tpot_s=0.02, e2e_s=1.2)

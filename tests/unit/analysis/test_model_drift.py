@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from analysis.model_drift import ModelDrift, drifts
+from analysis.answers.model_drift import ModelDrift, drifts
 from analysis.samples import Samples
 from analysis.summarise import summarise
 from analysis.summary import Summary

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from analysis.history_reading import read_runs
+from analysis.histories.history_reading import read_runs
 from analysis.summarise import read_source, summary_json
-from harness.cli_numbers import analyze
+from harness.commands.cli_numbers import analyze
 from harness.sample import OLDEST_READ, SCHEMA
 
 OLD = Path(__file__).parents[2] / "old_runs"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.opinions import marks_of, read_opinions
-from harness.grade_record import Embedding, Likeness, Line, Mark, encode, text_id
+from analysis.answers.opinions import marks_of, read_opinions
+from harness.records.grade_record import Embedding, Likeness, Line, Mark, encode, text_id
 
 
 def _mark(text: str, order: str, relevance: int | None, coherence: int | None) -> Mark:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.outages import Attempts, Seen, Watch, rule_text, seen, spans
+from analysis.failures.outages import Attempts, Seen, Watch, rule_text, seen, spans
 from harness.plan import OutageRule
 
 GAP_S = 0.05

@@ -8,13 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from analysis.parallel import over_parts
+from analysis.reading.parallel import over_parts
 
 _ROOT = Path(__file__).parents[3]
 _PROGRAM = """
 import time
 from analysis import parallel
-from analysis.parallel import over_parts
+from analysis.reading.parallel import over_parts
 
 parallel.cores = lambda: 2
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from runs_on_disk import MS, S, sample, steady, write_run
 
-from analysis.drift import change_points, drift_of, settles
-from analysis.evidence import Requests, token_effects, two_modes
+from analysis.loads.drift import change_points, drift_of, settles
+from analysis.loads.evidence import Requests, token_effects, two_modes
 from analysis.prediction import predict_load, predict_of_run
 from analysis.quantiles import Floats
 from analysis.report import render
 from analysis.samples import load_samples
+from analysis.showing.wording_capacity import capacity_lines, prediction_lines
 from analysis.summarise import summarise
 from analysis.summary import Summary
-from analysis.wording_capacity import capacity_lines, prediction_lines
 from benchmarks.capacity_proofs import prove_predictions, truth_of
 from benchmarks.planted import SETUPS, Setup, play_setup, run_offline
 from harness.errors import UsageFault

@@ -12,7 +12,7 @@ from analysis.quality import replies_of
 from analysis.summarise import summarise, windows_of
 from analysis.summary import Summary
 from harness.plan_file import plan_of
-from harness.question import Question, read_questions
+from harness.records.question import Question, read_questions
 from harness.rundir import RunDir
 from harness.sample import Sample, encode
 from harness.sample import decode as decode_line

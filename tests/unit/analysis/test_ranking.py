@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from made_results import made, renamed, summary
 from scipy import stats
 
-from analysis.burdens import CATEGORIES, EQUAL, normalised, read_weights
-from analysis.draws import Drawn, measured
-from analysis.entrants import contests
+from analysis.deciding.burdens import CATEGORIES, EQUAL, normalised, read_weights
+from analysis.deciding.draws import Drawn, measured
+from analysis.deciding.entrants import contests
+from analysis.deciding.ranking_record import Ranking
 from analysis.ranking import rank
-from analysis.ranking_record import Ranking
 from analysis.summary import Result, Summary, Validity
 from harness.errors import UsageFault
 

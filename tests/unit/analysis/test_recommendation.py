@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_results import LATENCIES, cost, made, renamed, summary
 
-from analysis.quotes import Quote, number_at
+from analysis.deciding.quotes import Quote, number_at
+from analysis.deciding.recommendation_record import Recommendation
+from analysis.deciding.use_cases import UseCase, read_use_case, shipped
 from analysis.recommendation import recommend
-from analysis.recommendation_record import Recommendation
 from analysis.summarise import summarise, summary_json
 from analysis.summary import Result, Summary
-from analysis.use_cases import UseCase, read_use_case, shipped
 from benchmarks.markets import draw_market, play_market
 from harness.errors import UsageFault
 

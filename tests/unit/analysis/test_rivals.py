@@ -19,8 +19,8 @@ from analysis.rivals import TOOLS
 from analysis.rivals.files import are_at, summarise_files
 from analysis.summarise import read_source
 from analysis.summary import Result, Summary
-from harness.cli_compare import compare as compare_command
-from harness.cli_numbers import analyze
+from harness.commands.cli_compare import compare as compare_command
+from harness.commands.cli_numbers import analyze
 from harness.errors import UsageFault
 
 FILES = Path(__file__).parents[2] / "rival_files"

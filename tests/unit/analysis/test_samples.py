@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from runs_on_disk import MS, S, header, sample, steady, write_journal, write_plan, write_run
 
-from analysis import journals
+from analysis.reading import journals
 from analysis.samples import load_samples, write_parquet
 from analysis.summarise import summarise, summary_json
 from harness.errors import ErrorKind

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from analysis.capacity_record import Usl
 from analysis.quantiles import Floats
+from analysis.records.capacity_record import Usl
 from analysis.scaling import Observations, band_of, fit_sweep, fit_usl, n_star, usl_x
 
 LOADS = np.array([1, 2, 4, 8, 16, 24, 32, 48], dtype=float)

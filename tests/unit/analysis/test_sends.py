@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from analysis.cells.sends import send_findings
 from analysis.samples import load_samples
-from analysis.sends import send_findings
 from analysis.summary import Dist, Result, Window
 from harness.rundir import RunDir
 from harness.sample import Header, Outcome, Sample, encode

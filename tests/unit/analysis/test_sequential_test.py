@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis import sequential_test
 from analysis.comparisons import compare
-from analysis.repeat_tests import paired
+from analysis.statistics import sequential_test
+from analysis.statistics.repeat_tests import paired
 from analysis.summary import Repeat, Result
 
 

@@ -6,9 +6,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.sla import MONTH_S, Counts, SlaBook, begin, objectives, update
-from harness.monitor_record import SlaState
+from analysis.watching.sla import MONTH_S, Counts, SlaBook, begin, objectives, update
 from harness.plan import Slo
+from harness.records.monitor_record import SlaState
 
 BEGIN_S = 1_767_225_600.0
 UP = Slo(availability=0.99)

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.slices import log_quantiles, merged, share_above, sketch_of, slice_of
+from analysis.watching.slices import log_quantiles, merged, share_above, sketch_of, slice_of
 
 DURATIONS = st.lists(st.floats(1e-4, 1e3), min_size=1, max_size=200)
 

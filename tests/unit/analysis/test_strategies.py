@@ -8,15 +8,15 @@ import msgspec
 import pytest
 from made_results import cost, made, summary
 
-from analysis.capacity_record import Cause, CauseName, Diagnosis
-from analysis.entrants import contests
-from analysis.quality_record import QualityUnderLoad
-from analysis.recommendation_record import Strategy
-from analysis.record import Estimate
-from analysis.risks import risks_of
-from analysis.strategies import strategies_of
+from analysis.deciding.entrants import contests
+from analysis.deciding.recommendation_record import Strategy
+from analysis.deciding.risks import risks_of
+from analysis.deciding.strategies import strategies_of
+from analysis.deciding.use_cases import UseCase
+from analysis.records.capacity_record import Cause, CauseName, Diagnosis
+from analysis.records.quality_record import QualityUnderLoad
+from analysis.records.record import Estimate
 from analysis.summary import Batch, Dist, Provider, Result, Summary
-from analysis.use_cases import UseCase
 
 CASE = UseCase(weights={"latency": 1}, requests_per_month=1000)
 TOKENS = Dist(n=900, mean=100.0, p50=100.0)
@@ -149,7 +149,7 @@ def test_risks_are_told_with_what_to_do() -> None:
 
 
 def test_a_drift_that_was_seen_is_told() -> None:
-    from analysis.capacity_record import Trend  # noqa: PLC0415
+    from analysis.records.capacity_record import Trend  # noqa: PLC0415
 
     trend = Trend(
         target="a", workload="w", stage=0, repeat=2, latency="ttft_s", n=300,

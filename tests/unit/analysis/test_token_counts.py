@@ -13,10 +13,10 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
+from analysis.cells.token_counts import local_count, token_findings, tokens_of
 from analysis.samples import load_samples
 from analysis.summarise import summarise, windows_of
 from analysis.summary import Finding, Tokens
-from analysis.token_counts import local_count, token_findings, tokens_of
 from harness.plan_file import read_plan
 from harness.rundir import RunDir
 from harness.sample import Usage

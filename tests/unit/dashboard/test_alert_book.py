@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from dashboard.alert_book import act, read_book, runs_with_alerts
-from harness.alert_log import append_events, keep_states, read_actions, recover
-from harness.alert_record import Reading, Rule
+from harness.alerting.alert_log import append_events, keep_states, read_actions, recover
 from harness.alerts import step
 from harness.errors import UsageFault
+from harness.records.alert_record import Reading, Rule
 from harness.rundir import RunDir
 
 RULES = (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.history_index import NAME
+from analysis.histories.history_index import NAME
 from benchmarks.synthetic_history import Planned, write_runs
 from dashboard import runs as module
 from dashboard.runs import Runs, started_of

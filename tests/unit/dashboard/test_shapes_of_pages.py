@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from analysis.charts_history import history_figure
+from analysis.showing.charts_history import history_figure
 from analysis.wording import NOT_SHOWN
 from benchmarks.synthetic_history import Planned, write_runs
 from dashboard.live_charts import no_figure

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.burdens import CATEGORIES, normalised
-from analysis.entrants import contests
+from analysis.deciding.burdens import CATEGORIES, normalised
+from analysis.deciding.entrants import contests
 from analysis.ranking import ranking_of
 from analysis.summarise import summarise
 from analysis.summary import Summary

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from analysis.deciding.use_cases import shipped
 from analysis.recommendation import recommend
 from analysis.summarise import summarise
 from analysis.summary import Summary
-from analysis.use_cases import shipped
 from dashboard.what_if import Supposed, answer, billed, loads_of, use_case_of, usual_weights, with_prices
 from harness.errors import UsageFault
 from harness.plan_file import plan_of

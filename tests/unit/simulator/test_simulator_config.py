@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from harness.dialect_names import KIND_OF_DIALECT
 from harness.errors import UsageFault
+from harness.records.dialect_names import KIND_OF_DIALECT
 from harness.simulator.config import BUILT_IN, Config, Lognormal, config_from, load_config
 
 

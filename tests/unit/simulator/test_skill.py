@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.answers import graded
-from harness.own_questions import own_questions
-from harness.question import Question
+from analysis.answers.answers import graded
+from harness.questions.own_questions import own_questions
+from harness.records.question import Question
 from harness.simulator.judge import marks_for
 from harness.simulator.skill import Answer, Skill, answer_to
 

@@ -6,15 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.dialect_names import KIND_OF_DIALECT
 from harness.dialects import DIALECTS
 from harness.dialects.wire import Ask
+from harness.records.dialect_names import KIND_OF_DIALECT
 from harness.simulator.config import BUILT_IN, Provider
 from harness.simulator.routing import route_of
 from harness.simulator.service import SPEAKERS
 from harness.simulator.speech import Reply
-from harness.stream_readers import reader_of
-from harness.structured import SCHEMA, valid
+from harness.streams.stream_readers import reader_of
+from harness.workloads.structured import SCHEMA, valid
 
 CHATS = sorted(name for name, kind in KIND_OF_DIALECT.items() if kind == "chat")
 ANSWERS = [

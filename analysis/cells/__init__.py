@@ -1,0 +1,1 @@
+"""What else is told of a cell: tokens, lengths, turns, the making of its load, and how it came back from faults."""

@@ -1,0 +1,1 @@
+"""A day or a week of a run directory as one page."""

@@ -1,0 +1,1 @@
+"""Gates: has a metric become worse than it may, beyond noise? As rules, verdicts and files for CI."""

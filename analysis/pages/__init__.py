@@ -1,0 +1,1 @@
+"""Self-contained HTML pages beside `analysis/report.py`: a recommendation, a history."""

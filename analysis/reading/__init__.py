@@ -1,0 +1,1 @@
+"""Journals -> columns, quickly and in bounded memory."""

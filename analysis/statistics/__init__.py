@@ -1,0 +1,1 @@
+"""Tests, intervals and change points that know nothing of providers. Pure."""

@@ -1,0 +1,1 @@
+"""Live statistics: windows, baselines, degradation and service levels while samples come in."""

@@ -1,0 +1,1 @@
+"""Leave to send: pace, limits that all workers share, and budgets."""

@@ -1,0 +1,168 @@
+"""The command `compare`: targets of a run, runs against the first, gates; --sequential is in cli_sequential.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+from rich.table import Table
+
+from harness.commands.cli_shown import ERR, as_text, console, plan_options
+from harness.errors import UsageFault
+from harness.rundir import write_out
+
+if TYPE_CHECKING:  # scipy comes with them
+    from analysis.answers.model_drift import ModelDrift
+    from analysis.gating.gate_files import Told
+    from analysis.gating.gate_rules import Rule
+    from analysis.records.comparison_record import Comparison
+    from analysis.samples import Samples
+    from analysis.summary import Summary
+
+
+@click.command()
+@click.argument("sources", metavar="RUN_DIR...|PLAN", nargs=-1, required=True)
+@click.option("--gate", "gates", multiple=True, metavar="EXPR", help="Fail (exit 3) beyond this, as ttft.p95:+10%.")
+@click.option("--alpha", type=click.FloatRange(1e-9, 0.2), help="Level at which gates fail (0.001).")
+@click.option("--strict", is_flag=True, help="A gate that cannot be told fails too.")
+@click.option("--junit", type=click.Path(path_type=Path), help="Write the gates as JUnit XML.")
+@click.option("--markdown", type=click.Path(path_type=Path), help="Write a summary for people, as of a step of CI.")
+@click.option("--sequential", is_flag=True, help="Run PLAN, and add repeats until it is decided; go on with RUN_DIR.")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="With --sequential: what is to be decided.")
+@click.option("--most", type=click.IntRange(2, 1000), help="With --sequential: repeats at most (30).")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of run directories (runs).")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, help="With --sequential: processes on this host (1).")
+@plan_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def compare(sources: tuple[str, ...], *, sequential: bool, **options: Any) -> int:
+    """The targets of one run against one another, or runs against the first, metric by metric.
+
+    Example: tokenswarm compare runs/chat/MONDAY runs/chat/TUESDAY --gate ttft.p95:+10% --gate goodput:-5%
+
+    Repeats as needed: tokenswarm compare plan.yaml --sequential --metric ttft.p50
+    """
+    if sequential:
+        from harness.commands.cli_sequential import sequentially  # noqa: PLC0415  (what runs plans is slow to load)
+
+        return sequentially(sources, options)
+    for name in ("metrics", "most", "settings", "targets", "prices"):
+        if options[name]:
+            option = {"metrics": "metric", "settings": "set"}.get(name, name)
+            raise UsageFault(f"--{option}: is of runs that are still to be made", "add --sequential and name a PLAN")
+    return _finished([Path(source) for source in sources], options)
+
+
+def _finished(sources: list[Path], options: dict[str, Any]) -> int:
+    """Of runs that are there."""
+    from analysis.gating.gate_rules import forbids_better, read_gate  # noqa: PLC0415
+
+    rules = [read_gate(text) for text in options["gates"]]
+    for rule in filter(forbids_better, rules):
+        note = f"note: --gate {rule.text}: forbids that it becomes better, and lets through whatever is worse"
+        ERR.print(note, markup=False, highlight=False)
+    from analysis.answers.model_drift import drifts  # noqa: PLC0415  (scipy comes with them: a wrong gate is told before)
+    from analysis.summarise import read_source  # noqa: PLC0415
+
+    read = [read_source(source) for source in sources]
+    changes = [change for other in read[1:] for change in drifts(read[0], other) if change.verdict != "not measured"]
+    told = _told(read, rules, options)
+    if options["as_json"]:
+        document = {"method": told.method, "comparisons": told.comparisons, "gates": told.gates, "drift": changes}
+        click.echo(as_text(msgspec.to_builtins(document)))
+    else:
+        _show(told, changes)
+    _write_files(told, options)
+    for run in told.invalid:
+        ERR.print(f"invalid: {run}", markup=False, highlight=False)
+    for summary, _ in read:
+        if len(read) > 1 and summary.sequential is not None:
+            note = (
+                f"note: {summary.run}: its repeats were chosen by looking at them: between runs p is a little too small"
+            )
+            ERR.print(note, markup=False, highlight=False)
+    return 3 if told.invalid or any(map(told.failed, told.gates)) else 0
+
+
+def _told(read: list[tuple[Summary, Samples | None]], rules: list[Rule], options: dict[str, Any]) -> Told:
+    from analysis.answers.grading import answers_of  # noqa: PLC0415
+    from analysis.comparisons import METHOD, METHOD_SEQUENTIAL, compare_runs  # noqa: PLC0415
+    from analysis.gating import gates  # noqa: PLC0415
+    from analysis.gating.gate_files import Told  # noqa: PLC0415
+
+    (first, of_first), *others = read
+    alpha = options["alpha"] or gates.ALPHA
+    if others:
+        summaries = [summary for summary, _ in others]
+        answers = [answers_of(samples) for _, samples in others]
+        found = compare_runs(first, summaries, answers_of(of_first), answers)
+        judged = gates.against_first(rules, first, summaries, alpha=alpha)
+    else:
+        found = first.comparisons
+        judged = gates.within_run(rules, first.results, alpha=alpha, sequential=first.sequential is not None)
+    if rules and not judged:
+        raise UsageFault(f"--gate: {rules[0].text}: one target alone in {first.run}", "name a second RUN_DIR")
+    invalid = [summary.run for summary, _ in read if summary.validity.verdict == "invalid"]
+    told_sequentially = not others and first.sequential is not None
+    method = " ".join([METHOD, *([METHOD_SEQUENTIAL] * told_sequentially), *([gates.METHOD] * bool(rules))])
+    return Told(found, judged, invalid, options["strict"], method)
+
+
+def _write_files(told: Told, options: dict[str, Any]) -> None:
+    from analysis.gating.gate_files import junit_xml, markdown  # noqa: PLC0415
+
+    if options["junit"] is not None:
+        write_out(options["junit"], junit_xml(told))
+    if options["markdown"] is not None:
+        write_out(options["markdown"], markdown(told).encode())
+
+
+def _show(told: Told, changes: list[ModelDrift]) -> None:
+    from analysis.gating.wording_gates import gate_sentence  # noqa: PLC0415
+    from analysis.showing.wording_quality import drift_line  # noqa: PLC0415
+    from analysis.wording import sentences  # noqa: PLC0415
+
+    for change in changes:
+        click.echo(drift_line(change))
+    for rows in _by_pair(told.comparisons):
+        console(stderr=False).print(_table(rows))
+    shown = [each for each in told.comparisons if each.verdict != "no difference" or each.headline]
+    for line in sentences(shown):
+        click.echo(line)
+    for gate in told.gates:
+        click.echo(gate_sentence(gate))
+    click.echo(f"method: {told.method}")
+
+
+def _by_pair(comparisons: Sequence[Comparison]) -> list[list[Comparison]]:
+    """Those that were measured, of the same load and targets together."""
+    found: dict[tuple[object, ...], list[Comparison]] = {}
+    for each in comparisons:
+        if each.a_value is not None:
+            found.setdefault((each.workload, each.stage, each.a, each.a_run, each.b, each.b_run), []).append(each)
+    return list(found.values())
+
+
+def _table(rows: list[Comparison]) -> Table:
+    from rich.text import Text  # noqa: PLC0415
+
+    from analysis import wording  # noqa: PLC0415
+
+    one = rows[0]
+    a, b = wording.named(one.a, one.a_run), wording.named(one.b, one.b_run)
+    title = Text(f"{wording.under(one)}: A = {a}, B = {b}")
+    table = Table("metric", "A / B [95 %]", "A - B [95 %]", "g", "p", "detectable", "A is", title=title)
+    for each in rows:
+        cells = (
+            wording.metric_name(each.metric),
+            wording.ratio_between(each),
+            wording.change_between(each.metric, each.difference),
+            wording.NOTHING if each.effect_size is None else f"{each.effect_size:.2f}",
+            wording.NOTHING if each.p_adjusted is None else f"{each.p_adjusted:.2g}",
+            wording.detectable(each),
+            each.verdict,
+        )
+        table.add_row(*map(Text, cells))
+    return table

@@ -1,0 +1,80 @@
+"""The text of YAML files, and their plain values -> typed records. Every error names place, key, value and rule."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+
+from harness.errors import UsageFault
+from harness.inputs.plain_yaml import MOST_BYTES
+
+Typed = TypeVar("Typed")
+_AT = re.compile(r"^(?P<rule>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>.*)`$", re.DOTALL)
+_SECRET = re.compile(r"_env$|\bheaders\b|\bbody\b|secret")  # where somebody may have written a key by mistake
+_ANY = "[...]"
+_JSON_NAMES: dict[type, str] = {type(None): "null", list: "array", dict: "object"}
+_STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]")
+
+
+def text_of_file(path: Path, what: str, hint: str) -> str:
+    """The text of a file, `what` it should be, and the `hint` where there is none to read. Raises UsageFault."""
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise UsageFault(
+                f"{path}: {path.stat().st_size} bytes: a {what} has at most {MOST_BYTES}", f"is it a {what}?"
+            )
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageFault(f"{path}: cannot be read: {error.strerror}", hint) from error
+    except UnicodeDecodeError as error:
+        raise UsageFault(f"{path}: byte {error.start}: not UTF-8 text", f"save the {what} as UTF-8") from error
+
+
+def typed(document: Mapping[str, Any], kind: type[Typed], place: str, under: str, guide: str, example: str) -> Typed:
+    """A record of what a mapping says. `under` is the key that the mapping itself has (or ""), `guide` the page that
+    lists the keys, `example` where one is shown. Raises UsageFault."""
+    try:
+        return msgspec.convert(document, kind)
+    except msgspec.ValidationError as error:
+        _fail_conversion(document, error, (place, under, guide, example))
+
+
+def _fail_conversion(
+    document: Mapping[str, Any], error: msgspec.ValidationError, told: tuple[str, str, str, str]
+) -> NoReturn:
+    place, under, guide, example = told
+    match = _AT.match(str(error))
+    rule, path = (match["rule"], match["path"] or "$") if match else (str(error), "$")
+    where = f"{under}{path.removeprefix('$')}".lstrip(".")
+    unknown = _UNKNOWN.match(rule)
+    if unknown:
+        full = f"{where}.{unknown['key']}".lstrip(".")
+        fail(place, full, None, "unknown key", f"see {guide} for the keys; a file is checked against them all")
+    value: Any = document
+    for name, index in _STEP.findall(path):
+        value = value[int(index)] if index else value.get(name) if isinstance(value, dict) else None
+    if where.endswith(_ANY) and isinstance(value, dict):
+        key, value = _entry_of(value, rule)
+        where = f"{where.removesuffix(_ANY)}{key}"
+    shown = None if isinstance(value, (dict, list)) or _SECRET.search(where) else value
+    fail(place, where, shown, rule[:1].lower() + rule[1:], f"see {guide}, or {example} for an example")
+
+
+def _entry_of(mapping: Mapping[Any, Any], rule: str) -> tuple[str, Any]:
+    """The entry of a mapping of free keys that breaks the rule: the first of the type that was not expected."""
+    got = rule.rpartition("got `")[2].rstrip("`")
+    for key, value in mapping.items():
+        if got == _JSON_NAMES.get(type(value), type(value).__name__):
+            return f".{key}", value
+    return _ANY, None
+
+
+def fail(place: str, key: str, value: Any, rule: str, hint: str) -> NoReturn:
+    """Raise UsageFault: place, key, value (None: not shown) and the rule that was broken."""
+    shown = "" if value is None else f" {str(value)[:80]!r}:" if isinstance(value, str) else f" {value}:"
+    raise UsageFault(": ".join(part for part in (place, key) if part) + f":{shown} {rule}", hint)

@@ -1,0 +1,1 @@
+"""What was recorded, on its way: shipped by a relay, collected, followed while it grows, merged."""

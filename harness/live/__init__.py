@@ -1,0 +1,1 @@
+"""Figures of a run under way, as pages, tables and Prometheus show them."""
