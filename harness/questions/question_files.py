@@ -131,7 +131,12 @@ def _parquet(path: Path) -> _Rows:
     try:
         file = pq.ParquetFile(path, thrift_string_size_limit=_MOST_CELL, thrift_container_size_limit=_MOST_PARTS)
         found = [row for batch in file.iter_batches(_ROWS_AT_ONCE) for row in batch.to_pylist()]
-    except (pa.ArrowException, ValueError) as error:
+    except (
+        pa.ArrowException,
+        ValueError,
+        OverflowError,
+        LookupError,
+    ) as error:  # the last two: times that Python has not
         reason = " ".join(str(error).split())[:200]
         raise UsageFault(f"{path}: not Parquet: {reason}", LAYOUTS) from error
     return [(Place(f"{path}: row {number}"), row) for number, row in enumerate(found, 1)]

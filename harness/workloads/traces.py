@@ -121,14 +121,11 @@ def _format_of(first: str, path: Path) -> TraceFormat:
 
 
 def _csv(path: Path, kind: TraceFormat, names: list[str]) -> list[_Numbers]:
-    wanted = list(_COLUMNS[kind])
-    for name in wanted:
-        if name not in names:
-            raise UsageFault(f"{path}:1: column {name!r} is missing: a trace of the format {kind} has it", _HINT)
+    _check_names(path, kind, names)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # rows with more fields than the first line
-            return _chunks(path, kind, wanted)
+            return _chunks(path, kind)
     except pd.errors.ParserWarning as error:
         raise UsageFault(f"{path}: rows have more fields than the first line: each has as many", _HINT) from error
     except UnicodeDecodeError as error:
@@ -137,7 +134,16 @@ def _csv(path: Path, kind: TraceFormat, names: list[str]) -> list[_Numbers]:
         raise UsageFault(f"{path}: not CSV: {str(error).rpartition('C error: ')[2].strip()}", _HINT) from error
 
 
-def _chunks(path: Path, kind: TraceFormat, wanted: list[str]) -> list[_Numbers]:
+def _check_names(path: Path, kind: TraceFormat, names: list[str]) -> None:
+    """Each column that the format wants, once: of two nobody knows which is meant. Raises UsageFault."""
+    for name in _COLUMNS[kind]:
+        if name not in names:
+            raise UsageFault(f"{path}:1: column {name!r} is missing: a trace of the format {kind} has it", _HINT)
+        if names.count(name) > 1:
+            raise UsageFault(f"{path}:1: column {name!r} stands there {names.count(name)} times: once at most", _HINT)
+
+
+def _chunks(path: Path, kind: TraceFormat) -> list[_Numbers]:
     """The columns of a CSV file, a chunk of rows at a time."""
     pieces = []
     with pd.read_csv(
@@ -153,8 +159,9 @@ def _chunks(path: Path, kind: TraceFormat, wanted: list[str]) -> list[_Numbers]:
     ) as chunks:
         for chunk in chunks:
             chunk.columns = chunk.columns.str.strip()
+            _check_names(path, kind, list(chunk.columns))
             chunk.index += 2
-            pieces.append(_numbers(chunk.loc[(chunk != "").any(axis=1), wanted], kind, path))
+            pieces.append(_numbers(chunk.loc[(chunk != "").any(axis=1), list(_COLUMNS[kind])], kind, path))
     return pieces
 
 

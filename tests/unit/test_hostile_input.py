@@ -7,6 +7,8 @@ import tracemalloc
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from analysis.deciding.use_cases import read_use_case
@@ -18,10 +20,12 @@ from harness.inputs.plain_yaml import MOST_BYTES, plain_yaml
 from harness.journals.relay_entries import read_acked, read_end, read_ends, read_entry
 from harness.plan_file import read_plan
 from harness.prices import read_prices
+from harness.questions.question_files import load_questions
 from harness.rundir import RunDir
 from harness.sample import Header, Outcome, Sample, encode
 from harness.simulator.config import load_config
 from harness.sockets.http_framing import MAX_HEADER_BYTES, Framing, TransportFault
+from harness.workloads.traces import read_trace
 
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -184,3 +188,24 @@ def test_a_time_that_no_float_holds_is_a_bad_line_and_the_samples_around_it_stay
     assert samples.journals[0].bad_lines == 3
     write_parquet(samples, tmp_path / "samples.parquet")
     shutil.rmtree(run_dir.journals)
+
+
+@pytest.mark.parametrize("twice", ["GeneratedTokens", "GeneratedTokens\x0b", " GeneratedTokens"])
+def test_a_column_of_arrivals_that_stands_twice_is_refused(tmp_path: Path, twice: str) -> None:
+    path = tmp_path / "trace.csv"
+    path.write_text(f"TIMESTAMP,ContextTokens,GeneratedTokens,{twice}\n2024-05-12 00:00:00.1,1,2,3\n")
+    with pytest.raises(UsageFault, match="column 'GeneratedTokens' stands there 2 times"):
+        read_trace(path)
+
+
+@pytest.mark.parametrize(
+    ("time", "kind"),
+    [(2**61, pa.duration("s")), (2**61, pa.timestamp("ms")), (0, pa.timestamp("ms", tz="Nowhere/Land"))],
+)
+def test_times_that_python_has_not_are_refused_in_sets_of_questions(
+    tmp_path: Path, time: int, kind: pa.DataType
+) -> None:
+    table = pa.table({"question": ["?"], "answer": ["x"], "asked": pa.array([time], pa.int64()).cast(kind)})
+    pq.write_table(table, tmp_path / "set.parquet")
+    with pytest.raises(UsageFault, match="not Parquet"):
+        load_questions(str(tmp_path / "set.parquet"))
