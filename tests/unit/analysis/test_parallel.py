@@ -13,7 +13,7 @@ from analysis.reading.parallel import over_parts
 _ROOT = Path(__file__).parents[3]
 _PROGRAM = """
 import time
-from analysis import parallel
+from analysis.reading import parallel
 from analysis.reading.parallel import over_parts
 
 parallel.cores = lambda: 2
