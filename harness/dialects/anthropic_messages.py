@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from harness.dialects.json_fields import UNDECODABLE, error_event, post, read_error, undecodable, unread
+from harness.dialects.json_fields import UNDECODABLE, error_event, post, read_error, undecodable, unread, whole_reply
 from harness.dialects.messages import anthropic_messages
 from harness.dialects.wanted import anthropic_wanted
 from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest
@@ -129,14 +129,12 @@ def _started(message: _Message | None) -> Delta:
 
 def read_whole(body: bytes) -> Delta:
     """What a reply says that was not streamed."""
-    try:
-        reply = _whole_decoder.decode(body)
-    except UNDECODABLE as fault:
-        return undecodable(body, fault)
-    if reply.type == "error" or reply.error:
-        return error_event(body)
-    if reply.content is None:
-        return undecodable(body, ValueError("no content"))
+    return whole_reply(_whole_decoder, body, _whole, "no content")
+
+
+def _whole(reply: _Message) -> Delta | None:
+    if reply.content is None or reply.type == "error":
+        return None
     return Delta(
         text="".join(block.text or "" for block in reply.content),
         reasoning="".join(block.thinking or "" for block in reply.content),

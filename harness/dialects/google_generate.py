@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from harness.dialects.json_fields import UNDECODABLE, error_event, post, undecodable, unread
+from harness.dialects.json_fields import UNDECODABLE, error_event, post, undecodable, unread, whole_reply
 from harness.dialects.json_fields import read_error as read_any_error
 from harness.dialects.messages import google_contents
 from harness.dialects.wanted import google_config, google_tools
@@ -116,15 +116,11 @@ def read(event: str, data: bytes) -> Delta:
 
 def read_whole(body: bytes) -> Delta:
     """What a reply says that was not streamed."""
-    try:
-        reply = _decoder.decode(body)
-    except UNDECODABLE as fault:
-        return undecodable(body, fault)
-    if reply.error:
-        return error_event(body)
-    if _says_nothing(reply):
-        return undecodable(body, ValueError("no candidates"))
-    return _delta(reply, whole=True)
+    return whole_reply(_decoder, body, _whole, "no candidates")
+
+
+def _whole(reply: _Reply) -> Delta | None:
+    return None if _says_nothing(reply) else _delta(reply, whole=True)
 
 
 def _says_nothing(reply: _Reply) -> bool:
