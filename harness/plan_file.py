@@ -11,9 +11,9 @@ import msgspec
 import yaml
 
 from harness.errors import UsageFault
-from harness.inputs.checked_yaml import fail, text_of_file, typed
+from harness.inputs.checked_yaml import fail, typed
 from harness.inputs.lengths import parse_length
-from harness.inputs.plain_yaml import plain_yaml
+from harness.inputs.plain_yaml import plain_yaml, text_of_file
 from harness.plan import Inject, OutageRule, Plan, Stage, Target, Workload, cells, stages_of
 from harness.records.dialect_names import KIND_OF_DIALECT
 from harness.records.question import names_a_file
@@ -194,7 +194,7 @@ def read_text(source: str) -> str:
         if name not in suites():
             raise UsageFault(f"{source}: no such suite", f"choose one of: {', '.join(suites())}")
         return files("harness").joinpath("suites", f"{name}.yaml").read_text(encoding="utf-8")
-    return text_of_file(Path(source), "plan", "`tokenswarm init` writes a starter plan")
+    return text_of_file(Path(source), "a plan", "`tokenswarm init` writes a starter plan")
 
 
 def _mapping(text: str, place: str) -> dict[str, Any]:

@@ -1,16 +1,14 @@
-"""The text of YAML files, and their plain values -> typed records. Every error names place, key, value and rule."""
+"""The plain values of YAML files -> typed records. Every error names place, key, value and rule."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
 from harness.errors import UsageFault
-from harness.inputs.plain_yaml import MOST_BYTES
 
 Typed = TypeVar("Typed")
 _AT = re.compile(r"^(?P<rule>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
@@ -19,20 +17,6 @@ _SECRET = re.compile(r"_env$|\bheaders\b|\bbody\b|secret")  # where somebody may
 _ANY = "[...]"
 _JSON_NAMES: dict[type, str] = {type(None): "null", list: "array", dict: "object"}
 _STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]")
-
-
-def text_of_file(path: Path, what: str, hint: str) -> str:
-    """The text of a file, `what` it should be, and the `hint` where there is none to read. Raises UsageFault."""
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise UsageFault(
-                f"{path}: {path.stat().st_size} bytes: a {what} has at most {MOST_BYTES}", f"is it a {what}?"
-            )
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageFault(f"{path}: cannot be read: {error.strerror}", hint) from error
-    except UnicodeDecodeError as error:
-        raise UsageFault(f"{path}: byte {error.start}: not UTF-8 text", f"save the {what} as UTF-8") from error
 
 
 def typed(document: Mapping[str, Any], kind: type[Typed], place: str, under: str, guide: str, example: str) -> Typed:

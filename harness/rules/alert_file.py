@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from harness.errors import UsageFault
-from harness.inputs.checked_yaml import fail, text_of_file, typed
-from harness.inputs.plain_yaml import plain_yaml
+from harness.inputs.checked_yaml import fail, typed
+from harness.inputs.plain_yaml import plain_yaml, text_of_file
 from harness.records.alert_record import (
     PLAIN,
     WINDOWED,
@@ -39,7 +39,7 @@ def read_alerts(source: str | Path | Mapping[str, Any], place: str = "alerts") -
     else:
         place = str(source)
         hint = "leave it out to have the shipped rules; docs/alerts.md shows a file"
-        document = plain_yaml(text_of_file(Path(source), "rule file", hint), place)
+        document = plain_yaml(text_of_file(Path(source), "a rule file", hint), place)
     if not isinstance(document, Mapping) or not all(isinstance(key, str) for key in document):
         found = "an empty file" if document is None else type(document).__name__
         raise UsageFault(f"{place}: {found}: rules are a mapping with keys such as `rules`", "see docs/alerts.md")
