@@ -31,7 +31,6 @@ from harness.handover.planned import with_simulator
 from harness.handover.question_sets import with_copied_questions
 from harness.health import Gauges, HealthWatch
 from harness.journal import Journal
-from harness.launch import simulator_of
 from harness.loop import garbage
 from harness.monitoring.probe_record import (
     PART_BYTES,
@@ -48,6 +47,7 @@ from harness.prices import most_usd, priced, usd_of
 from harness.prompts import prompt
 from harness.records.health_record import Health, encode_health
 from harness.rundir import RunDir, write_whole
+from harness.runs.reachable import simulator_of
 from harness.sample import Sample
 from harness.sockets.endpoint import endpoint_of
 from harness.transport import Connection
