@@ -35,6 +35,7 @@ from harness.exchange import Origin, perform
 from harness.plan import Target, Timeouts, Workload
 from harness.plan_file import read_plan
 from harness.prompts import prompt
+from harness.rules.alert_file import read_alerts
 from harness.rules.target_rules import travels_in_clear
 from harness.sample import Outcome, encode
 from harness.sockets.endpoint import endpoint_of
@@ -338,8 +339,23 @@ def mistakes(key: str) -> dict[str, Callable[[dict[str, Any]], None]]:
         "another header": lambda target: target.update(headers={"x-api-key": key}),
         "a header of the wrong type": lambda target: target.update(headers=[key]),
         "a header with a line break": lambda target: target.update(headers={"x-a": f"{key}\r\nx-b: c"}),
+        "a header whose name is half known": lambda target: target.update(headers={"x-functions-key": key}),
+        "a header after a word": lambda target: target.update(headers={"cf-aig-authorization": f"Bearer {key}"}),
+        "a variable within a header": lambda target: target.update(headers={"authorization": f"Bearer ${{{key}}}"}),
+        "the query": lambda target: target.update(query={"key": key}),
+        "the whole query": lambda target: target.update(query=key),
         "the body": lambda target: target.update(body={"extra": {"api_key": key}}),
+        "the body, below": lambda target: target.update(body={"api_keys": [{"value": key}]}),
+        "a field's name": lambda target: target.update({f"api_key {key}": 1}),
+        "instead of a URL": lambda target: target.update(base_url=key),
+        "user in the URL, escaped": lambda target: target.update(base_url=f"https://u%3A{key}%40api.example.com"),
+        "id of a key of AWS": lambda target: target.update(AWS | {"aws": {"key_id_env": key}}),
+        "token of AWS": lambda target: target.update(AWS | {"aws": {"session_token_env": key}}),
+        "instead of `aws`": lambda target: target.update(AWS | {"aws": key}),
     }
+
+
+AWS: dict[str, Any] = {"dialect": "bedrock-converse", "key_env": "AWS_SECRET_ACCESS_KEY"}
 
 
 @pytest.mark.parametrize("mistake", sorted(mistakes("")))
@@ -354,6 +370,79 @@ def test_a_key_in_a_plan_is_refused_and_not_repeated(mistake: str, tmp_path: Pat
         read_plan(str(tmp_path / "plan.yaml"))
     search.look("error", f"{caught.value.message} {caught.value.hint}")
     assert ": targets[0]." in caught.value.message
+    assert not search.found, caught.value.message
+
+
+FORMS = {
+    "lower case": "jina_q7rk2ztyb9wmx4cv8nlp3sdf6ghj5tqe",
+    "capitals": "AKIA3IOSFODNN7EXAMPQ",
+    "letters alone": "qwkzjfhrtpmxvcnbqwsdftgh",
+    "hexadecimal": "af9a1c7be2d04586a9b1c2d3e4f50617",
+}
+
+
+@pytest.mark.parametrize("form", sorted(FORMS))
+def test_a_key_of_any_form_is_no_name_of_a_variable(form: str, tmp_path: Path) -> None:
+    target = {"name": "t", "dialect": "openai-chat", "base_url": "https://h", "model": "m", "key_env": FORMS[form]}
+    plan = {"name": "p", "targets": [target], "workload": {}, "stages": [{"concurrency": 1, "duration_s": 1}]}
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
+    with pytest.raises(UsageFault, match="looks like a key itself") as caught:
+        read_plan(str(tmp_path / "plan.yaml"))
+    assert FORMS[form][:8] not in caught.value.message + caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"headers": {"openai-organization": "org-a1B2c3D4e5F6g7H8i9J0k1L2", "idempotency-key": "run-2026-11-28-0001"}},
+        {"headers": {"authorization": "Bearer ${SOME_KEY}", "x-token": "${OTHER_TOKEN_2}"}},
+        {"body": {"prompt_cache_key": "tenant-0001-of-2026", "stop_token": "<|endoftext|>", "max_tokens": 5}},
+        {"query": {"api-version": "2024-10-21", "code": "de"}},
+        {"key_env": "AWS_BEARER_TOKEN_BEDROCK_EU_2"},
+        {"model": "accounts/fireworks/models/llama-v3p1-405b-instruct"},
+    ],
+)
+def test_what_is_no_key_is_let_in(part: dict[str, Any], tmp_path: Path) -> None:
+    target = {"name": "t", "dialect": "openai-chat", "base_url": "https://h", "model": "m"} | part
+    plan = {"name": "p", "targets": [target], "workload": {}, "stages": [{"concurrency": 1, "duration_s": 1}]}
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
+    assert read_plan(str(tmp_path / "plan.yaml")).targets[0].name == "t"
+
+
+def sinks_with(key: str) -> dict[str, dict[str, Any]]:
+    """A key where a sink of alerts is described."""
+    return {
+        "a URL that opens": {"kind": "webhook", "url": f"https://discord.com/api/webhooks/1/{key}"},
+        "a query that opens": {"kind": "webhook", "url": f"https://h.example/x?token={key}"},
+        "instead of a URL": {"kind": "webhook", "url": key},
+        "instead of its variable": {"kind": "webhook", "url_env": key},
+        "instead of the secret's": {"kind": "webhook", "url": "https://h.example", "secret_env": key},
+        "a program's option": {"kind": "command", "argv": ["page", "--token", key]},
+        "a program's header": {"kind": "command", "argv": ["curl", "-H", f"Authorization: Bearer {key}"]},
+        "instead of words": {"kind": "command", "argv": key},
+    }
+
+
+@pytest.mark.parametrize("mistake", sorted(sinks_with("")))
+def test_a_key_in_a_sink_is_refused_and_not_repeated(mistake: str) -> None:
+    keys = planted("KEY")
+    search = Search(keys)
+    with pytest.raises(UsageFault) as caught:
+        read_alerts({"sinks": [sinks_with(keys["KEY"])[mistake]]})
+    search.look("error", f"{caught.value.message} {caught.value.hint}")
+    assert not search.found, caught.value.message
+
+
+@pytest.mark.parametrize("setting", ["{}", "targets.t.key_env=!{} a", "targets.t.key_env={}", "targets.{}.model=m"])
+def test_a_key_in_a_setting_is_not_repeated(setting: str, tmp_path: Path) -> None:
+    keys = planted("KEY")
+    search = Search(keys)
+    target = {"name": "t", "dialect": "openai-chat", "base_url": "https://h", "model": "m"}
+    plan = {"name": "p", "targets": [target], "workload": {}, "stages": [{"concurrency": 1, "duration_s": 1}]}
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
+    with pytest.raises(UsageFault) as caught:
+        read_plan(str(tmp_path / "plan.yaml"), [setting.format(keys["KEY"])])
+    search.look("error", f"{caught.value.message} {caught.value.hint}")
     assert not search.found, caught.value.message
 
 
