@@ -105,8 +105,8 @@ def _credentials_in(value: Any, path: str, name: str = "") -> Iterator[str]:
         for index, inner in enumerate(value):
             yield from _credentials_in(inner, f"{path}[{index}]", name)
     elif isinstance(value, str) and value:
-        if _strict(name) or may_be_credential(name, value) or has_form_of_key(value):
-            yield path
+        secret = _strict(name) or may_be_credential(name, value) or has_form_of_key(value)
+        yield from [path] * secret
 
 
 def _strict(name: str) -> bool:
