@@ -18,7 +18,7 @@ from harness.arrivals import expected_arrivals
 from harness.environment import describe_environment, now_utc
 from harness.handover.planned import read_lost, with_simulator
 from harness.handover.question_sets import write_questions
-from harness.journals.collect import redacted_url
+from harness.journals.redis_client import redacted_url
 from harness.plan import Budget, Cell, Plan, cells
 from harness.plan_file import dump_plan
 from harness.prices import usd_of

@@ -14,6 +14,7 @@ from harness.errors import UsageFault
 from harness.inputs.checked_yaml import fail, typed
 from harness.inputs.lengths import parse_length
 from harness.inputs.plain_yaml import plain_yaml, text_of_file
+from harness.inputs.secrecy import holds_key, masked
 from harness.plan import Inject, OutageRule, Plan, Stage, Target, Workload, cells, stages_of
 from harness.records.dialect_names import KIND_OF_DIALECT
 from harness.records.question import names_a_file
@@ -209,7 +210,8 @@ def _apply(document: dict[str, Any], setting: str) -> None:
     """Lay one `KEY=VALUE` over the document. A list is entered by index or by the `name` of an item."""
     key, equals, text = setting.partition("=")
     if not equals or not key or not key.isprintable():
-        raise UsageFault(f"--set {key[:60]!a}: must be KEY=VALUE", "for example --set stages.0.concurrency=20")
+        raise UsageFault(f"--set {masked(key)[:60]!a}: must be KEY=VALUE", "for example --set stages.0.concurrency=20")
+    key = masked(key) if holds_key(key) else key  # then it is no key of a plan, and told as unknown
     value = plain_yaml(text, f"--set {key}")
     *parents, last = key.split(".")
     if parents and parents[0] == "workloads" and "workload" in document:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from harness.commands.cli_shown import ERR, as_text, door_of, metrics_options
+from harness.commands.cli_shown import ERR, as_text, door_of, metrics_options, warn_of_clear
 from harness.errors import UsageFault
 from harness.monitoring.probe_record import LEAST_EVERY_S, LONGEST_S
 
@@ -210,6 +210,7 @@ def _probed(
     if source is None:
         raise UsageFault(f"--target {names[0]}: there is no PLAN", "tokenswarm monitor PLAN --target NAME")
     plan = priced(read_plan(source), wanted.prices)
+    warn_of_clear(plan)
     if budget.usd is not None:
         unpriced = [each.name for each in plan.targets if each.name in names and each.price is None]
         if unpriced:

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from harness.errors import UsageFault
+from harness.inputs.secrecy import masked
 
 MOST_BYTES = 1_000_000
 MOST_DEPTH = 64
@@ -52,9 +53,9 @@ def plain_yaml(text: str, place: str, hint: str = "check indentation, colons and
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
         problem = getattr(error, "problem", None) or " ".join(str(error).split())
-        raise UsageFault(f"{place}: not {what}: {line}{problem}", hint) from error
+        raise UsageFault(f"{place}: not {what}: {line}{masked(problem)}", hint) from error
     except _UNUSABLE as error:
-        raise UsageFault(f"{place}: not {what}: {' '.join(str(error).split())[:200]}", hint) from error
+        raise UsageFault(f"{place}: not {what}: {masked(' '.join(str(error).split())[:200])}", hint) from error
 
 
 class _Plain(yaml.SafeLoader):
