@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import graphlib
+import shutil
 import subprocess
 import sys
 
@@ -83,3 +84,18 @@ def test_analysis_loads_no_gevent() -> None:
     names = [module for module in modules() if module.startswith("analysis")]
     code = f"import sys, {', '.join(names)}; assert 'gevent' not in sys.modules and 'locust' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="no git")
+def test_every_folder_of_modules_is_a_package_that_git_keeps() -> None:
+    """A folder without `__init__.py` is not in the wheel; one that is ignored is in no clone."""
+    folders_of = {path.parent for path in modules().values() if path.parent.parent != ROOT}
+    assert not [str(folder) for folder in folders_of if not (folder / "__init__.py").is_file()]
+    ignored = subprocess.run(
+        ["git", "check-ignore", "--no-index", *map(str, modules().values())],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert not ignored.stdout

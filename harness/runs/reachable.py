@@ -10,9 +10,9 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from harness.plan import Plan, Target
-from harness.handover.planned import with_simulator
 from harness.attempts.prepare import check_parser, key_of, simulator_key
+from harness.handover.planned import with_simulator
+from harness.plan import Plan, Target
 from harness.simulator.process import running
 
 
