@@ -52,7 +52,7 @@ soak: setup
 
 # Every fault of docs/robustness.md, also those that take long or want to mount a file system, and all ways in of a key.
 test-robustness: setup
-	TOKENSWARM_ALL_FAULTS=1 TOKENSWARM_ALL_SECRETS=1 $(BIN)/pytest tests/e2e/test_robustness.py tests/e2e/test_secrets.py
+	TOKENSWARM_ALL_FAULTS=1 TOKENSWARM_ALL_SECRETS=1 $(BIN)/pytest tests/e2e/test_robustness.py tests/e2e/test_secrets.py tests/e2e/test_monitor_command.py
 
 # All that can be told without running the product: style, types, layers, and whether the documentation is what the code says.
 CHECKED := tests/test_architecture.py tests/unit/test_docs.py
