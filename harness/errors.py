@@ -33,9 +33,7 @@ class ErrorKind(StrEnum):
     RATE_LIMIT = "rate_limit"  # 429, or a body of that type
     QUOTA = "quota"  # a refusal that a short wait will not cure: plan, balance or the share of a day used up
     OVERLOADED = "overloaded"  # 503, 529, Groq's 498, or a body of that type
-    SERVER_ERROR = (
-        "server_error"  # every other 5xx; 408, 409, 424 and 499 (what stands behind the server failed or gave up)
-    )
+    SERVER_ERROR = "server_error"  # every other 5xx; 408, 409, 424, 499 (what stands behind it failed or gave up)
     DNS = "dns"
     CONNECT = "connect"
     CONNECT_TIMEOUT = "connect_timeout"
