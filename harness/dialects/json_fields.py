@@ -84,15 +84,22 @@ def unread(event: str, data: bytes, fault: Exception) -> Delta:
 
 
 def whole_reply(
-    decoder: msgspec.json.Decoder[T], body: bytes, said: Callable[[T], Delta | None], missing: str = ""
+    decoder: msgspec.json.Decoder[T],
+    body: bytes,
+    said: Callable[[T], Delta | None],
+    missing: str = "",
+    failed: Callable[[bytes], ErrorReply] | None = None,
 ) -> Delta:
-    """What a reply says that was not streamed: an error, or what `said` makes of it, or (None) that it is `missing`."""
+    """What a reply says that was not streamed: an error, or what `said` makes of it, or (None) that it is `missing`.
+
+    `failed`: how the protocol reads its errors, where `read_error` knows less.
+    """
     try:
         reply = decoder.decode(body)
     except UNDECODABLE as fault:
         return undecodable(body, fault)
     if getattr(reply, "error", None):
-        return error_event(body)
+        return Delta(error=(failed or read_error)(body).error)
     return said(reply) or undecodable(body, ValueError(missing))
 
 
