@@ -144,7 +144,11 @@ def plan_of_targets(path: Path) -> Plan:
 def with_outage(rule: OutageRule, settings: Iterable[str]) -> OutageRule:
     """The rule of outages with `KEY=VALUE` texts laid over it, such as `k=5`. Raises UsageFault."""
     document: dict[str, Any] = {"outage": msgspec.to_builtins(rule)}
+    known = ", ".join(document["outage"])
     for setting in settings:
+        key, equals, _ = setting.partition("=")
+        if not equals or key not in document["outage"]:
+            raise UsageFault(f"--outage {setting[:60]!a}: must be KEY=VALUE", f"such as k=5; keys: {known}")
         _apply(document, f"outage.{setting}")
     return typed(document["outage"], OutageRule, "--outage", *_GUIDE)
 
@@ -209,7 +213,9 @@ def _apply(document: dict[str, Any], setting: str) -> None:
     """Lay one `KEY=VALUE` over the document. A list is entered by index or by the `name` of an item."""
     key, equals, text = setting.partition("=")
     if not equals or not key or not key.isprintable():
-        raise UsageFault(f"--set {key[:60]!a}: must be KEY=VALUE", "for example --set stages.0.concurrency=20")
+        raise UsageFault(
+            f"--set {(key or equals)[:60]!a}: must be KEY=VALUE", "for example --set stages.0.concurrency=20"
+        )
     value = plain_yaml(text, f"--set {key}")
     *parents, last = key.split(".")
     if parents and parents[0] == "workloads" and "workload" in document:
