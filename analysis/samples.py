@@ -101,7 +101,8 @@ def load_samples(run_dir: RunDir) -> Samples:
     """Every sample of a run directory, whole or died. Raises UsageFault when there is none to read."""
     paths = sorted(run_dir.journals.glob("*.jsonl")) if run_dir.journals.is_dir() else []
     if not paths:
-        raise UsageFault(f"{run_dir.root}: no journal in it", _instead(run_dir.root))
+        said = "no journal in it" if run_dir.root.is_dir() else "no such folder"
+        raise UsageFault(f"{run_dir.root}: {said}", _instead(run_dir.root))
     states = {path: JournalState(path.stem, 0, closed=False, torn=False, bad_lines=0) for path in paths}
     columns = _Columns(sum(count_lines(path) for path in paths))
     header: Header | None = None

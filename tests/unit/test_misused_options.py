@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from conftest import ROOT
 
 from analysis.locust_csv import prefix_of
 from analysis.rivals.files import are_at
@@ -17,8 +18,9 @@ from analysis.summarise import summarise
 from harness.cli import tokenswarm
 from harness.errors import UsageFault
 from harness.plan import OutageRule
-from harness.plan_file import plan_of, with_outage
-from harness.rundir import RunDir
+from harness.plan_file import dump_plan, plan_of, with_outage
+from harness.rundir import RunDir, new_run_dir
+from harness.sample import Header, encode
 
 STATS = "Type,Name,Request Count,Failure Count,Median Response Time,Average Response Time,Requests/s,50%,99%\n"
 
@@ -78,6 +80,8 @@ def test_a_folder_that_is_no_run_is_told_what_lies_in_it(tmp_path: Path) -> None
     first, last = (tmp_path / "p" / name for name in ("20260101T000000Z-aaaa", "20260102T000000Z-aaaa"))
     for run_dir in (first, last):
         (run_dir / "journal").mkdir(parents=True)
+    with pytest.raises(UsageFault, match="no such folder"):
+        load_samples(RunDir(tmp_path / "nowhere"))
     with pytest.raises(UsageFault) as caught:
         load_samples(RunDir(tmp_path))
     assert caught.value.hint == f"name one of the 2 run directories in it, such as {last}"
@@ -109,6 +113,37 @@ def test_what_cannot_be_looked_into_does_not_end_the_search_for_result_files(tmp
         folder = inner
     os.close(folder)
     assert are_at(tmp_path)
+
+
+def test_ctrl_c_while_the_command_is_loaded_ends_it_without_a_traceback(tmp_path: Path) -> None:
+    """The library that is loaded first is one during which the key was pressed."""
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt\n")
+    path = os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", "")))
+    command = [sys.executable, "-m", "harness", "--version"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=ROOT, env={**os.environ, "PYTHONPATH": path}
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_runs_are_not_put_into_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageFault, match="is no folder"):
+        new_run_dir(tmp_path / "file", "p")
+
+
+def test_a_run_under_way_is_not_said_to_be_dead_for_certain(tmp_path: Path) -> None:
+    header = Header(schema=3, run="r", worker="w", repeat=1, share=(0, 1), wall_ns=10**18, mono_ns=1, pid=1, host="h")
+    target = {"name": "t", "dialect": "openai-chat", "base_url": "http://127.0.0.1:9/v1", "model": "m"}
+    plan = {"name": "p", "targets": [target], "workload": {}, "stages": [{"concurrency": 1, "duration_s": 1}]}
+    run_dir = RunDir(tmp_path)
+    run_dir.journals.mkdir()
+    run_dir.journal("w").write_bytes(encode(header))
+    run_dir.plan.write_text(dump_plan(plan_of(plan, "p.yaml")))
+    run_dir.run_json.write_text('{"ended": "running"}')
+    (finding,) = [each for each in summarise(run_dir)[0].validity.findings if each.code == "not-complete"]
+    assert finding.saw.startswith("the run died before it ended, or it still goes on: ")
+    assert finding.hint.startswith("if it goes on, wait")
 
 
 def test_where_no_file_can_be_written_the_hint_is_about_the_place(tmp_path: Path) -> None:
