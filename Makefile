@@ -15,7 +15,8 @@ $(STAMP): pyproject.toml
 	touch $(STAMP)
 
 demo: setup
-	@dir=$$($(BIN)/tokenswarm run suite:demo --out runs) && echo "$$dir/report.html"
+	@dir=$$($(BIN)/tokenswarm run suite:demo --out runs); code=$$?; \
+	test ! -f "$$dir/report.html" || echo "$$dir/report.html"; exit $$code
 
 test: check
 	$(BIN)/pytest -n 2 --dist loadfile -m 'not alone' --durations=30 $(CHECKED:%=--ignore=%)

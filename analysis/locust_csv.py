@@ -28,8 +28,22 @@ from analysis.summary import Dist, Finding, Provider, Reliability, Result, Summa
 from harness.errors import CLASS_OF, ErrorClass, ErrorKind, UsageFault, classify
 from harness.plan import OutageRule
 
+_HINT = "name a run directory, or the PREFIX given to Locust's --csv"
 _NEEDED = ("Name", "Request Count", "Failure Count")
 _QUANTILES = {"p50": "50%", "p90": "90%", "p95": "95%", "p99": "99%"}
+
+
+def prefix_of(source: Path) -> Path:
+    """The prefix of Locust's CSV files, where somebody named the file of statistics itself. Raises UsageFault: a file
+    that is none."""
+    if not source.is_file() or Path(f"{source}_stats.csv").is_file():
+        return source
+    prefix = source.name.removesuffix("_stats.csv")
+    if prefix and prefix != source.name:
+        return source.with_name(prefix)
+    is_plan = source.suffix in (".yaml", ".yml")
+    hint = "a plan is run first: `tokenswarm run`, or `compare --sequential`" if is_plan else _HINT
+    raise UsageFault(f"{source}: a file that is no run, nor Locust's PREFIX_stats.csv", hint)
 
 
 def read_stats(path: Path) -> pd.DataFrame:
@@ -57,8 +71,7 @@ def _read(path: Path) -> pd.DataFrame:
             f"{path}: empty file", "was the run ended before Locust wrote its first statistics?"
         ) from error
     except OSError as error:
-        hint = "name a run directory, or the PREFIX given to Locust's --csv"
-        raise UsageFault(f"{path}: cannot be read: {error.strerror}", hint) from error
+        raise UsageFault(f"{path}: cannot be read: {error.strerror}", _HINT) from error
     except (pd.errors.ParserError, ValueError) as error:
         raise UsageFault(f"{path}: not CSV: {error}", "name the PREFIX given to Locust's --csv") from error
 

@@ -86,13 +86,23 @@ class Samples:
 _ENDS = ("first_event_ns", "last_event_ns")
 
 
+def _instead(folder: Path) -> str:
+    """What to name instead of a folder that is no run directory: what lies in it."""
+    runs = sorted(
+        path.parent for depth in ("*", "*/*") for path in folder.glob(f"{depth}/{RunDir(folder).journals.name}")
+    )
+    if runs:
+        return f"name one of the {len(runs)} run directories in it, such as {runs[-1]}"
+    csv = min((str(path).removesuffix("_stats.csv") for path in folder.glob("*_stats.csv")), default=None)
+    return "name a run directory, or the prefix of Locust's CSV files" + ("" if csv is None else f", which is {csv}")
+
+
 def load_samples(run_dir: RunDir) -> Samples:
     """Every sample of a run directory, whole or died. Raises UsageFault when there is none to read."""
     paths = sorted(run_dir.journals.glob("*.jsonl")) if run_dir.journals.is_dir() else []
     if not paths:
-        raise UsageFault(
-            f"{run_dir.root}: no journal in it", "name a run directory, or the prefix of Locust's CSV files"
-        )
+        said = "no journal in it" if run_dir.root.is_dir() else "no such folder"
+        raise UsageFault(f"{run_dir.root}: {said}", _instead(run_dir.root))
     states = {path: JournalState(path.stem, 0, closed=False, torn=False, bad_lines=0) for path in paths}
     columns = _Columns(sum(count_lines(path) for path in paths))
     header: Header | None = None

@@ -26,7 +26,7 @@ from analysis.failures.outages import Watch
 from analysis.loads.capacity import capacity_of
 from analysis.loads.searches import read_search
 from analysis.loads.sweeps import Measured, grouped
-from analysis.locust_csv import summarise_csv
+from analysis.locust_csv import prefix_of, summarise_csv
 from analysis.metrics import Rates, Window, injected, latencies, meets_slo, rates_of, repeat_record, window_of
 from analysis.quality import quality_of, replies_of, under_load
 from analysis.reading.gaps import Whole
@@ -38,6 +38,7 @@ from analysis.samples import Samples, load_samples
 from analysis.summary import Batch, Dist, Provider, Result, ServerTimes, Summary
 from analysis.summary import Window as WindowPart
 from analysis.validity import judge_run
+from harness.errors import UsageFault
 from harness.plan import Cell, OutageRule, Plan, Workload, cells, stages_of
 from harness.plan_file import read_plan, with_outage
 from harness.prices import priced
@@ -51,6 +52,7 @@ def read_source(source: Path, outage: Iterable[str] = ()) -> tuple[Summary, Samp
     tools. `outage`: `KEY=VALUE` texts laid over the rule of outages. Raises UsageFault."""
     if files.are_at(source):
         return files.summarise_files(source), None
+    source = prefix_of(source)
     is_run = source.is_dir() and (RunDir(source).journals.is_dir() or not Path(f"{source}_stats.csv").exists())
     return (
         summarise(RunDir(source), outage)
@@ -64,7 +66,7 @@ def summarise(run_dir: RunDir, outage: Iterable[str] = (), prices: Path | None =
     outages; `prices`: a table of prices for the targets whose price does not stand in the plan that was run. Raises
     UsageFault when there is nothing to read."""
     samples = load_samples(run_dir)
-    plan = read_plan(str(run_dir.plan))
+    plan = _plan_of(run_dir)
     plan = msgspec.structs.replace(plan, outage=with_outage(plan.outage, outage))
     plan = plan if prices is None else priced(plan, prices, shipped=False)
     asked, opinions = questions_of(plan, run_dir), read_opinions(run_dir.grades)
@@ -110,6 +112,15 @@ def summarise(run_dir: RunDir, outage: Iterable[str] = (), prices: Path | None =
         environment=run.get("environment", {}),
     )
     return summary, samples
+
+
+def _plan_of(run_dir: RunDir) -> Plan:
+    """The plan that was run. Raises UsageFault."""
+    try:
+        return read_plan(str(run_dir.plan))
+    except UsageFault as fault:
+        hint = "a run is read by the plan that made it: put that file there again; the samples are still in journal/"
+        raise UsageFault(fault.message, hint) from fault
 
 
 def _with_quality(result: Result, quality: Quality | None) -> Result:

@@ -97,9 +97,12 @@ def _ending(ended: str, run: dict[str, Any]) -> list[Finding]:
     if ended == "complete":
         return []
     missing = "; ".join(str(each) for each in run.get("missing", [])) or "nothing further is known"
-    saw = {"running": "the run died before it ended", "died": "no run.json"}.get(ended, f"the run ended {ended}")
+    saw = {"running": "the run died before it ended, or it still goes on", "died": "no run.json"}.get(
+        ended, f"the run ended {ended}"
+    )
     why = "some of the planned requests were never sent or are lost; what is here was measured all the same"
-    return [Finding(code="not-complete", severity="suspect", saw=f"{saw}: {missing}", why=why, hint="run it again")]
+    hint = "if it goes on, wait for its end; else run it again" if ended == "running" else "run it again"
+    return [Finding(code="not-complete", severity="suspect", saw=f"{saw}: {missing}", why=why, hint=hint)]
 
 
 def _journals(samples: Samples) -> list[Finding]:

@@ -6,6 +6,7 @@ Only the verb that is asked for is imported: together they take seconds, which n
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
@@ -36,7 +37,7 @@ def main() -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     except OSError as error:
-        complain(f"{error.filename or 'a file'}: {error.strerror or error}", "check space and permissions")
+        complain(f"{error.filename or 'a file'}: {error.strerror or error}", _REMEDY.get(error.errno, _CHECK))
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
 
@@ -55,6 +56,14 @@ def _hide_password() -> None:
         os.execve(sys.executable, [sys.executable, *program, *rest], os.environ | {REDIS_URL: url})  # noqa: S606
 
 
+_CHECK = "check space and permissions"
+_REMEDY: dict[int | None, str] = {
+    errno.ENOENT: "is the folder there? make it first, or name another",
+    errno.ENOTDIR: "a part of the path is a file: name another folder",
+    errno.EISDIR: "that is a folder: name a file in it",
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free some space, or name another folder"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "check permissions, or name another folder"),
+}  # errors of the system that reach the command, with what to do
 _VERBS = {
     **dict.fromkeys(("init", "check", "run", "simulate", "calibrate", "collect"), "cli_load"),
     "limits": "cli_limits",

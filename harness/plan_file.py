@@ -145,7 +145,11 @@ def plan_of_targets(path: Path) -> Plan:
 def with_outage(rule: OutageRule, settings: Iterable[str]) -> OutageRule:
     """The rule of outages with `KEY=VALUE` texts laid over it, such as `k=5`. Raises UsageFault."""
     document: dict[str, Any] = {"outage": msgspec.to_builtins(rule)}
+    known = ", ".join(document["outage"])
     for setting in settings:
+        key, equals, _ = setting.partition("=")
+        if not equals or key not in document["outage"]:
+            raise UsageFault(f"--outage {setting[:60]!a}: must be KEY=VALUE", f"such as k=5; keys: {known}")
         _apply(document, f"outage.{setting}")
     return typed(document["outage"], OutageRule, "--outage", *_GUIDE)
 
@@ -210,7 +214,8 @@ def _apply(document: dict[str, Any], setting: str) -> None:
     """Lay one `KEY=VALUE` over the document. A list is entered by index or by the `name` of an item."""
     key, equals, text = setting.partition("=")
     if not equals or not key or not key.isprintable():
-        raise UsageFault(f"--set {masked(key)[:60]!a}: must be KEY=VALUE", "for example --set stages.0.concurrency=20")
+        shown = masked(key or equals)[:60]
+        raise UsageFault(f"--set {shown!a}: must be KEY=VALUE", "for example --set stages.0.concurrency=20")
     key = masked(key) if holds_key(key) else key  # then it is no key of a plan, and told as unknown
     value = plain_yaml(text, f"--set {key}")
     *parents, last = key.split(".")

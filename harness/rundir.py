@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from harness.errors import UsageFault
+
 
 @dataclass(frozen=True)
 class RunDir:
@@ -204,7 +206,9 @@ LOCUST_CSV_PARTS = ("stats", "stats_history", "failures", "exceptions")
 
 
 def new_run_dir(runs_root: Path, plan_name: str) -> RunDir:
-    """Make `runs_root/<plan name>/<UTC start>-<short id>/` with its folders."""
+    """Make `runs_root/<plan name>/<UTC start>-<short id>/` with its folders. Raises UsageFault, OSError."""
+    if runs_root.exists() and not runs_root.is_dir():
+        raise UsageFault(f"--out {runs_root}: is no folder", "name the folder that run directories are made in")
     start = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     run_dir = RunDir(runs_root / plan_name / f"{start}-{secrets.token_hex(2)}")
     run_dir.journals.mkdir(parents=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -53,7 +54,9 @@ def summarise_files(source: Path) -> Summary:
 
 
 def _json_files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*.json") if path.is_file())
+    """What cannot be looked into is passed over: a folder of somebody else, a process that has just ended."""
+    found = (Path(base, name) for base, _, names in os.walk(folder) for name in names if name.endswith(".json"))
+    return (path for path in found if path.is_file())
 
 
 def _told(path: Path, *, alone: bool) -> list[Told]:

@@ -10,7 +10,7 @@ import click
 import msgspec
 from rich.table import Table
 
-from harness.commands.cli_shown import ERR, as_text, console, plan_options
+from harness.commands.cli_shown import ERR, as_text, console, given_options, plan_options
 from harness.errors import UsageFault
 from harness.rundir import write_out
 
@@ -37,7 +37,8 @@ if TYPE_CHECKING:  # scipy comes with them
 @click.option("--workers", type=click.IntRange(1, 64), default=1, help="With --sequential: processes on this host (1).")
 @plan_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def compare(sources: tuple[str, ...], *, sequential: bool, **options: Any) -> int:
+@click.pass_context
+def compare(ctx: click.Context, /, sources: tuple[str, ...], *, sequential: bool, **options: Any) -> int:
     """The targets of one run against one another, or runs against the first, metric by metric.
 
     Example: tokenswarm compare runs/chat/MONDAY runs/chat/TUESDAY --gate ttft.p95:+10% --gate goodput:-5%
@@ -48,10 +49,13 @@ def compare(sources: tuple[str, ...], *, sequential: bool, **options: Any) -> in
         from harness.commands.cli_sequential import sequentially  # noqa: PLC0415  (what runs plans is slow to load)
 
         return sequentially(sources, options)
-    for name in ("metrics", "most", "settings", "targets", "prices"):
-        if options[name]:
-            option = {"metrics": "metric", "settings": "set"}.get(name, name)
-            raise UsageFault(f"--{option}: is of runs that are still to be made", "add --sequential and name a PLAN")
+    given = given_options(ctx)
+    for name in ("metrics", "most", "out", "workers", "settings", "targets", "prices"):
+        if name in given:
+            raise UsageFault(f"{given[name]}: is of runs still to be made", "add --sequential and name a PLAN")
+    for name in ("strict", "alpha"):
+        if name in given and not options["gates"]:
+            raise UsageFault(f"{given[name]}: there is no gate that it is about", "such as --gate ttft.p95:+10%")
     return _finished([Path(source) for source in sources], options)
 
 

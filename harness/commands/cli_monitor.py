@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from harness.commands.cli_shown import ERR, as_text, complain, door_of, metrics_options, warn_of_clear
+from harness.commands.cli_shown import (
+    ERR,
+    as_text,
+    complain,
+    door_of,
+    given_options,
+    metrics_options,
+    warn_of_clear,
+)
 from harness.errors import UsageFault
 from harness.monitoring.probe_record import LEAST_EVERY_S, LONGEST_S
 
@@ -151,11 +159,7 @@ def _ending_in_order() -> Iterator[None]:
 
 def _check_options(ctx: click.Context, *, probing: bool, resumed: bool) -> None:
     """Refuse what would be passed over. Raises UsageFault."""
-    given = {
-        param.name: param.opts[0]
-        for param in ctx.command.params
-        if param.name is not None and ctx.get_parameter_source(param.name) is click.core.ParameterSource.COMMANDLINE
-    }
+    given = given_options(ctx)
     if (probing or resumed) and "once" in given:
         raise UsageFault("--once: takes one look at a run that is followed", "to probe for a short time: --for 10s")
     begun = ("every_s", "fresh", "out") if resumed else ()

@@ -86,6 +86,16 @@ def chosen(verb: str, what: str, name: str | None, found: Sequence[Named]) -> Na
     return found[names.index(name)]
 
 
+def given_options(ctx: click.Context) -> dict[str, str]:
+    """The options that stand on the command line, each by its parameter's name, as it is written."""
+    on_the_line = click.core.ParameterSource.COMMANDLINE
+    return {
+        param.name: param.opts[0]
+        for param in ctx.command.params
+        if param.name is not None and ctx.get_parameter_source(param.name) is on_the_line
+    }
+
+
 def as_text(document: Any) -> str:
     """A JSON document for people and scripts."""
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()

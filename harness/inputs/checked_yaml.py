@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
+from msgspec import inspect
 
 from harness.errors import UsageFault
 from harness.inputs.secrecy import masked
@@ -29,11 +30,11 @@ def typed(document: Mapping[str, Any], kind: type[Typed], place: str, under: str
     try:
         return msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
-        _fail_conversion(document, error, (place, under, guide, example))
+        _fail_conversion(document, kind, error, (place, under, guide, example))
 
 
 def _fail_conversion(
-    document: Mapping[str, Any], error: msgspec.ValidationError, told: tuple[str, str, str, str]
+    document: Mapping[str, Any], kind: type, error: msgspec.ValidationError, told: tuple[str, str, str, str]
 ) -> NoReturn:
     place, under, guide, example = told
     match = _AT.match(str(error))
@@ -51,7 +52,31 @@ def _fail_conversion(
         where = f"{where.removesuffix(_ANY)}{key}"
     long = _SHORT.search(where) and len(str(value)) > _MOST_SHORT
     shown = None if long or isinstance(value, (dict, list)) or _SECRET.search(where) else value
+    choices = choices_at(kind, path) if rule.startswith("Invalid enum value") else ()
+    if choices:
+        fail(place, where, shown, "no such choice", f"one of: {', '.join(choices)}")
     fail(place, where, shown, rule[:1].lower() + rule[1:], f"see {guide}, or {example} for an example")
+
+
+def choices_at(kind: type, path: str) -> tuple[str, ...]:
+    """The words that may stand at a path such as `$.targets[0].dialect` of a record; none where anything may."""
+    found = [inspect.type_info(kind)]
+    for name, index in _STEP.findall(path):
+        found = [inner for each in found for inner in _inside(each, name, index)]
+    literals = (each for outer in found for each in _members(outer) if isinstance(each, inspect.LiteralType))
+    return tuple(str(value) for each in literals for value in each.values)
+
+
+def _members(kind: inspect.Type) -> tuple[inspect.Type, ...]:
+    return kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+
+
+def _inside(kind: inspect.Type, name: str, index: str) -> Iterator[inspect.Type]:
+    for each in _members(kind):
+        if isinstance(each, inspect.StructType) and name:
+            yield from (field.type for field in each.fields if field.encode_name == name)
+        elif isinstance(each, inspect.ListType | inspect.VarTupleType) and index:
+            yield each.item_type
 
 
 def _entry_of(mapping: Mapping[Any, Any], rule: str) -> tuple[str, Any]:
