@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -26,7 +25,7 @@ import trustme
 import yaml
 from click.testing import CliRunner
 from conftest import BIN, ROOT
-from leaks import Echoing, Search
+from leaks import Echoing, Search, free_port, planted
 
 from harness.attempts.prepare import prepare
 from harness.cli import tokenswarm
@@ -48,17 +47,6 @@ from harness.transport import Connection
 ALL = bool(os.environ.get("TOKENSWARM_ALL_SECRETS"))
 needs_redis = pytest.mark.skipif(shutil.which("redis-server") is None, reason="wants a redis-server")
 PAGES = ("/", "/tokenswarm", "/stats/requests", "/exceptions", "/logs", "/stats/report", "/stats/failures/csv")
-
-
-def planted(*names: str) -> dict[str, str]:
-    """A key for each way in, without the beginnings by which keys are known, so that nothing hides them by chance."""
-    return {name: "".join(secrets.choice("abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789") for _ in range(36))
-            for name in names}  # fmt: skip
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture
