@@ -19,16 +19,20 @@ from typing import Any, ClassVar
 
 import httpx
 import pytest
+from click.testing import CliRunner
 from conftest import ROOT
 from leaks import Search, free_port, planted
 
 from harness.alerting.alert_command import start_command
 from harness.alerting.webhook import Notice
+from harness.cli import tokenswarm
 from harness.dialects.bedrock_converse import sign
 from harness.dialects.wire import Unsigned
+from harness.errors import UsageFault
 from harness.grading.second_opinion import HelpRefused, answered, embedded
 from harness.plan import Target
 from harness.records.alert_record import CommandSink
+from harness.simulator.config import load_config
 
 PAGES = ("/", "/tokenswarm", "/stats/requests", "/exceptions", "/logs", "/stats/report")
 
@@ -120,6 +124,48 @@ def test_what_a_program_prints_of_its_environment_is_cut_out(monkeypatch: pytest
     sent = start_command(sink, Notice(kind="test", key="k", run="r", text="t"))
     assert "exit code 3: cannot page: ****" in sent.said
     search.look("said", sent.said)
+    assert not search.found
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://hooks.example/x", True),
+        ("https://hooks.example/x", False),
+        ("http://127.0.0.1:9/x", False),
+        ("", False),
+    ],
+)
+def test_a_url_that_is_a_secret_is_told_where_it_travels_unencrypted(
+    url: str, *, told: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOOK", url)
+    rules = tmp_path / "rules.yaml"
+    rules.write_text("sinks: [{kind: webhook, url_env: HOOK}]")
+    done = CliRunner().invoke(tokenswarm, ["alerts", "--check", str(rules)])
+    assert done.exit_code == 0, done.output
+    assert ("the URL in HOOK travels unencrypted to another machine" in done.stderr) is told
+
+
+@pytest.mark.parametrize(
+    "text", ["keys: {}", "providers: [{{name: a, keys: {}}}]", "[{}]", "{}", "providers: {}", "providers: [{}]"]
+)
+def test_a_simulator_does_not_repeat_its_keys(text: str, tmp_path: Path) -> None:
+    keys = planted("KEY")
+    search = Search(keys)
+    (tmp_path / "simulator.yaml").write_text(text.format(keys["KEY"]))
+    with pytest.raises(UsageFault) as caught:
+        load_config(tmp_path / "simulator.yaml")
+    search.look("error", caught.value.message)
+    assert not search.found, caught.value.message
+
+
+def test_a_token_where_its_variable_belongs_is_not_repeated(tmp_path: Path) -> None:
+    keys = planted("TOKEN")
+    search = Search(keys)
+    done = CliRunner().invoke(tokenswarm, ["dashboard", str(tmp_path), "--token-env", keys["TOKEN"]])
+    assert isinstance(done.exception, UsageFault)
+    search.look("error", done.exception.message)
     assert not search.found
 
 

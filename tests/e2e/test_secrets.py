@@ -167,7 +167,7 @@ def test_no_part_of_a_planted_key_is_found_anywhere(provider: Echoing, tmp_path:
     whole = [name for name in (*names[1:], *sent_whole, "WEBHOOK") if name != "KEY_secret"]  # which signs
     unsent = [name for name in whole if keys[name] not in sent]
     assert not unsent, "each key was really sent"
-    print(f"{len(keys)} keys planted, {search.places} places searched, {len(search.found)} found")
+    print(f"{len(keys)} keys planted, {search.places} places searched, {len(search.found)} found")  # noqa: T201  (shown by -rP)
     assert search.places > 100
     assert not search.found
     assert "********" in (run_dir / "journal").glob("*.jsonl").__next__().read_text(), "it was said, and cut out"
