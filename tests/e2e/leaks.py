@@ -7,6 +7,7 @@ import secrets
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -40,11 +41,11 @@ class Search:
             for name, key in planted.items()
         }
         self.found: set[tuple[str, str]] = set()
-        self.places = 0
+        self.places: Counter[str] = Counter()  # by kind
 
     def look(self, place: str, data: bytes | str) -> None:
         """Look into some bytes."""
-        self.places += 1
+        self.places[place.split(" ", maxsplit=1)[0]] += 1
         data = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
         for name, parts in self._parts.items():
             if any(part in data for part in parts):

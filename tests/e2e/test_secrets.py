@@ -46,9 +46,8 @@ from harness.transport import Connection
 
 ALL = bool(os.environ.get("TOKENSWARM_ALL_SECRETS"))
 needs_redis = pytest.mark.skipif(shutil.which("redis-server") is None, reason="wants a redis-server")
-PAGES = ("/", "/tokenswarm", "/stats/requests", "/exceptions", "/logs", "/stats/report", "/stats/failures/csv")
 METRICS = "/tokenswarm/metrics"
-PAGES += (METRICS,)
+PAGES = ("/", "/tokenswarm", "/stats/requests", "/exceptions", "/logs", "/stats/report", "/stats/failures/csv", METRICS)
 OTHERS = ("REDIS", "PROXY", "WEBHOOK", "SIGNATURE", "HUB", "METRICS", "PAGE")
 
 
@@ -167,8 +166,9 @@ def test_no_part_of_a_planted_key_is_found_anywhere(provider: Echoing, tmp_path:
     whole = [name for name in (*names[1:], *sent_whole, "WEBHOOK") if name != "KEY_secret"]  # which signs
     unsent = [name for name in whole if keys[name] not in sent]
     assert not unsent, "each key was really sent"
-    print(f"{len(keys)} keys planted, {search.places} places searched, {len(search.found)} found")  # noqa: T201  (shown by -rP)
-    assert search.places > 100
+    shown = ", ".join(f"{count} of {place}" for place, count in sorted(search.places.items()))
+    print(f"{len(keys)} keys planted; searched: {shown}; {len(search.found)} found")  # noqa: T201  (shown by -rP)
+    assert search.places.total() > 100
     assert not search.found
     assert "********" in (run_dir / "journal").glob("*.jsonl").__next__().read_text(), "it was said, and cut out"
 
@@ -245,7 +245,9 @@ def dashboard(search: Search, folder: Path, variables: dict[str, str]) -> None:
             answer = client.post("login", data=data, headers={"origin": url.rstrip("/")})
             search.look("page of the dashboard", answer.content + str(answer.headers).encode())
             for page in ("", "runs", "_dash-layout", "alerts"):
-                search.look("page of the dashboard", client.get(page).content)
+                shown = client.get(page)
+                assert shown.status_code == 200, "it was let in"
+                search.look("page of the dashboard", shown.content)
         process.send_signal(signal.SIGTERM)
         search.look("dashboard: output", ready + process.stdout.read())
 
