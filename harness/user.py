@@ -7,6 +7,7 @@ starts, so that `--processes` forks no socket, journal or random state.
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import time
@@ -39,6 +40,7 @@ from harness.loop.stopping import stop_softly
 from harness.plan import Aws, Cell, Scenario, Slo, Stage, Target, Timeouts, Workload
 from harness.plan_file import plan_of
 from harness.prompts import CELL_PROMPTS, Prompt, prompt
+from harness.rules.target_rules import travels_in_clear
 from harness.rundir import RunDir
 from harness.sample import Outcome, Sample
 from harness.sockets.endpoint import endpoint_of
@@ -48,6 +50,7 @@ _LATE_PROMPTS = 5_000_000
 MOST_WORKERS = 1024  # stock Locust does not tell a worker how many there are: prompts are striped for this many
 DRAIN_S = 30.0  # Locust would cut requests at the stop and never report them; `--stop-timeout` sets another limit
 IDLE_S = 0.05
+_log = logging.getLogger(__name__)
 
 
 def bucket_of_three_digits(response_time: float) -> float:
@@ -301,6 +304,8 @@ def _cell_of(told: bytes) -> Cell:
     stage = {"concurrency": 1, "duration_s": 1}
     document = {"name": "options", "targets": [target], "workload": workload, "stages": [stage]}
     plan = plan_of(document, "options")
+    if travels_in_clear(plan.targets[0]):
+        _log.warning("%s: the key travels unencrypted to another machine", plan.targets[0].base_url)
     return Cell(plan.targets[0], plan.workloads[0], 0, Stage(duration_s=1, concurrency=1), 0.0)
 
 

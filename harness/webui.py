@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import secrets
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from locust.runners import MasterRunner, WorkerRunner
 from locust.web import WebUI
 
 from harness.inputs.loopback import is_loopback
+from harness.inputs.secrecy import has_form_of_key, looks_like_key
 from harness.live.live import Board, CellReport, Live
 from harness.live.mounted import Mounted, installed
 from harness.plan import Plan
@@ -140,7 +142,25 @@ def _show(environment: Environment, web_ui: WebUI, board: Board, run_dir: Callab
         pages.add_url_rule("/<path:rest>", "of_dashboard", beside, methods=_METHODS)
     web_ui.app.register_blueprint(pages)
     web_ui.app.after_request(lambda response: _with_table(response, lambda: table_of(picture())))
+    web_ui.app.before_request(lambda: _refused_form(environment))
     _announce(web_ui.template_args, COLUMNS)
+
+
+def _refused_form(environment: Environment) -> Response | None:
+    """Locust's answer to a start form that holds a key, before any of it is kept, shown, logged or sent to workers.
+    None: it is another request, or a form without."""
+    if request.endpoint != "locust.swarm":
+        return None
+    host, key_env = request.form.get("host", ""), request.form.get("key_env", "")
+    if looks_like_key(key_env) or not re.fullmatch(r"\w*", key_env, re.ASCII):
+        said = "key_env: name the environment variable that holds the key, not the key"
+    elif set(host) & set("@?#") or "%40" in host:
+        said = "host: no user, password, query or fragment; key_env names the variable of a key"
+    elif any(has_form_of_key(value) for value in request.form.values()):
+        said = "a field holds a key: key_env names the environment variable that holds it"
+    else:
+        return None
+    return jsonify({"success": False, "message": said, "host": environment.host})
 
 
 def _mounted(environment: Environment, prefix: str, run_dir: RunDir | None) -> Mounted | None:

@@ -13,6 +13,7 @@ from contextlib import suppress
 import msgspec
 
 from harness.alerting.webhook import Notice, Sent
+from harness.inputs.secrecy import hidden, secrets_of_environment
 from harness.records.alert_record import CommandSink
 
 _MOST_OUTPUT = 2000
@@ -20,7 +21,8 @@ _LOOK_S = 0.05
 
 
 def start_command(sink: CommandSink, notice: Notice, stopped: Callable[[], bool] = lambda: False) -> Sent:
-    """Run it once. Nothing is raised. What it prints is shown only where it fails; the rest of it is thrown away. It is
+    """Run it once. Nothing is raised. What it prints is shown only where it fails, without
+    the secrets of its environment; the rest of it is thrown away. It is
     ended as soon as `stopped` says so: no program is left behind."""
     environment = {**os.environ, "TOKENSWARM_KEY": notice.key}
     try:
@@ -44,7 +46,7 @@ def start_command(sink: CommandSink, notice: Notice, stopped: Callable[[], bool]
     if not in_time:
         return Sent(ok=False, again=True, said=f"{sink.argv[0]}: not done within {sink.timeout_s:g} s")
     if process.returncode != 0:
-        words = " ".join(printed.decode(errors="replace").split())[:200]
+        words = hidden(" ".join(printed.decode(errors="replace").split()), secrets_of_environment())[:200]
         return Sent(ok=False, again=True, said=f"{sink.argv[0]}: exit code {process.returncode}: {words}".rstrip(": "))
     return Sent(ok=True)
 

@@ -19,7 +19,7 @@ import msgspec
 
 from harness.alerting.alert_command import start_command
 from harness.alerting.alert_log import append_events, events_after
-from harness.alerting.webhook import Notice, Sent, notice_of, post, unready
+from harness.alerting.webhook import Notice, Sent, in_clear, notice_of, post, unready
 from harness.records.alert_record import (
     AlertConfig,
     AlertEvent,
@@ -95,7 +95,7 @@ class Delivery:
         for courier in self._couriers:
             courier.start()
         for name, sink in sinks_of(config):
-            fault = unready(sink) if isinstance(sink, WebhookSink) else None
+            fault = unready(sink) or in_clear(sink) if isinstance(sink, WebhookSink) else None
             if fault is not None:
                 _say(f"alerts: sink {name}: {fault}")
 

@@ -16,6 +16,7 @@ import httpx
 import msgspec
 
 from harness import __version__
+from harness.inputs.loopback import is_loopback
 from harness.records.alert_record import AlertEvent, WebhookSink
 from harness.rules.alert_file import fault_of_url
 
@@ -91,6 +92,13 @@ def unready(sink: WebhookSink) -> str | None:
             return f"the environment variable {name} is not set"
     fault = fault_of_url(sink.url or os.environ[sink.url_env or ""])
     return None if fault is None else f"the URL in {sink.url_env or 'the rules'} {fault}"
+
+
+def in_clear(sink: WebhookSink) -> str | None:
+    """Where a URL that is a secret would be sent unencrypted to another machine, the warning; None: it would not."""
+    url = os.environ.get(sink.url_env or "", "")
+    told = url.lower().startswith("http:") and not is_loopback(url)
+    return f"the URL in {sink.url_env} travels unencrypted to another machine: use https://" if told else None
 
 
 def post(sink: WebhookSink, notice: Notice) -> Sent:

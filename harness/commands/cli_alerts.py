@@ -16,7 +16,7 @@ from rich.text import Text
 from harness.alerting.alert_list import Alert, list_alerts
 from harness.alerting.alert_log import append_action, events_after, read_actions
 from harness.alerting.sinks import read_sinks, send
-from harness.alerting.webhook import Notice, unready
+from harness.alerting.webhook import Notice, in_clear, unready
 from harness.alerts import silences_in_force
 from harness.commands.cli_shown import ERR, console
 from harness.errors import UsageFault
@@ -193,6 +193,8 @@ def _check(path: Path, *, test_sinks: bool) -> int:
         fault = unready(sink) if isinstance(sink, WebhookSink) else None
         if fault is not None and not test_sinks:
             ERR.print(Text(f"sink {name}: {fault} here"))
+        if fault is None and isinstance(sink, WebhookSink) and (warning := in_clear(sink)) is not None:
+            ERR.print(Text(f"warning: sink {name}: {warning}"))
     if not test_sinks:
         return 0
     now = utc_text(time.time())

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.errors import UsageFault
+from harness.inputs.secrecy import masked
 
 if TYPE_CHECKING:
     from dashboard.permit import Permit
@@ -119,5 +120,5 @@ def _token(name: str | None, *, wanted: bool) -> str | None:
     token = os.environ.pop(name, "")
     if len(token) < LEAST_TOKEN:
         said = "is not set" if not token else f"is shorter than {LEAST_TOKEN} characters"
-        raise UsageFault(f"--token-env {name}: {said}", "such as one of `openssl rand -hex 32`")
+        raise UsageFault(f"--token-env {masked(name)}: {said}", "such as one of `openssl rand -hex 32`")
     return token

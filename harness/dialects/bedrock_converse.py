@@ -8,6 +8,7 @@ else the key is sent as it is, which Bedrock takes of its own API keys.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -33,6 +34,7 @@ from harness.dialects.wanted import bedrock_wanted
 from harness.dialects.wire import Ask, Delta, Dialect, ErrorReply, HttpRequest, Unsigned, WireError
 from harness.sample import ServerTime, Usage
 
+logging.getLogger("botocore.auth").setLevel(logging.INFO)  # at DEBUG it would log a session's token
 _EXCEPTION, _ERROR = "exception:", "error:"  # how the framing names what is no event
 
 

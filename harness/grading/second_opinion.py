@@ -39,7 +39,7 @@ def embedded(client: httpx.Client, target: Target, key: str | None, texts: Seque
         rows = msgspec.json.decode(body)["data"]
         vectors = np.array([_vector(row["embedding"]) for row in rows], dtype=np.float64)
     except (msgspec.DecodeError, KeyError, TypeError, ValueError) as fault:
-        raise HelpRefused(f"{target.name}: no embeddings in its reply: {fault}") from fault
+        raise _refused(target, key, f"no embeddings in its reply: {fault}") from None
     if vectors.shape[:1] != (len(texts),) or vectors.ndim != 2:
         raise HelpRefused(f"{target.name}: {len(vectors)} embeddings for {len(texts)} texts")
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -51,8 +51,7 @@ def answered(client: httpx.Client, target: Target, key: str | None, prompt: str,
     body = _asked(client, target, key, (prompt,), max_tokens)
     said = DIALECTS[target.dialect].read_whole(body)
     if said.error is not None or said.malformed is not None:
-        refusal = f"{target.name}: {said.error.type if said.error else said.malformed}"
-        raise HelpRefused(hidden(refusal, secrets_of(key, target.headers)))
+        raise _refused(target, key, f"{said.error.type if said.error else said.malformed}")
     return said.text
 
 
@@ -71,7 +70,7 @@ def _asked(client: httpx.Client, target: Target, key: str | None, texts: tuple[s
         headers = headers_of(target, request, key) | {"accept-encoding": "identity"}
         try:
             with client.stream("POST", url, headers=headers, content=request.body, timeout=_TIMEOUT_S) as reply:
-                body = _bounded(target, reply)
+                body = _bounded(target, key, reply)
         except httpx.HTTPError as fault:
             said = f"{type(fault).__name__}: {fault}"
             time.sleep(_PAUSE_S)
@@ -84,15 +83,20 @@ def _asked(client: httpx.Client, target: Target, key: str | None, texts: tuple[s
             break
         if attempt < _TRIES - 1:
             time.sleep(min(60.0, retry_after_s(dict(reply.headers), time.time()) or _PAUSE_S * 2**attempt))
-    raise HelpRefused(hidden(f"{target.name}: {said}", secrets_of(key, target.headers)))
+    raise _refused(target, key, said)
 
 
-def _bounded(target: Target, reply: httpx.Response) -> bytes:
+def _refused(target: Target, key: str | None, said: str) -> HelpRefused:
+    """What a helper said, or what was made of it, without the secrets that it was sent."""
+    return HelpRefused(hidden(f"{target.name}: {said}", secrets_of(key, target.headers)))
+
+
+def _bounded(target: Target, key: str | None, reply: httpx.Response) -> bytes:
     """The body of a reply that is neither packed (a few bytes can become gigabytes) nor too long nor endless. Raises
     HelpRefused."""
-    encoding = reply.headers.get("content-encoding", "identity").lower()
-    if encoding != "identity":
-        raise HelpRefused(f"{target.name}: content-encoding {encoding[:40]!a} was not asked for")
+    encoding = reply.headers.get("content-encoding", "identity")
+    if encoding.lower() != "identity":
+        raise _refused(target, key, f"content-encoding {encoding[:40]!a} was not asked for")
     end_s = time.monotonic() + _MOST_S
     body = bytearray()
     for piece in reply.iter_raw():

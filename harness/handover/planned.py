@@ -44,7 +44,7 @@ class Assignment:
     repeat: int
     share: tuple[int, int] | None
     simulator_url: str | None = None
-    redis: str | None = None
+    redis: str | None = field(default=None, repr=False)
     purse: Purse = field(default_factory=Purse)
     last: bool = False
     boot_id: str | None = None

@@ -23,6 +23,7 @@ _MEANT = re.compile(
     r"|signature|sig|code",
     re.IGNORECASE,
 )
+_SECRET_WORD = re.compile(rf"{_MEANT.pattern}|(?:web)?hooks?", re.IGNORECASE)
 _OF_NO_SECRET = ("cache", "idempotency", "partition", "routing", "sort")  # keys of another kind
 _FORMS = re.compile(
     r"(?<![A-Za-z0-9])(?:(?:sk|pk|rk|gsk|xai|jina|hf|gh[po]|glpat|pplx|nvapi|r8|tgp)[-_](?=[\w-]*\d)[\w-]{16,}"
@@ -96,9 +97,9 @@ def secrets_of(key: str | None, headers: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def secrets_of_environment() -> tuple[str, ...]:
-    """The values of all variables whose names say that they hold a secret, and the users and passwords of URLs in
-    others: what a program or library that was started from here may repeat."""
-    named = [value for name, value in os.environ.items() if _MEANT.fullmatch(_WORDS.split(name)[-1])]
+    """The values of all variables whose names say that they hold a secret or the URL of a webhook, and the users and
+    passwords of URLs in others: what a program or library that was started from here may repeat."""
+    named = [value for name, value in os.environ.items() if any(map(_SECRET_WORD.fullmatch, _WORDS.split(name)))]
     users = [part for value in os.environ.values() for user in _URL_USER.findall(value) for part in user.split(":", 1)]
     return tuple(secret for secret in (*named, *users) if len(secret) >= _PART)
 

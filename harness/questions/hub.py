@@ -20,6 +20,7 @@ import httpx
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
 from harness.errors import UsageFault
+from harness.inputs.secrecy import hidden, secrets_of_environment
 
 _SOURCE = re.compile(
     r"hf:(?P<repo>[\w.-]{1,96}(?:/[\w.-]{1,96})?)(?:/(?P<config>[\w.-]{1,96}))?(?:@(?P<split>[\w.-]{1,96}))?"
@@ -69,7 +70,8 @@ def _load(source: str, found: re.Match[str], file: Path, longest_s: float) -> No
         raise UsageFault(f"{source}: not loaded within {longest_s:g} s", hint) from error
     if done.returncode or not file.exists():
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        raise UsageFault(f"{source}: cannot be loaded: {(lines or ['no reason given'])[-1][:300]}", hint)
+        said = hidden((lines or ["no reason given"])[-1], secrets_of_environment())  # the library repeats URLs
+        raise UsageFault(f"{source}: cannot be loaded: {said[:300]}", hint)
 
 
 def _environment() -> dict[str, str]:

@@ -10,7 +10,7 @@ import os
 import socket
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from importlib.resources import files
 
@@ -36,7 +36,7 @@ class Swarm:
     expected: int = 0
     bind_host: str = "0.0.0.0"  # noqa: S104  (workers on other hosts must reach it)
     port: int = DEFAULT_PORT
-    redis: str | None = None
+    redis: str | None = field(default=None, repr=False)
     web: tuple[str, int] | None = None  # Locust's web UI, host and port; None: headless
 
     @property
@@ -51,7 +51,7 @@ class Command:
 
     name: str
     words: list[str]
-    variables: dict[str, str]
+    variables: dict[str, str] = field(repr=False)
 
 
 def commands(

@@ -311,7 +311,7 @@ def config_from(mapping: Any, place: str = "simulator") -> Config:
     Built-in providers stay, changed by what is given under their names. Raises UsageFault.
     """
     if not isinstance(mapping, dict):
-        raise UsageFault(f"{place}: {mapping!r}: a simulator's configuration is a mapping", _HINT)
+        raise UsageFault(f"{place}: {type(mapping).__name__}: a simulator's configuration is a mapping", _HINT)
     own = _providers(mapping.get("providers"), place)
     base = {provider.name: msgspec.to_builtins(provider) for provider in BUILT_IN}
     merged = {name: {**base.get(name, {}), **fields} for name, fields in (base | own).items()}
@@ -338,7 +338,7 @@ def _providers(given: Any, place: str) -> dict[str, dict[str, Any]]:
         given = [{**(fields or {}), "name": name} if isinstance(fields, dict | None) else fields
                  for name, fields in given.items()]  # fmt: skip
     if not isinstance(given, list) or not all(isinstance(one, dict) and "name" in one for one in given):
-        raise UsageFault(f"{place}: providers: {given!r}: a mapping by name, or a list with names", _HINT)
+        raise UsageFault(f"{place}: providers: {type(given).__name__}: a mapping by name, or a list with names", _HINT)
     named = {str(one["name"]): one for one in given}
     if len(named) < len(given):
         raise UsageFault(f"{place}: providers: {sorted(named)}: a name stands twice", "give each its own name")
@@ -367,6 +367,7 @@ def _convert(value: Any, wanted: type[T], place: str) -> T:
         for name, index in _STEP.findall(path):
             value = value[int(index)] if index else value.get(name)
         where = path.rstrip("`").lstrip(".")
-        shown = "" if isinstance(value, dict | list) else f"{value!r}: "
+        hidden = isinstance(value, dict | list) or "keys" in where
+        shown = "" if hidden else f"{value!r}: "
         joint = "." if ": " in place else ": "
         raise UsageFault(f"{place}{where and joint + where}: {shown}{rule}", _HINT) from fault

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shutil
 import signal
 import socket
@@ -26,7 +25,7 @@ import trustme
 import yaml
 from click.testing import CliRunner
 from conftest import BIN, ROOT
-from leaks import Echoing, Search
+from leaks import Echoing, Search, free_port, planted
 
 from harness.attempts.prepare import prepare
 from harness.cli import tokenswarm
@@ -47,18 +46,9 @@ from harness.transport import Connection
 
 ALL = bool(os.environ.get("TOKENSWARM_ALL_SECRETS"))
 needs_redis = pytest.mark.skipif(shutil.which("redis-server") is None, reason="wants a redis-server")
-PAGES = ("/", "/tokenswarm", "/stats/requests", "/exceptions", "/logs", "/stats/report", "/stats/failures/csv")
-
-
-def planted(*names: str) -> dict[str, str]:
-    """A key for each way in, without the beginnings by which keys are known, so that nothing hides them by chance."""
-    return {name: "".join(secrets.choice("abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789") for _ in range(36))
-            for name in names}  # fmt: skip
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+METRICS = "/tokenswarm/metrics"
+PAGES = ("/", "/tokenswarm", "/stats/requests", "/exceptions", "/logs", "/stats/report", "/stats/failures/csv", METRICS)
+OTHERS = ("REDIS", "PROXY", "WEBHOOK", "SIGNATURE", "HUB", "METRICS", "PAGE")
 
 
 @pytest.fixture
@@ -99,11 +89,14 @@ def plan_of(url: str, duration_s: float) -> dict[str, Any]:
         "html": "anthropic-messages",
         "redirect": "google-generate",
         "body": "jina-embeddings",
+        "body/signed": "bedrock-converse",
     }
     targets: list[dict[str, Any]] = [
         {"name": way, "dialect": dialect, "base_url": f"{url}/{way}", "model": "m", "key_env": f"KEY_{way}"}
         for way, dialect in kinds.items()
     ]
+    targets[-1] |= {"name": "signed", "key_env": "KEY_secret"}
+    targets[-1]["aws"] = {"key_id_env": "KEY_id", "session_token_env": "KEY_session"}
     targets[0] |= {"headers": {"authorization": "Bearer ${KEY_header}"}, "limits": {"rpm": 6000}}
     sizes = {"input_tokens": 5, "output_tokens": 5}
     workloads = [
@@ -112,6 +105,7 @@ def plan_of(url: str, duration_s: float) -> dict[str, Any]:
     ]
     stages = [{"concurrency": 1, "duration_s": duration_s}]
     document = {"name": "secret", "repeats": 1, "warmup_s": 0, "drain_s": 2, "targets": targets, "stages": stages}
+    document["quality"] = {"embedder": "body", "judge": "ok", "judged": 2}
     return document | {"workloads": workloads, "timeouts": {"connect_s": 5, "read_s": 5, "total_s": 5}}
 
 
@@ -131,41 +125,50 @@ def said(
 
 
 @needs_redis
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900 if ALL else 300)
 def test_no_part_of_a_planted_key_is_found_anywhere(provider: Echoing, tmp_path: Path) -> None:
     plan = plan_of(provider.url, 0.6)
     names = [target["key_env"] for target in plan["targets"]]
-    keys = planted(*names, "KEY_header", "REDIS", "PROXY", "WEBHOOK", "SIGNATURE")
+    sent_whole = ["KEY_header", "KEY_id", "KEY_session"]
+    keys = planted(*names, *sent_whole, *OTHERS)
     search = Search(keys)
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
     home = tmp_path / "home"
     home.mkdir()
     with redis_with(keys["REDIS"], tmp_path) as url, search.processes():
-        variables = {name: keys[name] for name in (*names, "KEY_header")} | {
+        variables = {name: keys[name] for name in (*names, *sent_whole)} | {
             "TOKENSWARM_REDIS": url,
             "HTTP_PROXY": f"http://user:{keys['PROXY']}@127.0.0.1:9",
             "HOOK": f"{provider.url}/ok/{keys['WEBHOOK']}",
             "HOOK_SECRET": keys["SIGNATURE"],
+            "HF_TOKEN": f"hf_{keys['HUB']}",
+            "TOKENSWARM_METRICS_TOKEN": keys["METRICS"],
+            "PAGE_TOKEN": keys["PAGE"],
             "XDG_CACHE_HOME": str(home),
         }
         assert said(search, "check", command("check", "plan.yaml"), tmp_path, variables).returncode == 0
-        run_swarm(search, tmp_path, variables, url)
+        run_swarm(search, tmp_path, variables, url, keys["METRICS"])
         (run_dir,) = tmp_path.glob("runs/secret/*")
         offline(search, run_dir, variables)
         sink = {"kind": "webhook", "name": "hook", "url_env": "HOOK", "secret_env": "HOOK_SECRET"}
-        (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"sinks": [sink]}))
+        program = {"kind": "command", "argv": ["sh", "-c", "printenv HOOK KEY_ok HF_TOKEN; exit 3"]}
+        (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"sinks": [sink, program]}))
         words = command("alerts", "--check", "rules.yaml", "--test-sinks")
         assert "Traceback" not in said(search, "alerts", words, tmp_path, variables | {"NO_PROXY": "127.0.0.1"}).stderr
         if ALL:
+            dashboard(search, tmp_path, variables)
             done = said(search, "calibrate", command("calibrate", "--quick"), tmp_path, variables)
             assert done.returncode == 0, done.stderr
         crashed(search, tmp_path, variables, provider.url)
     search.files(tmp_path)
     assert len(provider.requests) > 20
     sent = json.dumps(provider.requests)
-    unsent = [name for name in (*names[1:], "KEY_header", "WEBHOOK") if keys[name] not in sent]
+    whole = [name for name in (*names[1:], *sent_whole, "WEBHOOK") if name != "KEY_secret"]  # which signs
+    unsent = [name for name in whole if keys[name] not in sent]
     assert not unsent, "each key was really sent"
-    assert search.places > 100
+    shown = ", ".join(f"{count} of {place}" for place, count in sorted(search.places.items()))
+    print(f"{len(keys)} keys planted; searched: {shown}; {len(search.found)} found")  # noqa: T201  (shown by -rP)
+    assert search.places.total() > 100
     assert not search.found
     assert "********" in (run_dir / "journal").glob("*.jsonl").__next__().read_text(), "it was said, and cut out"
 
@@ -186,7 +189,7 @@ def offline(search: Search, run_dir: Path, variables: dict[str, str]) -> None:
         search.look(f"{words[0]}: output", f"{done.output} {done.exception}")
 
 
-def run_swarm(search: Search, folder: Path, variables: dict[str, str], url: str) -> None:
+def run_swarm(search: Search, folder: Path, variables: dict[str, str], url: str, token: str) -> None:
     """A master with the page, a worker on what could be another host, and Redis between them."""
     port, web_port = free_port(), free_port()
     address = ["--master-port", str(port)]
@@ -206,7 +209,8 @@ def run_swarm(search: Search, folder: Path, variables: dict[str, str], url: str)
         search.redis(client)
         for page in PAGES:
             with suppress(httpx.HTTPError):
-                found = httpx.get(f"http://127.0.0.1:{web_port}{page}", timeout=5, trust_env=False)
+                bearer = {"authorization": f"Bearer {token}"} if page == METRICS else {}
+                found = httpx.get(f"http://127.0.0.1:{web_port}{page}", timeout=5, trust_env=False, headers=bearer)
                 search.look(f"page {page}", found.content + str(found.headers).encode())
                 seen.add(page)
         time.sleep(0.1)
@@ -222,6 +226,30 @@ def run_swarm(search: Search, folder: Path, variables: dict[str, str], url: str)
         log.close()
     assert seen == set(PAGES), (folder / "master.log").read_text()
     assert list(folder.glob("runs/secret/*/summary.json")), (folder / "master.log").read_text()
+
+
+def dashboard(search: Search, folder: Path, variables: dict[str, str]) -> None:
+    """The page of the run, with a token of its own."""
+    words = command("dashboard", str(folder / "runs"), "--port", "0", "--login", "--token-env", "PAGE_TOKEN")
+    env = os.environ | variables
+    with subprocess.Popen(
+        words, cwd=folder, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        assert process.stdout is not None
+        ready = process.stdout.readline()
+        url = ready.split()[-1]
+        with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+            for page in ("", "login"):
+                search.look("page of the dashboard", client.get(page).content)
+            data = {"token": variables["PAGE_TOKEN"]}
+            answer = client.post("login", data=data, headers={"origin": url.rstrip("/")})
+            search.look("page of the dashboard", answer.content + str(answer.headers).encode())
+            for page in ("", "runs", "_dash-layout", "alerts"):
+                shown = client.get(page)
+                assert shown.status_code == 200, "it was let in"
+                search.look("page of the dashboard", shown.content)
+        process.send_signal(signal.SIGTERM)
+        search.look("dashboard: output", ready + process.stdout.read())
 
 
 CRASH = """

@@ -19,6 +19,7 @@ from harness.questions.hub import hub_rows
 from harness.questions.question_files import load_questions
 
 REPO = "someone/tiny-mmlu"
+PRIVATE = "someone/private"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 pytestmark = pytest.mark.timeout(300)
@@ -55,6 +56,9 @@ class Hub(BaseHTTPRequestHandler):
 
     def reply(self) -> None:
         path = self.path.partition("?")[0]
+        if PRIVATE in path:
+            self.send(401, b"")
+            return
         if path.startswith(f"/api/datasets/{REPO}/tree/"):
             folder = path.rpartition(COMMIT)[2].strip("/")
             shown = [entry(name) for name in FILES] if folder == "data" else [DATA]
@@ -133,6 +137,14 @@ def test_a_set_or_part_that_is_not_there_is_refused(hub: str, source: str, monke
     assert fault.value.message.startswith(f"{source}: cannot be loaded: ")
     assert "\n" not in fault.value.message
     assert "not reachable" not in fault.value.message
+
+
+def test_the_password_of_an_endpoint_is_not_repeated(hub: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library names the whole URL of what was refused."""
+    monkeypatch.setenv("HF_ENDPOINT", hub.replace("//", "//user:q7Rk2ZtYb9WmX4cV@"))
+    with pytest.raises(UsageFault, match=r"401 Unauthorized.*//user:\*{16}@127") as fault:
+        load_questions(f"hf:{PRIVATE}")
+    assert "q7Rk" not in fault.value.message
 
 
 def test_a_hub_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
