@@ -46,7 +46,7 @@ class _Usage(msgspec.Struct, gc=False):
 
 
 class _Function(msgspec.Struct, gc=False):
-    arguments: str | None = None
+    arguments: Any = None  # JSON as text; Mistral's SDK also knows it as JSON itself
 
 
 class _ToolCall(msgspec.Struct, gc=False):
@@ -192,7 +192,8 @@ def _tool_arguments(message: _Message) -> str:
     if not message.tool_calls and message.function_call is None:
         return ""
     calls = [call.function for call in message.tool_calls or []]
-    return "".join(function.arguments or "" for function in [*calls, message.function_call] if function is not None)
+    given = [function.arguments for function in [*calls, message.function_call] if function is not None]
+    return "".join(each if isinstance(each, str) else msgspec.json.encode(each).decode() for each in given if each)
 
 
 def _server_time(timings: _Timings) -> ServerTime:
