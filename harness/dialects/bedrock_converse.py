@@ -40,19 +40,24 @@ class _ToolUse(msgspec.Struct, gc=False):
     input: msgspec.Raw = msgspec.Raw(b"")  # in a stream a string, which is a piece of JSON; else the JSON itself
 
 
-class _ReasoningText(msgspec.Struct, gc=False):
+class _Text(msgspec.Struct, gc=False):
     text: str | None = None
 
 
 class _Reasoning(msgspec.Struct, rename="camel"):
     text: str | None = None
-    reasoning_text: _ReasoningText | None = None
+    reasoning_text: _Text | None = None
+
+
+class _Cited(msgspec.Struct, gc=False):
+    content: list[_Text] | None = None
 
 
 class _Block(msgspec.Struct, rename="camel"):
     text: str | None = None
     tool_use: _ToolUse | None = None
     reasoning_content: _Reasoning | None = None
+    citations_content: _Cited | None = None  # text beside its sources, in a reply that is not streamed
 
 
 class _Usage(msgspec.Struct, rename="camel"):
@@ -175,10 +180,16 @@ def _delta(blocks: list[_Block], *, streamed: bool) -> Delta:
     thoughts = [block.reasoning_content for block in blocks if block.reasoning_content is not None]
     uses = [bytes(block.tool_use.input) for block in blocks if block.tool_use is not None]
     return Delta(
-        text="".join(block.text or "" for block in blocks),
+        text="".join(_text_of(block) for block in blocks),
         reasoning="".join(each.text or (each.reasoning_text and each.reasoning_text.text) or "" for each in thoughts),
         tool_arguments="".join(_piece(use) if streamed else use.decode("utf-8", "replace") for use in uses),
     )
+
+
+def _text_of(block: _Block) -> str:
+    if block.citations_content is None:
+        return block.text or ""
+    return "".join(part.text or "" for part in block.citations_content.content or [])
 
 
 def _piece(raw: bytes) -> str:
