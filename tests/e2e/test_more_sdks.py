@@ -255,6 +255,34 @@ def test_ranking_by_text_embeddings_inference_and_by_infinity(simulator: Simulat
     assert infinity.json()["usage"]["total_tokens"] == 17
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "key", "status", "told"),
+    [
+        ("/infinity-sim/embeddings", {"model": "m", "input": ["a"]}, "wrong", 401, {"detail": "Unauthorized"}),
+        ("/infinity-sim/nothing", {}, "sim-key", 404, {"detail": "Not Found"}),
+        ("/tei-sim/embed", {"inputs": []}, "sim-key", 400, {"error_type": "Empty"}),
+        ("/tei-sim/embed", {"inputs": ["a"] * 3000}, "sim-key", 413, {"error_type": "Validation"}),
+        ("/tei-sim/embed", {"inputs": 7}, "sim-key", 422, {"error_type": "Tokenizer"}),
+    ],
+)
+def test_servers_of_open_models_say_no_in_their_own_shapes(
+    simulator: Simulator, path: str, body: Any, key: str, status: int, told: dict[str, str]
+) -> None:
+    reply = httpx.post(simulator.url + path, json=body, headers={"authorization": f"Bearer {key}"}, timeout=20)
+    assert reply.status_code == status
+    assert reply.json().items() >= told.items()
+
+
+def test_what_is_no_request_of_infinitys_is_refused_by_fastapi_and_a_key_by_nothing_at_tei(
+    simulator: Simulator,
+) -> None:
+    reply = simulator.post("/infinity-sim/embeddings", {"model": "m"})
+    assert reply.status_code == 422 and reply.json()["detail"][0]["loc"] == ["body"]
+    key = {"authorization": "Bearer wrong"}
+    refused = httpx.post(f"{simulator.url}/tei-sim/embed", json={"inputs": "a"}, headers=key, timeout=20)
+    assert (refused.status_code, refused.content) == (401, b"")
+
+
 def test_infinity_embeddings_with_openais_sdk(simulator: Simulator) -> None:
     with openai.OpenAI(base_url=f"{simulator.url}/infinity-sim", api_key="sim-key", max_retries=0) as client:
         reply = client.embeddings.create(model="infinity", input=["one two", "three"], encoding_format="float")
