@@ -176,6 +176,9 @@ def test_vertex(simulator: Simulator) -> None:
     assert usage is not None and usage.candidates_token_count is not None and usage.thoughts_token_count is not None
     assert usage.candidates_token_count + usage.thoughts_token_count == truth.output_tokens == 9
     assert truth.dialect == "vertex"
+    express = types.HttpOptions(base_url=f"{simulator.url}/vertex-sim")
+    with genai.Client(vertexai=True, api_key="sim-key", http_options=express) as client:
+        assert client.models.generate_content(model="vertex-express", contents=PROMPT, config=config).text
     with simulator.vertex("wrong") as client, pytest.raises(errors.ClientError) as fault:
         client.models.generate_content(model="m", contents=PROMPT)
     assert fault.value.code == 401
