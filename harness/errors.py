@@ -85,7 +85,7 @@ _QUOTA_WORDS = (
     *("insufficient_quota", "quota_exceeded", "quotaexceeded", "billing_hard_limit", "spend_limit"),
     *("usage_limit", "perday", "per_month"),
 )
-_BILLING_WORDS = ("billing", "_balance", "current_quota")
+_BILLING_WORDS = ("billing", "_balance", "current_quota", "payment_instrument")
 _THROTTLE_WORDS = ("rate_limit", "resource_exhausted", "too_many_requests", "throttl", "ramp_limit")
 _OVERLOAD_WORDS = ("overloaded", "unavailable", "server_is_busy")
 _NOT_READY_WORDS = ("modelnotready",)  # AWS: a 429 that no lower rate cures

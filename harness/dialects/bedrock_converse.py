@@ -240,12 +240,18 @@ class _Failure(msgspec.Struct, gc=False):
 
 
 _failure_decoder = msgspec.json.Decoder(_Failure)
-_SKEWED = re.compile(r"signature (?:expired|not yet current)", re.IGNORECASE)
+# What its words alone tell from other errors of its type.
+_TOLD_BY_WORDS = (
+    (re.compile(r"signature (?:expired|not yet current)", re.IGNORECASE), "RequestTimeTooSkewed"),
+    (re.compile(r"INVALID_PAYMENT_INSTRUMENT"), "INVALID_PAYMENT_INSTRUMENT"),
+    (re.compile(r"too many tokens per day", re.IGNORECASE), "TokensPerDay"),
+)
 
 
 def read_error(body: bytes) -> ErrorReply:
     """What the body of a failed response says. A signature that is too old, or not valid yet, comes of a clock that is
-    wrong: it is given the type that AWS has for that elsewhere."""
+    wrong: it is given the type that AWS has for that elsewhere. An account that cannot pay is denied access, and one
+    that used up its day is throttled; both are given a type of their own."""
     error = read_any_error(body).error
     try:
         failure = _failure_decoder.decode(body)
@@ -254,7 +260,8 @@ def read_error(body: bytes) -> ErrorReply:
     if failure.message is not None:
         error = read_any_error(msgspec.json.encode({"message": failure.message})).error
     kind = quoted((failure.kind or error.type).rpartition("#")[2].encode("utf-8", "replace"))
-    return ErrorReply(WireError("RequestTimeTooSkewed" if _SKEWED.search(error.message) else kind, error.message))
+    kind = next((word for pattern, word in _TOLD_BY_WORDS if pattern.search(error.message)), kind)
+    return ErrorReply(WireError(kind, error.message))
 
 
 def read_headers(headers: Mapping[str, str]) -> Delta:
