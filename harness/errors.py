@@ -83,9 +83,9 @@ PROVIDER_FAILURES = frozenset({ErrorClass.SERVER, ErrorClass.TRANSPORT, ErrorCla
 
 _QUOTA_WORDS = (
     *("insufficient_quota", "quota_exceeded", "quotaexceeded", "billing_hard_limit", "spend_limit"),
-    *("usage_limit", "perday", "permonth"),
+    *("usage_limit", "perday", "per_month"),
 )
-_BILLING_WORDS = ("billing", "_balance", "current_quota")
+_BILLING_WORDS = ("billing", "_balance", "current_quota", "payment_instrument")
 _THROTTLE_WORDS = ("rate_limit", "resource_exhausted", "too_many_requests", "throttl", "ramp_limit")
 _OVERLOAD_WORDS = ("overloaded", "unavailable", "server_is_busy")
 _NOT_READY_WORDS = ("modelnotready",)  # AWS: a 429 that no lower rate cures
@@ -138,8 +138,8 @@ def _kind_of_failed_status(status: int, word: str) -> ErrorKind:
             return ErrorKind.RATE_LIMIT
         overloaded = status in (503, 529) or _has(word, _OVERLOAD_WORDS)
         return ErrorKind.OVERLOADED if overloaded else ErrorKind.SERVER_ERROR
-    if status == 498 and word:
-        return ErrorKind.OVERLOADED  # Groq has no capacity left; others, who say no type, mean something else
+    if status == 498:  # Groq has no capacity left, and says a type; Cohere, who says none, met a forbidden token
+        return ErrorKind.OVERLOADED if word else ErrorKind.REFUSED
     if status in (408, 409, 424, 499):
         return ErrorKind.SERVER_ERROR
     return _kind_of_what_was_asked(status, word)

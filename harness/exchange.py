@@ -29,6 +29,7 @@ from harness.workloads.structured import valid
 
 _REQUEST_ID_HEADERS = (
     *("x-request-id", "request-id", "x-goog-request-id", "apim-request-id", "x-amzn-requestid", "x-debug-trace-id"),
+    *("mistral-correlation-id", "x-kong-request-id"),
 )
 _DETAIL_CHARS = 300
 PAUSE_AFTER_NO_CONTACT_S = 0.1

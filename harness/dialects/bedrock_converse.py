@@ -42,19 +42,24 @@ class _ToolUse(msgspec.Struct, gc=False):
     input: msgspec.Raw = msgspec.Raw(b"")  # in a stream a string, which is a piece of JSON; else the JSON itself
 
 
-class _ReasoningText(msgspec.Struct, gc=False):
+class _Text(msgspec.Struct, gc=False):
     text: str | None = None
 
 
 class _Reasoning(msgspec.Struct, rename="camel"):
     text: str | None = None
-    reasoning_text: _ReasoningText | None = None
+    reasoning_text: _Text | None = None
+
+
+class _Cited(msgspec.Struct, gc=False):
+    content: list[_Text] | None = None
 
 
 class _Block(msgspec.Struct, rename="camel"):
     text: str | None = None
     tool_use: _ToolUse | None = None
     reasoning_content: _Reasoning | None = None
+    citations_content: _Cited | None = None  # text beside its sources, in a reply that is not streamed
 
 
 class _Usage(msgspec.Struct, rename="camel"):
@@ -177,10 +182,16 @@ def _delta(blocks: list[_Block], *, streamed: bool) -> Delta:
     thoughts = [block.reasoning_content for block in blocks if block.reasoning_content is not None]
     uses = [bytes(block.tool_use.input) for block in blocks if block.tool_use is not None]
     return Delta(
-        text="".join(block.text or "" for block in blocks),
+        text="".join(_text_of(block) for block in blocks),
         reasoning="".join(each.text or (each.reasoning_text and each.reasoning_text.text) or "" for each in thoughts),
         tool_arguments="".join(_piece(use) if streamed else use.decode("utf-8", "replace") for use in uses),
     )
+
+
+def _text_of(block: _Block) -> str:
+    if block.citations_content is None:
+        return block.text or ""
+    return "".join(part.text or "" for part in block.citations_content.content or [])
 
 
 def _piece(raw: bytes) -> str:
@@ -231,12 +242,18 @@ class _Failure(msgspec.Struct, gc=False):
 
 
 _failure_decoder = msgspec.json.Decoder(_Failure)
-_SKEWED = re.compile(r"signature (?:expired|not yet current)", re.IGNORECASE)
+# What its words alone tell from other errors of its type.
+_TOLD_BY_WORDS = (
+    (re.compile(r"signature (?:expired|not yet current)", re.IGNORECASE), "RequestTimeTooSkewed"),
+    (re.compile(r"INVALID_PAYMENT_INSTRUMENT"), "INVALID_PAYMENT_INSTRUMENT"),
+    (re.compile(r"too many tokens per day", re.IGNORECASE), "TokensPerDay"),
+)
 
 
 def read_error(body: bytes) -> ErrorReply:
     """What the body of a failed response says. A signature that is too old, or not valid yet, comes of a clock that is
-    wrong: it is given the type that AWS has for that elsewhere."""
+    wrong: it is given the type that AWS has for that elsewhere. An account that cannot pay is denied access, and one
+    that used up its day is throttled; both are given a type of their own."""
     error = read_any_error(body).error
     try:
         failure = _failure_decoder.decode(body)
@@ -245,7 +262,8 @@ def read_error(body: bytes) -> ErrorReply:
     if failure.message is not None:
         error = read_any_error(msgspec.json.encode({"message": failure.message})).error
     kind = quoted((failure.kind or error.type).rpartition("#")[2].encode("utf-8", "replace"))
-    return ErrorReply(WireError("RequestTimeTooSkewed" if _SKEWED.search(error.message) else kind, error.message))
+    kind = next((word for pattern, word in _TOLD_BY_WORDS if pattern.search(error.message)), kind)
+    return ErrorReply(WireError(kind, error.message))
 
 
 def read_headers(headers: Mapping[str, str]) -> Delta:

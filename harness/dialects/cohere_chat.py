@@ -7,23 +7,16 @@ which leaves out what Cohere itself adds to a prompt. A finish reason `ERROR` or
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
 
-from harness.dialects.json_fields import (
-    UNDECODABLE,
-    bearer,
-    error_event,
-    post,
-    read_error,
-    undecodable,
-    unread,
-    whole_reply,
-)
+from harness.dialects.json_fields import UNDECODABLE, bearer, error_event, post, undecodable, unread, whole_reply
+from harness.dialects.json_fields import read_error as read_any_error
 from harness.dialects.messages import openai_messages
 from harness.dialects.wanted import cohere_wanted
-from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest, WireError
+from harness.dialects.wire import Ask, Delta, Dialect, ErrorReply, HttpRequest, WireError
 from harness.sample import Usage
 
 
@@ -153,6 +146,17 @@ def _usage(usage: _Usage | None) -> Usage | None:
 
 def _whole_number(count: float | None) -> int | None:
     return None if count is None or not abs(count) < 1e15 else int(count)
+
+
+_OF_A_MONTH = re.compile(r"\d+ API calls / month")
+
+
+def read_error(body: bytes) -> ErrorReply:
+    """What the body of a failed response says. It has no type; that a month's calls are used up stands in its words."""
+    reply = read_any_error(body)
+    if reply.error.type or not _OF_A_MONTH.search(reply.error.message):
+        return reply
+    return ErrorReply(WireError("calls_per_month", reply.error.message))
 
 
 DIALECT = Dialect(

@@ -24,7 +24,7 @@ from harness.dialects.json_fields import (
 from harness.dialects.messages import openai_messages
 from harness.dialects.openai_fields import token_limit, without_obfuscation
 from harness.dialects.wanted import openai_wanted
-from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest
+from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest, WireError
 from harness.sample import ServerTime, Usage
 
 
@@ -43,10 +43,11 @@ class _Usage(msgspec.Struct, gc=False):
     total_tokens: int | None = None
     prompt_tokens_details: _PromptDetails | None = None
     completion_tokens_details: _CompletionDetails | None = None
+    prompt_cache_hit_tokens: int | None = None  # DeepSeek's name for what was cached
 
 
 class _Function(msgspec.Struct, gc=False):
-    arguments: str | None = None
+    arguments: Any = None  # JSON as text; Mistral's SDK also knows it as JSON itself
 
 
 class _ToolCall(msgspec.Struct, gc=False):
@@ -87,6 +88,8 @@ class _Reply(msgspec.Struct, gc=False):
 _decoder = msgspec.json.Decoder(_Reply)
 _NOTHING = Delta()
 _END = Delta(end=True)
+# Ends that are failures: Mistral, vLLM and OpenRouter; SGLang and vLLM; DeepSeek.
+_FAILURES = frozenset({"error", "abort", "insufficient_system_resource"})
 
 
 def build(ask: Ask) -> HttpRequest:
@@ -147,6 +150,7 @@ def _delta(reply: _Reply, *, whole: bool = False) -> Delta:
         tool_arguments=arguments,
         finish=finish,
         usage=None if reply.usage is None else _usage(reply.usage),
+        error=WireError(finish, "the model ended with an error") if finish in _FAILURES else None,
         end=whole,
         refused=bool(refusal) or finish == "content_filter",
         items=1 if whole else 0,
@@ -192,7 +196,8 @@ def _tool_arguments(message: _Message) -> str:
     if not message.tool_calls and message.function_call is None:
         return ""
     calls = [call.function for call in message.tool_calls or []]
-    return "".join(function.arguments or "" for function in [*calls, message.function_call] if function is not None)
+    given = [function.arguments for function in [*calls, message.function_call] if function is not None]
+    return "".join(each if isinstance(each, str) else msgspec.json.encode(each).decode() for each in given if each)
 
 
 def _server_time(timings: _Timings) -> ServerTime:
@@ -219,7 +224,7 @@ def _usage(usage: _Usage) -> Usage:
         input_tokens=prompt,
         output_tokens=completion,
         reasoning_tokens=reasoning,
-        cached_tokens=cache.cached_tokens,
+        cached_tokens=usage.prompt_cache_hit_tokens if cache.cached_tokens is None else cache.cached_tokens,
         cache_write_tokens=cache.cache_write_tokens,
     )
 

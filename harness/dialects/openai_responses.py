@@ -89,6 +89,7 @@ _ARGUMENTS = (
     "response.custom_tool_call_input.delta",
     "response.mcp_call_arguments.delta",
     "response.code_interpreter_call_code.delta",
+    "response.shell_call_command.delta",
 )
 
 

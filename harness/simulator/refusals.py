@@ -32,7 +32,6 @@ STATUS: dict[Cause, int] = {
 _OTHER_STATUS: dict[tuple[Family, Cause], int] = {
     ("aws", "auth"): 403,
     ("mistral", "bad_request"): 422,
-    ("tei", "bad_request"): 422,
     ("infinity", "bad_request"): 422,
 }
 
@@ -64,8 +63,10 @@ def refusal(
     headers = _retry_headers(family, wait_s) if cause == "rate_limit" else []
     if family == "aws":
         headers = [("x-amzn-errortype", f"{_aws_type(cause, message)}:http://internal.amazon.com/coral/")]
+    if family == "tei" and cause == "bad_request":
+        status = _TEI_STATUS[_tei_type(cause, status, message)]
     body = _BODIES[family](cause, status, message, request_id, wait_s, limit)
-    return Refusal(status, headers, encode(body))
+    return Refusal(status, headers, encode(body) if body else b"")
 
 
 def _retry_headers(family: Family, wait_s: float) -> Headers:
@@ -168,13 +169,28 @@ def _text_error(_cause: Cause, _status: int, message: str, _id: str, _wait_s: fl
     return {"error": message}
 
 
-def _infinity(_cause: Cause, status: int, message: str, _id: str, _wait_s: float, _limit: str) -> dict[str, Any]:
+def _infinity(cause: Cause, status: int, message: str, _id: str, _wait_s: float, _limit: str) -> dict[str, Any]:
+    """What FastAPI itself refuses has its shape; the others have OpenAI's."""
+    plain: dict[Cause, str] = {"auth": "Unauthorized", "not_found": "Not Found", "method": "Method Not Allowed"}
+    if cause in plain:
+        return {"detail": plain[cause]}
+    if cause == "bad_request":
+        return {"detail": [{"type": "value_error", "loc": ["body"], "msg": message, "input": None}]}
     return {"error": {"message": message, "type": None, "param": None, "code": status}}
 
 
-def _tei(cause: Cause, status: int, message: str, _id: str, _wait_s: float, _limit: str) -> dict[str, Any]:
+_TEI_STATUS = {"Validation": 413, "Empty": 400, "Tokenizer": 422}
+
+
+def _tei_type(cause: Cause, status: int, message: str) -> str:
+    if cause == "bad_request":
+        return "Empty" if "empty" in message else "Validation" if "batch size" in message else "Tokenizer"
     kinds: dict[Cause, str] = {"rate_limit": "Overloaded", "unavailable": "Unhealthy", "overloaded": "Overloaded"}
-    return {"error": message, "error_type": kinds.get(cause, "Backend" if status >= 500 else "Validation")}
+    return kinds.get(cause, "Backend" if status >= 500 else "Validation")
+
+
+def _tei(cause: Cause, status: int, message: str, _id: str, _wait_s: float, _limit: str) -> dict[str, Any]:
+    return {} if cause == "auth" else {"error": message, "error_type": _tei_type(cause, status, message)}
 
 
 _BODIES: dict[Family, Callable[[Cause, int, str, str, float, str], dict[str, Any]]] = {
@@ -252,7 +268,13 @@ def duration(seconds: float) -> str:
 
 def service_headers(family: Family, request_id: str, busy_ms: int) -> Headers:
     """The request's id, and how long the server worked on it, where the provider says so."""
-    names = {"anthropic": "request-id", "azure": "apim-request-id", "aws": "x-amzn-requestid"}
-    name = names.get(family, "x-debug-trace-id" if family == "cohere" else "x-request-id")
+    names = {
+        "anthropic": "request-id",
+        "azure": "apim-request-id",
+        "aws": "x-amzn-requestid",
+        "cohere": "x-debug-trace-id",
+        "mistral": "mistral-correlation-id",
+    }
+    name = names.get(family, "x-request-id")
     timing = {"openai": "openai-processing-ms", "anthropic": "x-envoy-upstream-service-time"}.get(family)
     return [(name, request_id), *([(timing, str(busy_ms))] if timing else [])]

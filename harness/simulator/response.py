@@ -109,9 +109,16 @@ def _items(asked: Asked) -> int:
 
 
 def plain(truth: Truth, family: Family, status: int, body: bytes) -> Response:
-    """A response that is written at once."""
-    events = iter([Event(body)])
-    return Response(truth=truth, family=family, status=status, events=events, outcome="complete", length=len(body))
+    """A response that is written at once. Without a body there is no piece that its head could go with."""
+    return Response(
+        truth=truth,
+        family=family,
+        status=status,
+        events=iter([Event(body)]),
+        outcome="complete",
+        length=len(body),
+        whole=bool(body),
+    )
 
 
 def spoken(

@@ -109,7 +109,8 @@ def key_in(headers: Mapping[str, str], route: Route) -> str | None:
         return headers.get("api-key") or _bearer(headers)
     if route.dialect.startswith("google-"):
         return headers.get("x-goog-api-key") or route.query.get("key")
-    return _bearer(headers)
+    express = headers.get("x-goog-api-key") if route.dialect == "vertex" else None
+    return express or _bearer(headers)
 
 
 def any_keys(headers: Mapping[str, str], target: str) -> set[str]:

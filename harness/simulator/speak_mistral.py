@@ -35,6 +35,14 @@ class _Known(msgspec.Struct, forbid_unknown_fields=True):
     prompt_cache_key: str | None = None
     guardrails: Any = None
     safe_prompt: bool | None = None
+    min_tokens: int | None = None
+    repetition_penalty: float | None = None
+    top_k: int | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    prompt_logprobs: bool | None = None
+    top_prompt_logprobs: int | None = None
+    service_tier: str | None = None
 
 
 _decoder = msgspec.json.Decoder(_Known)

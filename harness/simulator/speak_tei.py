@@ -34,8 +34,10 @@ def read_embed(body: bytes, _query: dict[str, str]) -> Asked:
     """What a request for vectors asks. Raises Refused."""
     request: _Embed = read_json(_embed_decoder, body)
     texts = [request.inputs] if isinstance(request.inputs, str) else request.inputs
-    if not 1 <= len(texts) <= _MOST_TEXTS:
-        raise Refused(f"batch size {len(texts)} > maximum allowed batch size {_MOST_TEXTS}, or empty")
+    if not texts:
+        raise Refused("`inputs` cannot be empty")
+    if len(texts) > _MOST_TEXTS:
+        raise Refused(f"batch size {len(texts)} > maximum allowed batch size {_MOST_TEXTS}")
     return Asked(model="tei", input_tokens=count_words(texts), texts=tuple(texts), dimensions=_DIMENSIONS)
 
 

@@ -176,6 +176,9 @@ def test_vertex(simulator: Simulator) -> None:
     assert usage is not None and usage.candidates_token_count is not None and usage.thoughts_token_count is not None
     assert usage.candidates_token_count + usage.thoughts_token_count == truth.output_tokens == 9
     assert truth.dialect == "vertex"
+    express = types.HttpOptions(base_url=f"{simulator.url}/vertex-sim")
+    with genai.Client(vertexai=True, api_key="sim-key", http_options=express) as client:
+        assert client.models.generate_content(model="vertex-express", contents=PROMPT, config=config).text
     with simulator.vertex("wrong") as client, pytest.raises(errors.ClientError) as fault:
         client.models.generate_content(model="m", contents=PROMPT)
     assert fault.value.code == 401
@@ -253,6 +256,34 @@ def test_ranking_by_text_embeddings_inference_and_by_infinity(simulator: Simulat
     infinity = simulator.post("/infinity-sim/rerank", {"model": "m", "query": PROMPT, "documents": texts})
     assert [each["index"] for each in infinity.json()["results"]] == [1, 2, 0]
     assert infinity.json()["usage"]["total_tokens"] == 17
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "key", "status", "told"),
+    [
+        ("/infinity-sim/embeddings", {"model": "m", "input": ["a"]}, "wrong", 401, {"detail": "Unauthorized"}),
+        ("/infinity-sim/nothing", {}, "sim-key", 404, {"detail": "Not Found"}),
+        ("/tei-sim/embed", {"inputs": []}, "sim-key", 400, {"error_type": "Empty"}),
+        ("/tei-sim/embed", {"inputs": ["a"] * 3000}, "sim-key", 413, {"error_type": "Validation"}),
+        ("/tei-sim/embed", {"inputs": 7}, "sim-key", 422, {"error_type": "Tokenizer"}),
+    ],
+)
+def test_servers_of_open_models_say_no_in_their_own_shapes(
+    simulator: Simulator, path: str, body: Any, key: str, status: int, told: dict[str, str]
+) -> None:
+    reply = httpx.post(simulator.url + path, json=body, headers={"authorization": f"Bearer {key}"}, timeout=20)
+    assert reply.status_code == status
+    assert reply.json().items() >= told.items()
+
+
+def test_what_is_no_request_of_infinitys_is_refused_by_fastapi_and_a_key_by_nothing_at_tei(
+    simulator: Simulator,
+) -> None:
+    reply = simulator.post("/infinity-sim/embeddings", {"model": "m"})
+    assert reply.status_code == 422 and reply.json()["detail"][0]["loc"] == ["body"]
+    key = {"authorization": "Bearer wrong"}
+    refused = httpx.post(f"{simulator.url}/tei-sim/embed", json={"inputs": "a"}, headers=key, timeout=20)
+    assert (refused.status_code, refused.content) == (401, b"")
 
 
 def test_infinity_embeddings_with_openais_sdk(simulator: Simulator) -> None:

@@ -59,6 +59,8 @@ BILLS = [
     ("vertex", "plain.sse", (200 * 2 + 1800 * 0.5 + 252 * 8) / 1e6),
     # Cohere bills 17 and 3, not the 215 and 5 that its model saw; 16 of them cached.
     ("cohere-chat", "cached.sse", (1 * 2 + 16 * 0.5 + 3 * 8) / 1e6),
+    # DeepSeek: prompt_tokens 20, 16 of them hits of its cache.
+    ("openai-chat", "deepseek_cached.sse", (4 * 2 + 16 * 0.5 + 2 * 8) / 1e6),
     ("mistral", "thinking.sse", (1 * 2 + 16 * 0.5 + 3 * 8) / 1e6),
     ("ollama", "plain.ndjson", (26 * 2 + 3 * 8) / 1e6),
     ("infinity-rerank", "whole_plain.json", 40 * 2 / 1e6),

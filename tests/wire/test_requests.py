@@ -129,6 +129,12 @@ def test_the_key_goes_into_the_providers_header_and_nowhere_else(dialect: str) -
     assert name not in without.headers
 
 
+@pytest.mark.parametrize("key", ["AIzaSy-1", "AQ.Ab8-1"])
+def test_an_api_key_of_vertex_express_mode_goes_as_it_does_to_gemini(key: str) -> None:
+    sent = request("vertex", key=key)
+    assert sent.headers["x-goog-api-key"] == key and "authorization" not in sent.headers
+
+
 @pytest.mark.parametrize("dialect", sorted(DIALECTS))
 def test_headers_say_what_is_sent_and_what_is_wanted(dialect: str) -> None:
     streamed, whole = request(dialect, stream=True).headers, request(dialect, stream=False).headers
