@@ -7,9 +7,10 @@ they are raised, the map from docstrings and imports. A test fails when a page i
 from __future__ import annotations
 
 import ast
+import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,13 @@ def _prose(text: str) -> str:
 
 
 def _row(key: str, field: Mapping[str, Any], required: list[str]) -> str:
-    default = "required" if key in required else f"`{field.get('default')!r}`".replace("None", "null")
-    return f"| `{key}` | {_type(field)} | {default} |".replace("True", "true").replace("False", "false")
+    return f"| `{key}` | {_type(field)} | {'required' if key in required else _default(field)} |"
+
+
+def _default(field: Mapping[str, Any]) -> str:
+    """As a plan or JSON would say it; that of a whole record is the sum of its keys' own."""
+    value = field.get("default")
+    return "its keys' own" if value and "$ref" in field else f"`{json.dumps(value)}`"
 
 
 def _type(field: Mapping[str, Any]) -> str:
@@ -107,11 +113,17 @@ def findings() -> str:
     """Every doubt that the code can have, from the places where it is raised."""
     rows = sorted({row for path in _sources() for row in _raised(path)})
     intro = "Doubts about a run, in `validity.findings` of `summary.json`: the worst severity is the verdict.\n"
-    head = ["| code | severity | why it matters | what to do | raised in |", "|---|---|---|---|---|"]
+    head = ["| code | severity | why it matters | what to do |", "|---|---|---|---|"]
     return "\n".join([_NOTE, "# Findings\n", intro, *head, *rows, ""])
 
 
 _SHOWN = "live_picture.py"  # says again what the final judgement will
+_VARIES = "(depends on what was seen)"
+_MAKERS = {
+    "Finding": (),
+    "_doubt": ("code", "severity", "saw", "why", "hint"),
+    "_note": ("code", "saw", "why", "hint"),
+}  # what makes a finding, with the order of its arguments
 
 
 def _sources() -> list[Path]:
@@ -126,22 +138,34 @@ def _sources() -> list[Path]:
 def _raised(path: Path) -> Iterator[str]:
     """A row for each place of a file that makes a finding; texts that are put together then have an ellipsis."""
     module = ast.parse(path.read_text(encoding="utf-8"))
+    known = {name: said for node in module.body for name, said in _assigned(node, {})}
     for function in ast.walk(module):
         if isinstance(function, ast.FunctionDef):
-            texts = _texts([*module.body, *ast.walk(function)])
-            for call in ast.walk(function):
-                made = _made(call, texts)
-                if made is not None:
-                    yield f"| `{made[0]}` | {' | '.join(made[1:])} | `{path.relative_to(ROOT).as_posix()}` |"
+            for statement in ast.walk(function):
+                if isinstance(statement, ast.Assign | ast.Expr | ast.Return):
+                    texts = known | _texts(function, statement, known)
+                    made = filter(None, (_made(node, texts) for node in ast.walk(statement)))
+                    yield from (f"| `{code}` | {' | '.join(rest)} |" for code, *rest in made)
 
 
-def _texts(nodes: Iterable[ast.AST]) -> dict[str, str]:
-    """Names that are given a text, with all the texts they are given."""
+def _texts(function: ast.FunctionDef, at: ast.stmt, known: Mapping[str, str]) -> dict[str, str]:
+    """Names that were given a text before a statement: the last text, or it and those of deeper branches behind it."""
     found: dict[str, list[str]] = {}
-    for node in nodes:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            found.setdefault(node.targets[0].id, []).append(_text(node.value, {}))
-    return {name: "; or: ".join(dict.fromkeys(filter(None, said))) for name, said in found.items()}
+    before = [node for node in ast.walk(function) if isinstance(node, ast.Assign) and node.lineno < at.lineno]
+    for node in sorted(before, key=lambda each: each.lineno):
+        texts = {**known, **{name: _OR.join(said) for name, said in found.items()}}
+        for name, said in _assigned(node, texts):
+            earlier = found.get(name, []) if node.col_offset > at.col_offset else []
+            found[name] = [*earlier, said]
+    return {name: _OR.join(dict.fromkeys(filter(None, said))) for name, said in found.items()}
+
+
+_OR = "; or: "
+
+
+def _assigned(node: ast.stmt, texts: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+        yield node.targets[0].id, _text(node.value, texts)
 
 
 def _text(node: ast.AST | None, texts: Mapping[str, str]) -> str:
@@ -149,25 +173,27 @@ def _text(node: ast.AST | None, texts: Mapping[str, str]) -> str:
         return str(node.value)
     if isinstance(node, ast.Name):
         return texts.get(node.id, "")
+    if isinstance(node, ast.FormattedValue):
+        return _text(node.value, texts)
     if isinstance(node, ast.JoinedStr):
-        return "".join(_text(part, {}) or "…" for part in node.values)
+        return "".join(_text(part, texts) or "…" for part in node.values)
     if isinstance(node, ast.IfExp):
-        return "; or: ".join(filter(None, (_text(node.body, texts), _text(node.orelse, texts))))
+        return _OR.join(filter(None, (_text(node.body, texts), _text(node.orelse, texts))))
     return ""
 
 
 def _made(call: ast.AST, texts: Mapping[str, str]) -> tuple[str, str, str, str] | None:
     """Code, severity, why and hint of a call that makes a finding; None for any other node."""
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id not in _MAKERS:
         return None
-    places = {"Finding": (), "_doubt": ("code", "severity", "saw", "why", "hint")}.get(call.func.id)
-    if places is None:
-        return None
-    given = dict(zip(places, call.args, strict=False)) | {word.arg or "": word.value for word in call.keywords}
+    words = {word.arg or "": word.value for word in call.keywords}
+    given = dict(zip(_MAKERS[call.func.id], call.args, strict=False)) | words
     if not isinstance(given.get("code"), ast.Constant):
         return None
     code, severity, why, hint = (_text(given.get(name), texts) for name in ("code", "severity", "why", "hint"))
-    return code, severity or "as bad as it is", why or "…", hint or "…"
+    if call.func.id == "_note":
+        severity = "note"
+    return code, severity or "as bad as it is", why or _VARIES, hint or _VARIES
 
 
 def pages() -> dict[str, str]:
@@ -175,7 +201,7 @@ def pages() -> dict[str, str]:
     return {
         "reference/commands.md": commands(),
         "reference/plan.md": of_schema(
-            "Plan", "Every key of a plan; [the guide](../plan.md) says what they are for.", plan_schema()
+            "Plan, every key", "What they are for is said in [the plan](../plan.md).", plan_schema()
         ),
         "reference/summary.md": of_schema(
             "summary.json", "Every record of `summary.json`. Times are seconds; null is not measured.", summary_schema()

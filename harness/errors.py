@@ -34,10 +34,10 @@ class ErrorKind(StrEnum):
     QUOTA = "quota"  # a refusal that a short wait will not cure: plan, balance or the share of a day used up
     OVERLOADED = "overloaded"  # 503, 529, Groq's 498, or a body of that type
     SERVER_ERROR = "server_error"  # every other 5xx; 408, 409, 424, 499 (what stands behind it failed or gave up)
-    DNS = "dns"
-    CONNECT = "connect"
-    CONNECT_TIMEOUT = "connect_timeout"
-    TLS = "tls"
+    DNS = "dns"  # the host's name could not be resolved
+    CONNECT = "connect"  # no connection: refused, or no way there
+    CONNECT_TIMEOUT = "connect_timeout"  # no connection in time
+    TLS = "tls"  # no encrypted connection: the certificate or the handshake was not accepted
     RESET = "reset"  # connection reset, or closed before any byte of the response
     READ_TIMEOUT = "read_timeout"  # no byte of the response in time
     TOTAL_TIMEOUT = "total_timeout"  # the whole attempt took too long

@@ -3,6 +3,7 @@ run by Locust against a server that sends them."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -21,7 +22,10 @@ from conftest import ROOT
 from harness.sample import Sample, decode
 
 PAGE = (ROOT / "docs" / "new-provider.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r"^```\w+ (?P<what>file|edit)=(?P<path>\S+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(
+    r"^(?P<what>New file|In) `(?P<path>\S+)`:\n\n```\w+\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)  # a reader sees the names of files too, here and on the site
+ANEW = re.compile(r"^\.venv/bin/((?:python docs|tokenswarm check).*)$", re.MULTILINE)
 
 
 def edited(text: str, steps: list[str]) -> str:
@@ -39,13 +43,13 @@ def edited(text: str, steps: list[str]) -> str:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project in which the page was followed."""
     copy = tmp_path_factory.mktemp("new-provider")
-    for name in ("harness", "analysis", "locustfiles", "tests/wire"):
+    for name in ("harness", "analysis", "dashboard", "docs", "locustfiles", "tests/wire"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", copy)
     for block in BLOCK.finditer(PAGE):
         path = copy / block["path"]
         path.parent.mkdir(exist_ok=True)
-        if block["what"] == "file":
+        if block["what"] == "New file":
             assert not path.exists(), "the page makes a new file"
             path.write_text(block["text"], encoding="utf-8")
         else:
@@ -69,7 +73,7 @@ def run(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_page_makes_what_it_promises() -> None:
     made = [(block["what"], block["path"]) for block in BLOCK.finditer(PAGE)]
-    assert len(made) == 12 and ("file", "harness/dialects/acme.py") in made
+    assert len(made) == 12 and ("New file", "harness/dialects/acme.py") in made
 
 
 def test_the_tests_of_bytes_find_the_new_folder(project: Path) -> None:
@@ -132,3 +136,14 @@ def test_a_plan_may_name_it(project: Path) -> None:
     (project / "plan.yaml").write_text(plan)
     done = run(project, "harness", "check", "plan.yaml")
     assert done.returncode == 0 and "acme" in done.stdout, done.stderr[-2000:]
+
+
+def test_what_is_made_from_the_code_is_made_anew(project: Path) -> None:
+    words = ANEW.findall(PAGE)
+    assert len(words) == 2
+    for each in words:
+        command = f"{Path(sys.executable).parent}/{each}"
+        subprocess.run(command, shell=True, cwd=project, env=environment(project), check=True, timeout=110)
+    published = json.loads((project / "docs" / "plan.schema.json").read_text())
+    assert "acme" in published["$defs"]["Target"]["properties"]["dialect"]["enum"]
+    assert "`acme`" in (project / "docs" / "reference" / "plan.md").read_text()

@@ -15,6 +15,7 @@ from benchmarks.evidence import chart
 from benchmarks.tally import Results
 
 BIN = Path(sys.executable).parent
+CELL = re.compile(r"^\| `([\w-]+)` \|(.*)\|$", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#?\s]+)(?:#[^)]*)?\)")
 
 
@@ -24,12 +25,28 @@ def test_the_reference_is_what_the_code_says() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_the_reference_leaves_nothing_out() -> None:
+    said = {name: (ROOT / "docs" / "reference" / name).read_text() for name in ("findings.md", "errors.md")}
+    rows = [row for text in said.values() for row in CELL.findall(text)]
+    assert len(rows) > 50 and all(cell.strip(" …") for _, cells in rows for cell in cells.split("|"))
+    table = (ROOT / "docs" / "metrics.md").read_text().split("## Validity")[1]
+    named = set(re.findall(r"`([a-z]+-[a-z]+)`", table))
+    assert {"no-price", "loop-lag"} <= named <= {code for code, _ in CELL.findall(said["findings.md"])}
+
+
+def test_a_finding_has_its_own_reason_and_not_its_neighbour_s() -> None:
+    found = dict(CELL.findall((ROOT / "docs" / "reference" / "findings.md").read_text()))
+    assert "or:" not in found["worker-lost"] and "journal was damaged" in found["journal-damaged"]
+
+
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     command = [str(BIN / "mkdocs"), "build", "--strict", "--site-dir", str(tmp_path / "site")]
     quiet = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(command, cwd=ROOT, env=quiet, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr
+    site = {path: path.read_text(encoding="utf-8") for path in (tmp_path / "site").rglob("*.html")}
+    assert not [path.name for path, text in site.items() if "```" in text], "a block that is shown as its source"
     pages = {path.relative_to(ROOT / "docs").with_suffix(".html") for path in (ROOT / "docs").rglob("*.md")}
     assert not {page for page in pages if not (tmp_path / "site" / page).exists()}
 
