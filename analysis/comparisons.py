@@ -47,6 +47,7 @@ METHOD = (
     "Repeats are the unit. Targets of one run are paired by repeat (Student's t), runs are not (Welch's t): of the"
     " logarithm of the ratio; for shares, and where a value is zero, of the difference. Shares that have intervals of"
     " their own are told apart by these (MOVER), accuracy by question, failures by the exact test of two Poisson rates."
+    " A cost of the same tokens in every repeat is exact."
     " p is corrected by Holm over all comparisons made together, with ten times the weight for headline metrics; alpha"
     f" {ALPHA}. Detectable: with power {POWER}, the spread taken at its upper 90 % bound. Effect size: Hedges' g."
 )
@@ -214,6 +215,8 @@ def _of_repeats(a: Result, b: Result, metric: Metric, *, paired_by_repeat: bool,
 
 def _method(test: RepeatTest, *, logs: bool) -> str:
     of = "log ratios" if logs else "differences"
+    if test.exact:
+        return "exact: by prices and tokens that are the same in every repeat"
     if not test.spreads and test.differs:
         return f"exact permutation test of {of}"
     kind = "sequential paired t" if test.sequential else "paired t" if test.groups == 1 else "Welch's t"
@@ -275,7 +278,7 @@ def _with_verdict(found: _Found, step: Step, *, headline: bool) -> Comparison:
         reason = f"the whole interval lies within {_tolerance(found)}"
     elif shown:
         verdict = "better" if _less(comparison) == found.metric.less_is_better else "worse"
-    elif test is not None and not test.spreads and test.differs:
+    elif test is not None and not test.exact and not test.spreads and test.differs:
         reason = "the repeats do not spread, and are too few for an exact test"
         needed = repeats_needed(test, test.mean, step.level)
     else:

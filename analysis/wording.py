@@ -145,7 +145,7 @@ def sentence(found: Comparison) -> str:
     name = metric_name(found.metric)
     if found.verdict in ("better", "worse"):
         ahead, behind = (a, b) if found.verdict == "better" else (b, a)
-        by = _by(found)
+        by = by_how_much(found)
         return f"{ahead} beats {behind} in {name}{by}."
     if found.verdict == "not comparable":
         what = "" if found.metric == "all" else f" in {name}"
@@ -314,7 +314,7 @@ def ratio_between(found: Comparison) -> str:
     return ratio(found.ratio.value) + (f" [{ratio(ends[0])}, {ratio(ends[1])}]" if ends else "")
 
 
-def _by(found: Comparison) -> str:
+def by_how_much(found: Comparison) -> str:
     """By how much, as the end of a sentence: shares in percentage points, all else in per cent."""
     if is_share(found.metric) and found.difference is not None and found.difference.value is not None:
         values = [found.difference.value, *(end for end in found.difference.ci95 or () if end is not None)]

@@ -16,12 +16,15 @@ import math
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
 
 from harness.plan import Stage, TraceFormat
-from harness.workloads.traces import Trace, read_trace
+
+if TYPE_CHECKING:  # with it comes pandas, which takes as long to load as all the rest of a worker
+    from harness.workloads.traces import Trace
 
 _BLOCK = 4096
 _Array = np.ndarray[tuple[int], np.dtype[np.float64]]
@@ -72,6 +75,12 @@ def expected_arrivals(stage: Stage, span_s: float) -> float:
     first = max(0, math.floor(mean) - 2)
     near = np.arange(first, first + 5, dtype=np.float64)  # rounding alone decides whether the last one is inside
     return float(first + _inside(_due_ns(stage, span_s, near), span_s))
+
+
+def read_ahead(stage: Stage) -> None:
+    """Read the trace of a stage, if it has one, before the time of its load has come. Raises UsageFault."""
+    if stage.trace is not None:
+        _trace_of(stage)
 
 
 def _unit_arrivals(stage: Stage, seed: str | int, size: int) -> Iterator[_Array]:
@@ -133,4 +142,6 @@ def _trace_of(stage: Stage) -> Trace:
 
 @lru_cache(maxsize=8)
 def _read_once(path: str, kind: TraceFormat | None) -> Trace:
+    from harness.workloads.traces import read_trace  # noqa: PLC0415
+
     return read_trace(Path(path), kind)

@@ -10,6 +10,7 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from harness import webui
+from harness.arrivals import read_ahead
 from harness.errors import UsageFault
 from harness.handover.planned import DONE_FILE, MET_FILE, assignment_from_environment
 from harness.loop.stopping import quit_after
@@ -75,6 +76,8 @@ def _prepare(environment: Environment, **_: Any) -> None:
         runner.register_message(SHARE, lambda msg, **_: side.on_share(msg, environment))
         runner.register_message(PING, lambda msg, **_: side.on_pong(msg))
     if isinstance(runner, WorkerRunner):
+        for step in STEPS:
+            read_ahead(step[0].stage)
         side.serve(runner)
         if MET_FILE in os.environ:
             Path(os.environ[MET_FILE]).touch()

@@ -96,3 +96,10 @@ def test_git_leaves_no_module_out() -> None:
 def test_every_folder_of_modules_is_a_package() -> None:
     """The wheel is made of packages: a folder without `__init__.py` is not in it."""
     assert {folder_of(module) for module in modules()} <= modules().keys()
+
+
+def test_a_worker_loads_no_library_of_tables() -> None:
+    """It takes as long to load as all the rest of a worker; a trace that is replayed wants it, and nothing else."""
+    names = [module for module in modules() if module.startswith("harness.planned_run.")]
+    code = f"import {', '.join(names)}, harness.user, harness.shape, harness.webui, harness.arrivals, sys"
+    subprocess.run([sys.executable, "-c", f"{code}; assert 'pandas' not in sys.modules"], check=True, cwd=ROOT)

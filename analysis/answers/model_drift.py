@@ -3,7 +3,10 @@
 Two replies to a question agree more or less often within each run, since models are not exact; if the model is the
 same, replies of different runs agree as often. The excess of agreement within over that between, for each question
 that both runs asked twice or more, has the mean 0 then (it is an energy distance, unbiased; Szekely and Rizzo, J. Stat.
-Plan. Inference 143, 2013), and is tested by Student's t over the questions.
+Plan. Inference 143, 2013), and is tested by Student's t over the questions. Few questions may happen to have nearly the
+same excess, and t then knows no error; so p is never below that of an exact test, which gives each question's excess
+either sign: 2 / 2^n (Fisher, The Design of Experiments, 1935, section 21). Below 6 questions that is above 0.05: then
+answers carry no claim of a change, whatever they are.
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ from analysis.statistics import clusters
 from analysis.summary import Summary
 
 _ASKED_TWICE = 2
+_LEVEL = 0.05
+Verdict = Literal["changed", "no change shown", "cannot tell", "not measured"]
 Answers = dict[str, list[str]]
 
 
@@ -31,7 +36,7 @@ class ModelDrift(Part, frozen=True, kw_only=True):
 
     `within` and `between`: the shares of pairs of replies that agree, of one run and of both; `excess` is their
     difference with its interval. `fingerprints`: what the provider itself says of its model. "changed": the excess is
-    above 0 beyond noise, or no fingerprint is common to both runs.
+    above 0 beyond noise, or no fingerprint is common to both runs. "cannot tell": too few questions to claim anything.
     """
 
     target: str
@@ -44,7 +49,7 @@ class ModelDrift(Part, frozen=True, kw_only=True):
     excess: Estimate | None = None
     a_fingerprints: tuple[str, ...] = ()
     b_fingerprints: tuple[str, ...] = ()
-    verdict: Literal["changed", "no change shown", "not measured"]
+    verdict: Verdict
 
 
 def drifts(b: tuple[Summary, Samples | None], a: tuple[Summary, Samples | None]) -> Iterator[ModelDrift]:
@@ -80,7 +85,7 @@ def _drift(target: str, workload: str, a: tuple[str, pd.DataFrame], b: tuple[str
         excess=excess,
         a_fingerprints=prints[0],
         b_fingerprints=prints[1],
-        verdict=_verdict(excess, apart=apart, told=bool(prints[0] and prints[1])),
+        verdict=_verdict(excess, names, apart=apart, told=bool(prints[0] and prints[1])),
     )
 
 
@@ -111,10 +116,13 @@ def _fingerprints(rows: pd.DataFrame) -> tuple[str, ...]:
     return tuple(sorted(str(each) for each in rows["fingerprint"].dropna().unique()))
 
 
-def _verdict(
-    excess: Estimate | None, *, apart: bool, told: bool
-) -> Literal["changed", "no change shown", "not measured"]:
-    low = excess.ci95[0] if excess is not None and excess.ci95 is not None else None
-    if apart or (low is not None and low > 0):
+def _verdict(excess: Estimate | None, names: list[str], *, apart: bool, told: bool) -> Verdict:
+    """By answers to the questions `names`, and by fingerprints: whether both runs told theirs, and none is common."""
+    low = None if excess is None else excess.value if excess.ci95 is None else excess.ci95[0]
+    seems = low is not None and low > 0
+    if apart or (seems and excess is not None and clusters.p_value(excess, names, names) <= _LEVEL):
         return "changed"
-    return "no change shown" if low is not None or told else "not measured"
+    enough = clusters.least_p(len(names)) <= _LEVEL
+    if (names and enough) or (told and not seems):
+        return "no change shown"
+    return "cannot tell" if names else "not measured"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,6 +36,23 @@ def grain_of(result: Result, metric: str, *, logs: bool) -> float:
     return float(np.mean(found)) if found else 0.0
 
 
+def is_exact(result: Result, metric: str) -> bool:
+    """Whether nothing of a number was left to chance: a cost by a table of prices, of the same tokens in each of at
+    least two repeats, all of it known and, where it is a cost of good replies, paid for those alone."""
+    cost = result.cost
+    if cost is None or not metric.startswith("cost.") or cost.unknown_requests:
+        return False
+    each_usd = cost.usd_per_request or 0.0
+    if metric == "cost.usd_per_1k_good" and not _alike(cost.usd_per_1k_good or 0.0, 1e3 * each_usd):
+        return False
+    values = values_of(result, "cost.usd_per_request").values()
+    return len(values) > 1 and all(_alike(value, each_usd) for value in values)
+
+
+def _alike(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=1e-9)
+
+
 @dataclass(frozen=True)
 class Sides:
     """The values of both sides that are held against each other: of the same repeats where `paired`."""
@@ -43,6 +60,7 @@ class Sides:
     a: list[float]
     b: list[float]
     paired: bool
+    exact: bool = False
 
     @property
     def positive(self) -> bool:
@@ -55,9 +73,10 @@ def sides_of(a: Result, b: Result, metric: str, *, paired_by_repeat: bool) -> Si
     measured in a repeat of the other are no pairs."""
     of_a, of_b = values_of(a, metric), values_of(b, metric)
     both = sorted(of_a.keys() & of_b.keys()) if paired_by_repeat else []
+    exact = is_exact(a, metric) and is_exact(b, metric)
     if both:
-        return Sides([of_a[repeat] for repeat in both], [of_b[repeat] for repeat in both], paired=True)
-    return Sides(list(of_a.values()), list(of_b.values()), paired=False)
+        return Sides([of_a[repeat] for repeat in both], [of_b[repeat] for repeat in both], paired=True, exact=exact)
+    return Sides(list(of_a.values()), list(of_b.values()), paired=False, exact=exact)
 
 
 def told_apart(sides: Sides, grains: tuple[float, float], *, logs: bool, sequential: bool) -> RepeatTest | None:
@@ -65,5 +84,7 @@ def told_apart(sides: Sides, grains: tuple[float, float], *, logs: bool, sequent
     where `sequential` wants pairs."""
     mine, theirs = ([math.log(x) for x in side] if logs else side for side in (sides.a, sides.b))
     if sides.paired:
-        return paired(mine, theirs, sum(grains), sequential=sequential)
-    return None if sequential else unpaired(mine, theirs, grains)
+        test = paired(mine, theirs, sum(grains), sequential=sequential)
+    else:
+        test = None if sequential else unpaired(mine, theirs, grains)
+    return replace(test, exact=True) if test is not None and sides.exact else test

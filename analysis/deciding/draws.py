@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from analysis.comparing.repeat_values import is_exact
 from analysis.deciding.entrants import Entrant
 from analysis.deciding.quotes import Quote
 from analysis.quantiles import Floats, student
@@ -84,7 +85,7 @@ def _spread(entrant: Entrant, path: str, quote: Quote) -> Spread | None:
     if path.startswith("quality."):
         return _of_quality(entrant, path, quote)
     if path.startswith("cost."):
-        return _of_cost(result)
+        return OfWidth(0.0, 1) if is_exact(result, path) else _of_cost(result)
     own = _of_repeats(result, path)
     return own if own is not None else _of_interval(quote, result.repeats)
 

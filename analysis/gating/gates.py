@@ -20,7 +20,7 @@ import numpy as np
 from analysis.comparing.differences import unlike
 from analysis.comparing.failure_rate import RateTest, availability_test
 from analysis.comparing.goals import estimate_at, value_at
-from analysis.comparing.repeat_values import Sides, grain_of, sides_of, told_apart, values_of
+from analysis.comparing.repeat_values import Sides, grain_of, is_exact, sides_of, told_apart, values_of
 from analysis.gating.gate_rules import Rule
 from analysis.records.comparison_record import Gate, GateVerdict
 from analysis.records.record import Estimate
@@ -132,8 +132,10 @@ def _absolute(rule: Rule, a: Result, *, sequential: bool = False) -> _Asked:
     values, blank = list(values_of(a, rule.path).values()), _blank(rule, a, None)
     grain = grain_of(a, rule.path, logs=False)
     test = single(values, rule.limit, grain, sequential=sequential) if values else None
+    if test is not None and is_exact(a, rule.path):
+        test = replace(test, exact=True)
     estimate = None if sequential else estimate_at(a, rule.path)
-    if test is None or not test.spreads:
+    if test is None or not (test.spreads or test.exact):
         apart = None if estimate is None else interval_tests.difference(estimate, _exactly(rule.limit))
         if estimate is not None and apart is not None:
             return _Asked(msgspec.structs.replace(blank, a_value=estimate.value, saw=estimate), rule, apart, apart)
@@ -215,7 +217,7 @@ def _of_repeats(rule: Rule, a: Result, b: Result, sides: Sides, *, sequential: b
     if rule.kind == "points":
         gate = msgspec.structs.replace(gate, saw=Estimate(value=worse.mean, ci95=ends))
         return _Asked(gate, rule, worse, worse.shifted(rule.limit))
-    scaled = Sides(sides.a, [rule.limit * value for value in sides.b], paired=sides.paired)
+    scaled = Sides(sides.a, [rule.limit * value for value in sides.b], paired=sides.paired, exact=sides.exact)
     within = told_apart(scaled, (grains[0], rule.limit**2 * grains[1]), logs=False, sequential=sequential)
     return _Asked(gate, rule, worse, within)
 

@@ -107,7 +107,11 @@ def drift_line(found: ModelDrift) -> str:
     if found.a_fingerprints and found.b_fingerprints:
         same = set(found.a_fingerprints) == set(found.b_fingerprints)
         parts.append("the fingerprint is the same" if same else f"fingerprints {_names(found)}")
-    words = {"changed": "the model has changed", "no change shown": "no change of the model is shown"}
+    words = {
+        "changed": "the model has changed",
+        "no change shown": "no change of the model is shown",
+        "cannot tell": "too few questions to tell whether the model has changed",
+    }
     return f"{head}: {words[found.verdict]}: {'; '.join(parts)}"
 
 

@@ -72,11 +72,12 @@ def p_value(found: Estimate, before: Sequence[str], after: Sequence[str]) -> flo
         return 1.0
     error = (found.ci95[1] - found.value) / float(stats.t.ppf(0.975, count - 1))
     by_t = 2 * float(stats.t.sf(abs(found.value) / error, count - 1)) if error > 0 else 0.0
-    return max(by_t, _least_p(len(ours & theirs), len(ours - theirs), len(theirs - ours)))
+    return max(by_t, least_p(len(ours & theirs), len(ours - theirs), len(theirs - ours)))
 
 
-def _least_p(both: int, ours: int, theirs: int) -> float:
-    """Of exchanging the sides of each cluster that both have, and the others among one another."""
+def least_p(both: int, ours: int = 0, theirs: int = 0) -> float:
+    """The least p, two-sided, of a permutation test that exchanges the sides of each cluster that both have, and the
+    others among one another."""
     exchanges: int = 2**both * math.comb(ours + theirs, ours)
     return min(1.0, 2 / exchanges)
 

@@ -3,7 +3,7 @@
 Repeats of one run are pairs, since its targets take turns within each; repeats of two runs have nothing in common. What
 counts whole requests has at least the spread that counting makes (`grain`). Where repeats do not spread all the same, t
 knows no error; then an exact permutation test is used (of signs, or of groups), which no small number of repeats
-passes.
+passes. What is worked out and not drawn by chance is no sample: it is `exact`, and differs where it differs.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NO_SPREAD = 1e-9  # what rounding makes of equal values
 class RepeatTest:
     """`mean` difference of `n` repeats (of each side, where `groups` is 2), its standard `error` and `df` degrees of
     freedom. `sequential`: the number of repeats was chosen by looking at them, for which t itself would not hold.
-    `effect`: Hedges' g."""
+    `effect`: Hedges' g. `exact`: nothing of the values was left to chance."""
 
     n: int
     groups: Literal[1, 2]
@@ -38,6 +38,7 @@ class RepeatTest:
     df: float
     effect: float | None = None
     sequential: bool = False
+    exact: bool = False
 
     @property
     def spreads(self) -> bool:
@@ -51,11 +52,15 @@ class RepeatTest:
 
     def p_value(self) -> float:
         """Of no difference, two-sided."""
+        if self.exact:
+            return 0.0 if self.differs else 1.0
         return min(1.0, 2 * self.one_sided(0.0, above=self.mean > 0)) if not self.sequential else self._anytime(0.0)
 
     def one_sided(self, at: float, *, above: bool) -> float:
         """The p of the mean not being above (below) `at`. A sequential test has the same for both sides together."""
         beyond = self.mean - at if above else at - self.mean
+        if self.exact:
+            return 0.0 if beyond > _NO_SPREAD else 1.0
         if self.sequential:
             return self._anytime(at) if beyond > 0 else 1.0
         if self.spreads:
@@ -79,7 +84,9 @@ class RepeatTest:
 
     def interval(self, level: float) -> tuple[float, float] | None:
         """Interval of the mean difference; None where there is no spread to tell an error from, unless nothing differs,
-        or no bound as yet."""
+        or no bound as yet. Of what is exact it is that value."""
+        if self.exact:
+            return (self.mean, self.mean)
         if not self.spreads:
             return None if self.differs else (0.0, 0.0)
         half = self.critical(level) * self.error

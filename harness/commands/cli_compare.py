@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # scipy comes with them
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), help="Folder of run directories (runs).")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, help="With --sequential: processes on this host (1).")
 @plan_options
+@click.option("--all", "everything", is_flag=True, help="Print every comparison, of however many pairs.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
 def compare(ctx: click.Context, /, sources: tuple[str, ...], *, sequential: bool, **options: Any) -> int:
@@ -77,7 +78,7 @@ def _finished(sources: list[Path], options: dict[str, Any]) -> int:
         document = {"method": told.method, "comparisons": told.comparisons, "gates": told.gates, "drift": changes}
         click.echo(as_text(msgspec.to_builtins(document)))
     else:
-        _show(told, changes)
+        _show(told, changes, everything=options["everything"])
     _write_files(told, options)
     for run in told.invalid:
         ERR.print(f"invalid: {run}", markup=False, highlight=False)
@@ -123,29 +124,38 @@ def _write_files(told: Told, options: dict[str, Any]) -> None:
         write_out(options["markdown"], markdown(told).encode())
 
 
-def _show(told: Told, changes: list[ModelDrift]) -> None:
+def _show(told: Told, changes: list[ModelDrift], *, everything: bool) -> None:
+    """What is shown first; then of one pair all there is, of many the rest in few lines, unless `everything` is
+    wanted."""
     from analysis.gating.wording_gates import gate_sentence  # noqa: PLC0415
+    from analysis.showing.wording_claims import apart, claims, rest  # noqa: PLC0415
     from analysis.showing.wording_quality import drift_line  # noqa: PLC0415
     from analysis.wording import sentences  # noqa: PLC0415
 
-    for change in changes:
-        click.echo(drift_line(change))
-    for rows in _by_pair(told.comparisons):
-        console(stderr=False).print(_table(rows))
-    shown = [each for each in told.comparisons if each.verdict != "no difference" or each.headline]
-    for line in sentences(shown):
+    for line in (*map(drift_line, changes), *claims(told.comparisons)):
         click.echo(line)
-    for gate in told.gates:
-        click.echo(gate_sentence(gate))
+    pairs = _by_pair(told.comparisons)
+    if everything or len(pairs) < 2:
+        for rows in pairs:
+            console(stderr=False).print(_table(rows))
+        untold = [each for each in told.comparisons if each.verdict not in ("better", "worse")]
+        lines = sentences([each for each in untold if each.verdict != "no difference" or each.headline])
+    else:
+        summed = rest(told.comparisons)
+        lines = [*apart(told.comparisons), *([f"{summed} All of it: --all"] if summed else [])]
+    for line in (*lines, *map(gate_sentence, told.gates)):
+        click.echo(line)
     click.echo(f"method: {told.method}")
 
 
 def _by_pair(comparisons: Sequence[Comparison]) -> list[list[Comparison]]:
     """Those that were measured, of the same load and targets together."""
+    from analysis.showing.wording_claims import pair_of  # noqa: PLC0415
+
     found: dict[tuple[object, ...], list[Comparison]] = {}
     for each in comparisons:
         if each.a_value is not None:
-            found.setdefault((each.workload, each.stage, each.a, each.a_run, each.b, each.b_run), []).append(each)
+            found.setdefault(pair_of(each), []).append(each)
     return list(found.values())
 
 

@@ -12,8 +12,11 @@ from conftest import FINISHED, Command
 
 from harness.cli import tokenswarm as command
 from harness.errors import UsageFault
+from harness.plan_file import plan_of
 from harness.rundir import RunDir
 from harness.sample import Footer, Header, Outcome, Sample, encode
+from harness.simulator.config import config_from
+from harness.simulator.offline import play_offline
 
 MS = 1_000_000
 
@@ -145,6 +148,49 @@ def _two_targets(folder: Path) -> Path:
     path = folder / "two.yaml"
     path.write_text(yaml.safe_dump(document))
     return path
+
+
+@pytest.fixture(scope="module")
+def four_targets(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """Under two loads: `slow` takes twice as long, the others are alike."""
+    providers = {
+        name: {"dialects": ["openai-chat"], "ttft": 0.4 if name == "slow" else 0.2, "itl": 0.01}
+        for name in ("slow", "x", "y", "z")
+    }
+    document = {
+        "name": "four", "repeats": 3, "warmup_s": 0,
+        "targets": [
+            {"name": name, "base_url": f"sim://{name}", "dialect": "openai-chat", "model": "m"} for name in providers
+        ],
+        "workload": {"kind": "chat", "name": "w", "input_tokens": 8, "output_tokens": "N(20,5)"},
+        "stages": [{"concurrency": users, "duration_s": 20} for users in (2, 4)], "simulator": {"providers": providers},
+    }  # fmt: skip
+    run_dir = RunDir(tmp_path_factory.mktemp("four") / "four" / "run")
+    plan = plan_of(document, "test")
+    play_offline(plan, config_from(plan.simulator), run_dir)
+    return run_dir
+
+
+def test_of_many_pairs_what_is_shown_comes_first_and_the_rest_in_a_line(
+    four_targets: RunDir, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(*options: str) -> list[str]:
+        assert _compared(four_targets.root, *options) == 0
+        return capsys.readouterr().out.splitlines()
+
+    short, whole = said(), said("--all")
+    told = json.loads("\n".join(said("--json")))["comparisons"]
+    claimed = [each for each in told if each["verdict"] in ("better", "worse")]
+    pairs = {(each["stage"], each["a"], each["b"], each["verdict"]) for each in claimed}
+    assert pairs <= {(stage, "slow", name, "worse") for stage in (0, 1) for name in "xyz"}
+    assert len(pairs) > 3
+    assert [line.split(" beats ")[1].split()[0] for line in short[: len(pairs)]] == ["slow"] * len(pairs)
+    assert short[: len(pairs)] == whole[: len(pairs)]
+    (summed,) = (line for line in short if line.startswith("No difference is shown in "))
+    assert int(summed.split()[5].replace(",", "")) == sum(each["verdict"] == "no difference" for each in told)
+    assert summed.endswith("All of it: --all")
+    assert len(short) < len(pairs) + 6
+    assert len(whole) > 12 * 15, "a table for each pair"
 
 
 def test_repeats_are_added_and_a_run_that_was_killed_is_gone_on_with(tmp_path: Path, tokenswarm: Command) -> None:

@@ -6,15 +6,21 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from rich.console import Console
-from runs_on_disk import MS, S, sample, steady, write_run
+from runs_on_disk import MS, S, header, sample, steady, write_journal, write_plan, write_run
 
 from analysis.cost import quality_per_dollar, speed_quality_ratio, with_accuracy
+from analysis.deciding.burdens import read_weights
+from analysis.gating.gate_rules import read_gate
+from analysis.gating.gates import within_run
+from analysis.ranking import rank
+from analysis.records.comparison_record import Comparison
 from analysis.report import render
 from analysis.showing.tables import print_summary
 from analysis.summarise import summarise
-from analysis.summary import Cost, Result
+from analysis.summary import Cost, Result, Summary
 from harness.errors import ErrorKind
 from harness.plan import Price
 from harness.records.health_record import Health, encode_health
@@ -168,3 +174,54 @@ def test_without_health_the_use_of_the_cpu_is_not_known(tmp_path: Path) -> None:
 
 def test_a_price_says_in_its_record_that_somebody_wrote_it() -> None:
     assert Price(input=1).source is None
+
+
+def _twice(folder: Path, *, bad: int = 0, more_tokens: int = 0) -> Summary:
+    """Two targets of which one takes 0.4 times as much, three repeats; the last repeat has `bad` replies, or replies
+    that are longer."""
+    targets = [target({"input": 2 * by, "output": 8 * by})["targets"][0] | {"name": name} for name, by in _PRICES]
+    run_dir = write_plan(folder, targets=targets, repeats=3)
+    for repeat in (1, 2, 3):
+        last = repeat == 3
+        usage = msgspec.structs.replace(USAGE, output_tokens=50 + (more_tokens if last else 0))
+        samples = [
+            each
+            for place, (name, _) in enumerate(_PRICES)
+            for each in steady(target=name, repeat=repeat, worker=f"r{repeat}-w0", usage=usage)
+            for each in [msgspec.structs.replace(each, seq=each.seq + 1000 * place)]
+        ]
+        if last and bad:
+            failed = {"outcome": Outcome.FAILED, "error": ErrorKind.SERVER_ERROR}
+            samples = [msgspec.structs.replace(each, **failed if 50 <= each.seq < 50 + bad else {}) for each in samples]
+        write_journal(run_dir, samples, head=header(f"r{repeat}-w0", repeat))
+    summary, _ = summarise(run_dir)
+    return summary
+
+
+_PRICES = (("dear", 1.0), ("cheap", 0.4))
+
+
+def _cost_row(summary: Summary) -> Comparison:
+    (found,) = (each for each in summary.comparisons if each.metric == "cost.usd_per_1k_good")
+    return found
+
+
+def test_a_cost_of_the_same_tokens_in_every_repeat_is_exact(tmp_path: Path) -> None:
+    """Three repeats without any spread show nothing of what was drawn by chance; here nothing was."""
+    summary = _twice(tmp_path / "exact")
+    found = _cost_row(summary)
+    assert (found.verdict, found.p_value, found.p_adjusted) == ("worse", 0.0, 0.0)
+    assert found.method == "exact: by prices and tokens that are the same in every repeat"
+    assert found.ratio.ci95 == pytest.approx((2.5, 2.5))
+    (ranking,) = rank([summary], read_weights("cost=1"))
+    assert [(each.target, each.first, each.group) for each in ranking.places] == [("cheap", 1.0, 1), ("dear", 0.0, 2)]
+    gates = within_run([read_gate("cost.usd_per_1k_good:+10%")], list(reversed(summary.results)))
+    assert [each.verdict for each in gates] == ["failed"]
+    gates = within_run([read_gate("cost.usd_per_1k_good:+10%")], summary.results)
+    assert [each.verdict for each in gates] == ["met"]
+
+
+@pytest.mark.parametrize("changes", [{"bad": 1}, {"more_tokens": 1}])
+def test_a_cost_in_which_chance_has_a_part_is_not_exact(changes: dict[str, int], tmp_path: Path) -> None:
+    found = _cost_row(_twice(tmp_path / "drawn", **changes))
+    assert not found.method.startswith("exact: by prices")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from analysis.answers.model_drift import ModelDrift, drifts
+from analysis.answers.model_drift import ModelDrift, _agreement, _verdict, drifts
 from analysis.samples import Samples
+from analysis.statistics import clusters
 from analysis.summarise import summarise
 from analysis.summary import Summary
 from harness.plan_file import plan_of
@@ -82,3 +87,41 @@ def test_a_new_fingerprint_is_a_change_and_a_run_without_questions_is_not_measur
         path.write_bytes(b"".join(map(encode, told)))
     found = _only(summarise(dirs[0]), summarise(dirs[1]))
     assert (found.verdict, found.a_fingerprints, found.b_fingerprints) == ("changed", ("fp_2",), ("fp_1",))
+
+
+ANSWERS = st.lists(st.sampled_from("ABC"), min_size=2, max_size=6)
+BOTH = st.tuples(ANSWERS, ANSWERS)
+
+
+def _judged(asked: Sequence[tuple[list[str], list[str]]], *, told: bool = False) -> str:
+    ours, theirs = ({str(number): pair[side] for number, pair in enumerate(asked)} for side in (0, 1))
+    within, between, names = _agreement(ours, theirs)
+    return _verdict(clusters.mean(within - between, names), names, apart=False, told=told)
+
+
+@given(st.lists(BOTH, min_size=1, max_size=5), st.booleans())
+def test_answers_to_few_questions_never_carry_a_change(
+    asked: list[tuple[list[str], list[str]]],
+    told: bool,  # noqa: FBT001
+) -> None:
+    verdict = _judged(asked, told=told)
+    assert verdict == "cannot tell" or (told and verdict == "no change shown")
+
+
+@given(st.lists(st.tuples(st.integers(2, 6), st.integers(2, 6)), min_size=1, max_size=12))
+def test_other_answers_to_every_question_are_a_change_from_six_questions_on(sizes: list[tuple[int, int]]) -> None:
+    asked = [(["A"] * ours, ["B"] * theirs) for ours, theirs in sizes]
+    assert _judged(asked) == ("changed" if len(asked) >= 6 else "cannot tell")
+    assert _judged(asked, told=True) == _judged(asked), "a fingerprint that stays does not outweigh it"
+
+
+@pytest.mark.parametrize("questions", [2, 3, 6, 10])
+def test_the_same_model_is_rarely_said_to_have_changed(questions: int) -> None:
+    """The share of 1,000 pairs of runs of one model: at most 5 %, beyond chance."""
+    draw = random.Random(questions)
+    found = []
+    for _ in range(1000):
+        sure = [draw.uniform(0.3, 1.0) for _ in range(questions)]
+        sides = [[["A" if draw.random() < each else "B" for _ in range(3)] for each in sure] for _ in (0, 1)]
+        found.append(_judged(list(zip(*sides, strict=True))))
+    assert found.count("changed") <= 70
