@@ -23,6 +23,7 @@ import pytest
 import redis
 import trustme
 import yaml
+from child_processes import free_port
 from click.testing import CliRunner
 from conftest import BIN, ROOT
 from leaks import Echoing, Search
@@ -50,11 +51,6 @@ def planted(*names: str) -> dict[str, str]:
     """A key for each way in, without the beginnings by which keys are known, so that nothing hides them by chance."""
     return {name: "".join(secrets.choice("abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789") for _ in range(36))
             for name in names}  # fmt: skip
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture
