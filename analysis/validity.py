@@ -12,8 +12,9 @@ from analysis.cells.token_counts import token_findings
 from analysis.cost import cost_findings
 from analysis.samples import Samples
 from analysis.summary import Finding, Reconciliation, Result, Validity, Verdict
+from harness.cells import left_out
 from harness.errors import ErrorKind
-from harness.plan import Plan, Stage, Target, Workload, left_out
+from harness.plan import Plan, Stage, Target, Workload
 from harness.records.health_record import Health
 from harness.rules.target_rules import travels_in_clear
 

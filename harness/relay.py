@@ -23,18 +23,9 @@ import redis
 from gevent import monkey
 from gevent.event import Event
 
-from harness.journals.collect import (
-    TIMEOUT_S,
-    TTL_S,
-    connect,
-    field_of,
-    first_line,
-    keys_of,
-    opened,
-    redacted_url,
-    whole_lines,
-)
+from harness.journals.collect import field_of, first_line, opened, whole_lines
 from harness.journals.relay_entries import read_acked, read_end
+from harness.journals.relay_redis import TIMEOUT_S, TTL_S, connect, keys_of, redacted_url
 
 _BATCH = 1 << 18  # bytes in one entry, unless a single line is longer
 _WINDOW = 1 << 22  # bytes sent and not acknowledged

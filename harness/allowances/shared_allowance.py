@@ -20,7 +20,7 @@ from gevent.lock import BoundedSemaphore
 
 from harness.allowances.allowance import Ask, OwnLedger, Purse, longest, part, spacing_s
 from harness.allowances.pace import Heard, Pace, Told, paced_s
-from harness.journals.collect import TTL_S, connect
+from harness.journals.relay_redis import TTL_S, connect
 from harness.plan import Limits
 
 _GONE_S = 15

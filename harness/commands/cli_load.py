@@ -13,6 +13,7 @@ from harness.allowances.allowance import limited
 from harness.allowances.budget import check_limits
 from harness.attempts.prepare import check_parser, key_of
 from harness.capacity.estimate import estimate, most_streams, workers_needed
+from harness.cells import left_out, stages_of
 from harness.commands.cli_grade import grade_run
 from harness.commands.cli_shown import (
     ERR,
@@ -27,7 +28,7 @@ from harness.commands.cli_shown import (
 )
 from harness.errors import UsageFault
 from harness.inputs.loopback import is_loopback
-from harness.plan import Plan, left_out, stages_of
+from harness.plan import Plan
 from harness.plan_file import dump_plan, plan_schema, read_plan, read_text, suites
 from harness.prices import price_of, priced
 from harness.rules.target_rules import travels_in_clear
@@ -152,7 +153,7 @@ def run(
 
 def _swarm(options: dict[str, Any], *, master: bool, local_redis: bool) -> Swarm:
     """`local_redis`: whether workers of this host alone have a use for Redis."""
-    from harness.journals.collect import check_redis  # noqa: PLC0415
+    from harness.journals.relay_redis import check_redis  # noqa: PLC0415
 
     web = (options["web_host"], options["web_port"]) if options["ui"] else None
     trouble = check_port(*web) if web else None

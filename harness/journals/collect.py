@@ -5,13 +5,8 @@ gevent here.
 
 Each worker's journal is the write-ahead log, and a file here is a prefix of it in whole lines. So the size of that file
 is all there is to remember: bytes are appended only where they begin at its end, an overlap is cut off, and what lies
-beyond the end is dropped and asked for again. Redis may lose everything at any moment. What stands in it:
-
-- `tokenswarm:RUN:journal`, a stream of {worker, journal, offset, data}: whole lines from byte `offset` of a journal.
-  `journal` is the identity of the file, so that two journals of workers with one name are never spliced.
-- `tokenswarm:RUN:sent`, a hash, WORKER:JOURNAL -> up to which byte it was put into the stream; written with the entry.
-- `tokenswarm:RUN:acked`, a hash, WORKER:JOURNAL -> "SIZE ASKS": how much stands in the file here, and a count that
-  rises when bytes beyond SIZE were sent and lost. It is written again every second.
+beyond the end is dropped and asked for again. Redis may lose everything at any moment; what stands in it is told in
+`harness/journals/relay_redis.py`.
 
 One collector for each run; another for the same folder is refused.
 """
@@ -32,20 +27,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from harness.errors import UsageFault
 from harness.journals.relay_entries import FIELD, read_ends, read_entry
+from harness.journals.relay_redis import REDIS_URL, TIMEOUT_S, TTL_S, connect, keys_of, redacted_url
 from harness.rundir import RunDir
 
-REDIS_URL = "TOKENSWARM_REDIS"  # the environment variable: a URL with a password does not belong into a process list
-TTL_S = 7 * 24 * 3600
-TIMEOUT_S = 5.0
-UNCLEAR = "***"
 _DRAIN_S = 10.0
 _MOST_ENTRIES = 16  # read at once: with entries of 256 KiB that is 4 MiB
 _PUBLISH_S = 1.0
@@ -54,15 +43,6 @@ _MOST_PAUSE_S = 2.0
 _QUIET_S = 60.0
 _CHUNK = 1 << 16
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Keys:
-    """The names in Redis of one run."""
-
-    journal: str
-    sent: str
-    acked: str
 
 
 @dataclass(frozen=True)
@@ -78,57 +58,6 @@ class CollectReport:
     redis_errors: int
     refused: int
     missing_bytes: dict[str, int]
-
-
-def keys_of(run: str) -> Keys:
-    """The names in Redis of a run."""
-    return Keys(*(f"tokenswarm:{run}:{part}" for part in ("journal", "sent", "acked")))
-
-
-def redacted_url(url: str) -> str:
-    """A Redis URL as it may be shown: no user, password or option, and nothing at all where it is unclear which is
-    which."""
-    try:
-        parts = urlsplit(url)
-        unclear = parts.scheme not in ("redis", "rediss", "unix") or parts.port == 0
-    except ValueError:
-        return UNCLEAR
-    if unclear or "@" in parts.path + parts.query + parts.fragment:
-        return UNCLEAR
-    user, at, host = parts.netloc.rpartition("@")
-    return f"{parts.scheme}://{'***@' * bool(user or at)}{host}{parts.path}{'?***' * bool(parts.query)}"
-
-
-def connect(url: str, timeout_s: float = TIMEOUT_S) -> redis.Redis:
-    """A client that waits no longer than `timeout_s` for anything and never retries by itself. Connects when it is
-    first used. Raises UsageFault for what is no Redis URL."""
-    shown = redacted_url(url)
-    try:
-        if shown == UNCLEAR:
-            raise ValueError  # noqa: TRY301
-        client = redis.Redis.from_url(
-            url,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-        )
-        pool = client.connection_pool
-        pool.connection_class(**pool.connection_kwargs)  # an unknown option would be found at the first use only
-    except (ValueError, TypeError, redis.RedisError):
-        hint = "redis://[USER:PASSWORD@]HOST:PORT[/DB], rediss:// for TLS; special characters of a password as %XX"
-        raise UsageFault(f"redis: {shown}: this is no Redis URL", hint) from None
-    return client
-
-
-def check_redis(url: str) -> None:
-    """Whether Redis answers, to be asked before a run. Raises UsageFault."""
-    with connect(url) as client:
-        try:
-            client.ping()
-        except redis.RedisError as error:
-            message = f"redis: {redacted_url(url)}: does not answer: {type(error).__name__}: {error}"
-            raise UsageFault(message, "start Redis, or correct the URL, user and password") from None
 
 
 def field_of(worker: str, first_line: bytes) -> str:

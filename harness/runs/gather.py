@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from harness.handover.planned import lost_workers, read_late
-from harness.journals.collect import REDIS_URL
+from harness.journals.relay_redis import REDIS_URL
 from harness.rundir import RunDir
 from harness.runs.swarm import Swarm
 

@@ -22,7 +22,7 @@ from child_processes import free_port
 from made_samples import made_sample
 
 from harness.journal import Journal
-from harness.journals.collect import REDIS_URL, keys_of
+from harness.journals.relay_redis import REDIS_URL, keys_of
 from harness.relay import Shipper
 
 SERVER = shutil.which("redis-server")

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import UsageFault
-from harness.journals.collect import append, check_redis, collect, connect, field_of, opened, redacted_url, whole_lines
+from harness.journals.collect import append, collect, field_of, opened, whole_lines
 from harness.journals.merge import merge
+from harness.journals.relay_redis import check_redis, connect, redacted_url
 from harness.relay import Shipper
 
 JOURNAL = b"".join(b'{"type":"sample","seq":%d}\n' % number for number in range(12))
