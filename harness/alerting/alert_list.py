@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 import msgspec
 
-from harness.records.alert_record import AlertAction, AlertEvent, Severity
+from harness.records.alert_record import AlertAction, AlertEvent, Phase, Severity
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +18,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     severity: Severity
     target: str
     workload: str
-    state: Literal["pending", "firing", "resolved"]
+    state: Phase
     since_utc: str
     fired_utc: str | None
     resolved_utc: str | None
