@@ -91,3 +91,11 @@ def _gone_on(before: Alert, event: AlertEvent, now_wall_s: float) -> Alert:
 def _lasted_s(event: AlertEvent, now_wall_s: float) -> float:
     end_s = event.at_wall_s if event.state == "resolved" else now_wall_s
     return round(max(0.0, end_s - event.since_wall_s), 3)
+
+
+def span_text(span_s: float) -> str:
+    """How long an episode lasted."""
+    for unit, size_s in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if span_s >= 2 * size_s:
+            return f"{span_s / size_s:.1f} {unit}"
+    return f"{span_s:.1f} s"
