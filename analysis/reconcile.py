@@ -10,8 +10,8 @@ import pandas as pd
 from analysis.locust_csv import read_stats
 from analysis.quantiles import Floats
 from analysis.summary import Reconciliation
+from harness.cells import entry_name
 from harness.errors import UsageFault
-from harness.plan import entry_name
 from harness.rundir import RunDir
 
 _NEEDED = ("outcome", "headers_ns", "start_ns", "end_ns")

@@ -13,6 +13,7 @@ import pandas as pd
 
 from analysis.answers.grading import questions_of, with_grades
 from analysis.answers.opinions import read_opinions
+from analysis.cells.asked import load_of, request_of
 from analysis.cells.health import read_health
 from analysis.cells.lengths import lengths_of
 from analysis.cells.recovery import integrity_of, recovery_of
@@ -38,8 +39,9 @@ from analysis.samples import Samples, load_samples
 from analysis.summary import Batch, Dist, Provider, Result, ServerTimes, Summary
 from analysis.summary import Window as WindowPart
 from analysis.validity import judge_run
+from harness.cells import Cell, cells, stages_of
 from harness.errors import UsageFault
-from harness.plan import Cell, OutageRule, Plan, Workload, cells, stages_of
+from harness.plan import OutageRule, Plan
 from harness.plan_file import read_plan, with_outage
 from harness.prices import priced
 from harness.records.health_record import Health
@@ -246,8 +248,8 @@ def _result(watched: _Watched, plan: Plan, samples: Samples, health: Mapping[str
         kind=cell.workload.kind,
         stage=cell.stage_index,
         stage_label=cell.stage.label,
-        load=_load(cell),
-        request=_request(cell),
+        load=load_of(cell),
+        request=request_of(cell),
         repeats=len(windows),
         attempted=len(inside),
         warmup_attempts=_in_warmup(windows),
@@ -311,41 +313,6 @@ def _window(windows: list[Window]) -> WindowPart:
 def _server_times(rows: pd.DataFrame, parts: dict[str, Dist | None]) -> ServerTimes | None:
     sources = _counts(rows["server_source"])
     return ServerTimes(sources=sources, **parts) if sources else None
-
-
-def _load(cell: Cell) -> dict[str, Any]:
-    """What load the stage was: only the plan's keys that describe it, and only where they are set."""
-    stage = msgspec.structs.asdict(cell.stage)
-    names = ("concurrency", "end_concurrency", "rate_rps", "end_rate_rps", "trace", "inject")
-    load: dict[str, Any] = {name: msgspec.to_builtins(stage[name]) for name in names if stage[name] is not None}
-    if cell.stage.open:
-        load |= {name: stage[name] for name in ("arrival", "max_in_flight", "max_lag_s")}
-    return load | {"duration_s": cell.stage.duration_s}
-
-
-def _request(cell: Cell) -> dict[str, Any]:
-    """What the workload asks: the plan's keys that describe a request."""
-    workload = msgspec.structs.asdict(cell.workload)
-    described = {
-        name: msgspec.to_builtins(value)
-        for name, value in workload.items()
-        if name not in ("name", "kind", "goals", "stages") and not (name in _LATER and value == getattr(_PLAIN, name))
-    }
-    foreign = ("stream",) if cell.workload.kind == "batch" else _OF_CHAT if cell.workload.kind != "chat" else ()
-    return {name: value for name, value in described.items() if name not in foreign}
-
-
-_PLAIN = Workload()
-# Left out at their defaults: runs of before have none of them.
-_LATER = (
-    "turns",
-    "conversations",
-    "nonce",
-    "images",
-    "tools",
-    "structured",
-)
-_OF_CHAT = ("output_tokens", "stream", "temperature", "prefix_share")
 
 
 def _counts(column: pd.Series[Any]) -> dict[str, int]:

@@ -12,9 +12,11 @@ from analysis.cells.token_counts import token_findings
 from analysis.cost import cost_findings
 from analysis.samples import Samples
 from analysis.summary import Finding, Reconciliation, Result, Validity, Verdict
+from harness.cells import left_out
 from harness.errors import ErrorKind
-from harness.plan import Plan, Stage, Target, Workload, left_out
+from harness.plan import Plan, Stage, Target, Workload
 from harness.records.health_record import Health
+from harness.records.monitor_record import Doubt
 from harness.rules.target_rules import travels_in_clear
 
 CLOCK_OFFSET_S = 0.01
@@ -87,7 +89,7 @@ def _foreign(results: Sequence[Result]) -> list[Finding]:
     return found
 
 
-def verdict_of(findings: Iterable[Finding]) -> Verdict:
+def verdict_of(findings: Iterable[Finding | Doubt]) -> Verdict:
     """The worst severity; a note harms nothing."""
     severities = {finding.severity for finding in findings}
     return "invalid" if "invalid" in severities else "suspect" if "suspect" in severities else "valid"

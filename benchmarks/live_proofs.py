@@ -27,8 +27,9 @@ from scipy import stats
 from analysis.watching.degradation import DegradationState, begin, update
 from analysis.watching.slices import Slice, slice_of
 from benchmarks.live_traffic import Change, Noise, Provider, Traffic
+from harness.cells import Cell, cells
 from harness.live.margin import tpot_ns_of
-from harness.plan import Cell, Plan, cells
+from harness.plan import Plan
 from harness.plan_file import plan_of
 from harness.records.monitor_record import Shift
 from harness.sample import Outcome, Sample

@@ -9,7 +9,7 @@ requests with Pareto's tail, and short bursts in which everything is slow or muc
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -171,8 +171,3 @@ class Traffic:
     def _wild(self, n: int) -> Floats:
         wild = self._rng.uniform(size=n) < self.noise.wild
         return np.where(wild, 2 + self._rng.pareto(1.3, n), 1.0)
-
-
-def with_rate(provider: Provider, rate_rps: float) -> Provider:
-    """The same provider, asked more or less often."""
-    return replace(provider, rate_rps=rate_rps)

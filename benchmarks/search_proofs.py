@@ -18,8 +18,9 @@ from typing import Any, Protocol
 import msgspec
 
 from harness.capacity.capacity_search import Search
+from harness.cells import cells
 from harness.live.margin import margin_of
-from harness.plan import Plan, Slo, cells
+from harness.plan import Plan, Slo
 from harness.plan_file import plan_of
 from harness.records.search_record import Question
 from harness.simulator.config import config_from

@@ -8,7 +8,8 @@ from typing import Any
 from dash import html
 
 from analysis.summary import Finding
-from analysis.wording import NOTHING
+from analysis.validity import verdict_of
+from analysis.wording import NOTHING, number
 from dashboard.live_charts import cell_name
 from dashboard.pieces import badge, card, finding, table
 from dashboard.plan_draft import duration_text
@@ -40,12 +41,6 @@ HEADS = (
 )
 
 
-def verdict_of(picture: Picture) -> str:
-    """The gravest doubt about the measuring client, as a verdict."""
-    found = {each.severity for each in picture.findings}
-    return next((each for each in ("invalid", "suspect") if each in found), "valid")
-
-
 def progress(picture: Picture, repeat: str) -> Any:
     """How far the run is, what it asks just now, and how it fares."""
     elapsed_s, planned_s = picture.elapsed_s, picture.planned_s
@@ -59,7 +54,9 @@ def progress(picture: Picture, repeat: str) -> Any:
     if elapsed_s is not None and planned_s:
         share = min(1.0, elapsed_s / planned_s)
         bar = html.Progress(value=f"{share:.3f}", max="1", className="progress", **{"aria-label": "Time of the plan"})
-    return card("Progress", html.P([badge(verdict_of(picture)), " ", *parts]), bar, html.P(asked, className="soft"))
+    return card(
+        "Progress", html.P([badge(verdict_of(picture.findings)), " ", *parts]), bar, html.P(asked, className="soft")
+    )
 
 
 def windows(picture: Picture) -> Any:
@@ -78,7 +75,7 @@ def _figures(window: Window) -> list[Any]:
     shown = [
         ("attempted", window.attempted, f"{window.attempted:,}"),
         *(_latency(name, getattr(window, f"{name}_s"), q) for name, q in _LATENCIES),
-        *((name, getattr(window, name), _number(getattr(window, name))) for name in _RATES),
+        *((name, getattr(window, name), number(getattr(window, name))) for name in _RATES),
         ("error_ratio", window.error_ratio, _percent(window.error_ratio)),
         ("throttled_ratio", window.throttled_ratio, _percent(window.throttled_ratio)),
     ]
@@ -94,13 +91,7 @@ _RATES = ("completed_rps", "goodput_rps", "output_tokens_per_s")
 
 def _latency(name: str, found: Latency | None, q: str) -> tuple[str, float | None, str]:
     value = None if found is None else getattr(found, q)
-    return f"{name}_s.{q}", value, _number(None if value is None else 1000 * value)
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return NOTHING
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+    return f"{name}_s.{q}", value, number(None if value is None else 1000 * value)
 
 
 def _percent(ratio: float | None) -> str:
@@ -131,9 +122,7 @@ def shifts(picture: Picture) -> Any:
 
 def _shift(name: str, shift: Shift) -> str:
     ratios = shift.metric.endswith("ratio")
-    before, now = (
-        _percent(value) if ratios else f"{_number(1000 * value)} ms" for value in (shift.baseline, shift.now)
-    )
+    before, now = (_percent(value) if ratios else f"{number(1000 * value)} ms" for value in (shift.baseline, shift.now))
     times = "" if shift.ratio is None else f", {shift.ratio:.2f} times"
     since = "" if shift.since_utc is None else f", since {shift.since_utc[11:19]} UTC"
     return f"{name}: {_METRICS[shift.metric]} {before} before, {now} now{times}{since}"

@@ -13,10 +13,11 @@ from fnmatch import fnmatchcase
 from typing import NoReturn
 from urllib.parse import urlsplit
 
+from harness.cells import stages_of
 from harness.errors import UsageFault
 from harness.inputs.loopback import is_loopback
 from harness.inputs.secrecy import is_credential, variables_in
-from harness.plan import Plan, Stage, Target, stages_of
+from harness.plan import Plan, Stage, Target
 from harness.records.alert_record import LogSink, Reports
 from harness.records.question import names_a_file
 from harness.rules.target_rules import travels_in_clear

@@ -13,10 +13,11 @@ from analysis.comparing.goals import check_goal
 from dashboard.permit import Permit, check_permitted
 from harness.allowances.budget import check_limits
 from harness.capacity.estimate import estimate
+from harness.cells import stages_of
 from harness.errors import UsageFault
 from harness.inputs.loopback import is_loopback
 from harness.launch import check_runnable
-from harness.plan import Plan, stages_of
+from harness.plan import Plan
 from harness.plan_file import SUITE, plan_of_text, read_text
 from harness.prices import priced
 from harness.records.dialect_names import KIND_OF_DIALECT

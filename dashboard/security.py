@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import secrets
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 from flask import Flask, Response, g, request
 
 from dashboard.login import Throttle, login_page
+from harness.inputs.loopback import is_loopback_host
 
 SESSION_S = 7 * 86_400
 LEAST_TOKEN = 16  # characters
@@ -92,16 +92,6 @@ def same_token(given: str, token: str) -> bool:
     """Whether it is the token, in a time that tells nothing of how much of it was right."""
     ours, theirs = (hashlib.sha256(each.encode("utf-8", "surrogatepass")).digest() for each in (token, given))
     return hmac.compare_digest(ours, theirs)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address to listen on is of this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 @dataclass(frozen=True)
@@ -246,7 +236,7 @@ def _names_this_machine(host: str) -> bool:
         name = urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return False
-    return is_loopback(name) or name.endswith(".localhost")
+    return is_loopback_host(name) or name.endswith(".localhost")
 
 
 def _from_here() -> bool:

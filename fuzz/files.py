@@ -23,8 +23,8 @@ from analysis.deciding.use_cases import read_use_case
 from analysis.loads.searches import read_search
 from analysis.locust_csv import summarise_csv
 from analysis.samples import load_samples, write_parquet
+from harness.cells import cells
 from harness.errors import UsageFault
-from harness.plan import cells
 from harness.plan_file import dump_plan, plan_of_text, read_plan
 from harness.prices import priced, read_prices
 from harness.questions.question_files import load_questions

@@ -15,11 +15,12 @@ import msgspec
 
 from harness.allowances.budget import purse_of
 from harness.arrivals import expected_arrivals
+from harness.cells import Cell, cells
 from harness.environment import describe_environment, now_utc
 from harness.handover.planned import read_lost, with_simulator
 from harness.handover.question_sets import write_questions
 from harness.journals.redis_client import redacted_url
-from harness.plan import Budget, Cell, Plan, cells
+from harness.plan import Budget, Plan
 from harness.plan_file import dump_plan
 from harness.prices import usd_of
 from harness.questions.question_files import load_questions

@@ -20,6 +20,7 @@ from analysis.watching.slices import Slice
 from harness import alerts
 from harness.alerting.alert_log import keep_states, read_actions, recover
 from harness.alerting.sinks import Delivery
+from harness.cells import cells
 from harness.journals.tail import Tail
 from harness.monitoring.client_health import ClientHealth
 from harness.monitoring.folding import (
@@ -35,7 +36,7 @@ from harness.monitoring.monitor_doubts import GRAVITY, Troubles, doubts_of
 from harness.monitoring.monitor_state import MonitorState, Taken, read_state, write_state
 from harness.monitoring.run_ending import Ending, ending_of
 from harness.monitoring.watched_cell import SLICE_NS, Promise, Used, WatchedCell, values_of
-from harness.plan import Plan, Slo, cells
+from harness.plan import Plan, Slo
 from harness.records.alert_record import AlertAction, AlertConfig, AlertEvent, Episode, Reading, utc_text
 from harness.records.monitor_record import AlertState, Doubt, Mode, Picture, SpendNow, encode_picture
 from harness.rules.alert_file import rules_of

@@ -10,12 +10,13 @@ from typing import Any
 import msgspec
 import yaml
 
+from harness.cells import cells, stages_of
 from harness.errors import UsageFault
 from harness.inputs.checked_yaml import fail, typed
 from harness.inputs.lengths import parse_length
 from harness.inputs.plain_yaml import plain_yaml, text_of_file
 from harness.inputs.secrecy import holds_key, masked
-from harness.plan import Inject, OutageRule, Plan, Stage, Target, Workload, cells, stages_of
+from harness.plan import Inject, OutageRule, Plan, Stage, Target, Workload
 from harness.records.dialect_names import KIND_OF_DIALECT
 from harness.records.question import names_a_file
 from harness.rules.alert_file import check_alerts

@@ -23,9 +23,10 @@ import redis
 from gevent import monkey
 from gevent.event import Event
 
-from harness.journals.collect import TTL_S, field_of, first_line, keys_of, opened, whole_lines
+from harness.journals.collect import field_of, first_line, opened, whole_lines
 from harness.journals.redis_client import TIMEOUT_S, connect, redacted_url, told
 from harness.journals.relay_entries import read_acked, read_end
+from harness.journals.relay_keys import TTL_S, keys_of
 
 _BATCH = 1 << 18  # bytes in one entry, unless a single line is longer
 _WINDOW = 1 << 22  # bytes sent and not acknowledged

@@ -7,8 +7,8 @@ import time
 from locust import LoadTestShape
 from locust.user.users import User
 
+from harness.cells import Cell
 from harness.loop import garbage
-from harness.plan import Cell
 from harness.planned_run.master_side import MasterSide
 
 BEGIN = "tokenswarm-begin"  # the message that tells all workers when an open cell begins, by the wall clock

@@ -13,7 +13,6 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, ClassVar
 
 import gevent
@@ -29,17 +28,15 @@ from harness.sockets.endpoint import Endpoint, connected, kind_of_connect
 from harness.sockets.held import MAX_RESPONSE_BYTES, Hold
 from harness.sockets.http_framing import Framing, Head, TransportFault
 from harness.sockets.stamps import (
-    ANCILLARY_BYTES,
     Kind,
     Reads,
     arrivals_ns,
     ask_for_stamps,
-    kernel_stamp,
+    receiver,
     wall_offset_ns,
 )
 from harness.sockets.tls import TlsChannel, tls_context, tls_reason
 
-_READ_BYTES = 65536
 _AT_ONCE_NS = 100_000_000
 
 
@@ -197,7 +194,7 @@ class Connection:
                 self._tls = TlsChannel(self._socket, tls_context(), self.endpoint.host)
                 self._tls.shake_hands()
             stamped = self._kernel_stamps and ask_for_stamps(self._socket)
-            self._receive = partial(_receive_stamped if stamped else _receive_plain, self._socket)
+            self._receive = receiver(self._socket, stamped=stamped)
             self._watcher = gevent.get_hub().loop.io(self._socket.fileno(), 1)
             self._watcher.start(self._on_readable)
         except BaseException:
@@ -390,17 +387,3 @@ class _Exchange:
 
 def _nothing() -> tuple[bytes, bytes]:
     raise AssertionError("connect() comes before reading")
-
-
-_buffer = bytearray(_READ_BYTES)  # for all connections: what a read brought is copied out at once
-_buffers = (_buffer,)
-_view = memoryview(_buffer)
-
-
-def _receive_stamped(connection: Any) -> tuple[bytes, bytes]:
-    count, ancillary, _, _ = connection.recvmsg_into(_buffers, ANCILLARY_BYTES)
-    return bytes(_view[:count]), kernel_stamp(ancillary)
-
-
-def _receive_plain(connection: Any) -> tuple[bytes, bytes]:
-    return bytes(_view[: connection.recv_into(_buffer)]), b""

@@ -29,6 +29,7 @@ from locust.runners import WorkerRunner
 from harness import webui
 from harness.attempts.conversation import Conversation
 from harness.attempts.prepare import Prepared, key_of, prepare
+from harness.cells import Cell
 from harness.dialects import DIALECTS
 from harness.errors import UsageFault
 from harness.exchange import PAUSE_AFTER_NO_CONTACT_S, Origin, describe, no_contact, perform
@@ -37,7 +38,7 @@ from harness.journal import Journal, new_header
 from harness.live.live import Live
 from harness.loop import garbage
 from harness.loop.stopping import stop_softly
-from harness.plan import Aws, Cell, Scenario, Slo, Stage, Target, Timeouts, Workload
+from harness.plan import Aws, Scenario, Slo, Stage, Target, Timeouts, Workload
 from harness.plan_file import plan_of
 from harness.prompts import CELL_PROMPTS, Prompt, prompt
 from harness.rules.target_rules import travels_in_clear

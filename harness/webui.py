@@ -30,7 +30,7 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 from locust.web import WebUI
 
-from harness.inputs.loopback import is_loopback
+from harness.inputs.loopback import is_loopback_host
 from harness.inputs.secrecy import has_form_of_key, looks_like_key
 from harness.live.live import Board, CellReport, Live
 from harness.live.mounted import Mounted, installed
@@ -171,7 +171,7 @@ def _mounted(environment: Environment, prefix: str, run_dir: RunDir | None) -> M
     runs_root = run_dir.root.resolve().parent.parent if run_dir is not None and run_dir.plan.exists() else None
     host = getattr(environment.parsed_options, "web_host", None) or ""
     asks = environment.web_ui is not None and environment.web_ui.web_login
-    made = Mounted(prefix, runs_root, loopback=is_loopback(f"http://{host}") and not asks)
+    made = Mounted(prefix, runs_root, loopback=is_loopback_host(host) and not asks)
     environment.events.quit.add_listener(lambda **_: made.end())
     return made
 

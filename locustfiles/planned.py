@@ -11,10 +11,10 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from harness import webui
 from harness.arrivals import read_ahead
+from harness.cells import cells
 from harness.errors import UsageFault
 from harness.handover.planned import DONE_FILE, MET_FILE, assignment_from_environment
 from harness.loop.stopping import quit_after
-from harness.plan import cells
 from harness.planned_run.carry import carry_in, carry_out
 from harness.planned_run.cell_users import ClosedCellUser, OpenCellUser
 from harness.planned_run.master_side import MasterSide

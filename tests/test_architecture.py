@@ -11,7 +11,7 @@ import pytest
 from docs.code_map import ROOT, depths_of, folder_of, folders, graph, imported, modules
 
 LAYERS = {
-    **dict.fromkeys(("plan", "plan_file", "sample", "errors", "prices", "rundir"), 0),
+    **dict.fromkeys(("plan", "cells", "plan_file", "sample", "errors", "prices", "rundir"), 0),
     **dict.fromkeys(("inputs", "records", "rules"), 0),
     **dict.fromkeys(("arrivals", "prompts", "sse", "alerts", "questions", "workloads", "streams", "dialects"), 1),
     **dict.fromkeys(("environment", "transport", "exchange", "journal", "relay", "health", "simulator"), 2),

@@ -18,8 +18,8 @@ from analysis.reading.gaps import Flags, Whole
 from analysis.reliability import wilson
 from analysis.samples import Samples
 from analysis.summary import Estimate, Integrity, Recovery
+from harness.cells import Cell
 from harness.errors import ErrorClass, ErrorKind
-from harness.plan import Cell
 
 K = 3
 RULE = (

@@ -36,9 +36,10 @@ def cause_of(entrant: Entrant, name: str) -> tuple[str, Cause] | None:
     return None
 
 
-def cause_quote(entrant: Entrant, path: str, cause: Cause, number: str) -> Quote:
-    """One of the numbers of a cause."""
-    return Quote(run=entrant.summary.run, path=f"{path}.{number}", value=cause.numbers[number])
+def cause_quotes(entrant: Entrant, found: tuple[str, Cause], *numbers: str) -> tuple[Quote, ...]:
+    """Some of the numbers of a cause."""
+    path, cause = found
+    return tuple(Quote(run=entrant.summary.run, path=f"{path}.{name}", value=cause.numbers[name]) for name in numbers)
 
 
 def share_of(gain: float, now: float | None) -> float | None:
@@ -60,7 +61,7 @@ def shorter_prompts(entrant: Entrant) -> Strategy | None:
     found, tokens = cause_of(entrant, "prefill bound"), entrant.quote("input_tokens.mean")
     if found is None or tokens is None:
         return None
-    path, cause = found
+    _, cause = found
     slope, t = cause.numbers["s_per_1k_input_tokens"] / 1000, cause.numbers["t"]
     cut = SHORTER * tokens.value
     gain = slope * cut
@@ -79,9 +80,7 @@ def shorter_prompts(entrant: Entrant) -> Strategy | None:
         share=share_of(gain, _p50(entrant.result.ttft_s)),
         rule="the diagnosis finds that TTFT is bound by the length of prompts",
         verify="run the plan with `input_tokens` 30 % lower, and `tokenswarm compare` both runs on ttft_s.p50",
-        quotes=known_quotes(
-            cause_quote(entrant, path, cause, "s_per_1k_input_tokens"), cause_quote(entrant, path, cause, "t"), tokens
-        ),
+        quotes=(*cause_quotes(entrant, found, "s_per_1k_input_tokens", "t"), tokens),
     )
 
 
@@ -90,7 +89,7 @@ def prefix_cache(entrant: Entrant) -> Strategy | None:
     found = cause_of(entrant, "cache effect")
     if found is None:
         return None
-    path, cause = found
+    _, cause = found
     hits, hit_s, miss_s = (cause.numbers[name] for name in ("hit_share", "hit_s", "miss_s"))
     if hits >= HITS:
         return None
@@ -111,9 +110,7 @@ def prefix_cache(entrant: Entrant) -> Strategy | None:
         share=share_of(gain, entrant.result.ttft_s.mean if entrant.result.ttft_s else None),
         rule="the diagnosis finds that cached tokens shorten TTFT, and fewer than 90 % of the requests have them",
         verify="run with `prefix_share: 0.9` and `unique_prompts: false`; cached tokens stand in the samples",
-        quotes=known_quotes(
-            *(cause_quote(entrant, path, cause, name) for name in ("hit_share", "hit_s", "miss_s", "t"))
-        ),
+        quotes=cause_quotes(entrant, found, "hit_share", "hit_s", "miss_s", "t"),
     )
 
 
@@ -122,7 +119,7 @@ def kept_connections(entrant: Entrant) -> Strategy | None:
     found = cause_of(entrant, "connection set-up")
     if found is None:
         return None
-    path, cause = found
+    _, cause = found
     share, cost_s = cause.numbers["new_connections_share"], cause.numbers["cost_s"]
     gain = share * cost_s
     says = (
@@ -138,9 +135,7 @@ def kept_connections(entrant: Entrant) -> Strategy | None:
         share=share_of(gain, cause.numbers["mean_first_content_s"]),
         rule="the diagnosis finds that making connections is a good part of TTFT",
         verify="after the change `connect_s.n` of the result should be near 0",
-        quotes=known_quotes(
-            *(cause_quote(entrant, path, cause, n) for n in ("new_connections_share", "cost_s", "mean_first_content_s"))
-        ),
+        quotes=cause_quotes(entrant, found, "new_connections_share", "cost_s", "mean_first_content_s"),
     )
 
 
@@ -176,7 +171,7 @@ def fast_replica(entrant: Entrant) -> Strategy | None:
     found = cause_of(entrant, "slow replica")
     if found is None:
         return None
-    path, cause = found
+    _, cause = found
     share, fast_s, slow_s = (cause.numbers[name] for name in ("slow_share", "fast_s", "slow_s"))
     gain = share * (slow_s - fast_s)
     says = (
@@ -193,7 +188,7 @@ def fast_replica(entrant: Entrant) -> Strategy | None:
         share=share_of(gain, entrant.result.ttft_s.mean if entrant.result.ttft_s else None),
         rule="the diagnosis finds two groups of TTFT at the same load, all the time",
         verify="ask the provider; after the change ttft_s.p95 should be near ttft_s.p50 again",
-        quotes=known_quotes(*(cause_quote(entrant, path, cause, n) for n in ("slow_share", "fast_s", "slow_s"))),
+        quotes=cause_quotes(entrant, found, "slow_share", "fast_s", "slow_s"),
     )
 
 

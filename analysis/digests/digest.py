@@ -16,7 +16,7 @@ from analysis.digests.digest_charts import chart
 from analysis.digests.digest_figures import Row, row_of
 from analysis.digests.digest_hours import hours_of
 from analysis.digests.digest_record import Digest, Span, before
-from harness.alerting.alert_list import Alert, list_alerts
+from harness.alerting.alert_list import Alert, list_alerts, span_text
 from harness.alerting.alert_log import events_after, read_actions
 from harness.errors import UsageFault
 from harness.plan import Plan, Slo
@@ -78,7 +78,9 @@ def _alerts_in(run_dir: RunDir, span: Span, now_s: float) -> list[Alert]:
 def render(digest: Digest) -> str:
     """The page as text."""
     charts = [(row, _latency_of(row), chart(row.hours, _latency_of(row), _ticks(digest.span))) for row in digest.rows]
-    return _PAGE.get_template("digest.html").render(digest=digest, charts=charts, said=wording_digest)
+    return _PAGE.get_template("digest.html").render(
+        digest=digest, charts=charts, said=wording_digest, span_text=span_text
+    )
 
 
 def _latency_of(row: Row) -> str:

@@ -41,14 +41,6 @@ def usd(value: float | None) -> str:
     return NOTHING if value is None else f"{value:,.4f}" if value < 1 else f"{value:,.2f}"
 
 
-def span_text(span_s: float) -> str:
-    """How long something lasted."""
-    for unit, size_s in (("d", 86_400.0), ("h", 3600.0), ("min", 60.0)):
-        if span_s >= 2 * size_s:
-            return f"{span_s / size_s:.1f} {unit}"
-    return f"{span_s:.0f} s"
-
-
 def moment(utc: str | None, span: Span) -> str:
     """A moment by the clock of the span's time zone."""
     if utc is None:

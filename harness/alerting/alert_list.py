@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 import msgspec
 
-from harness.records.alert_record import AlertAction, AlertEvent, Severity
+from harness.records.alert_record import AlertAction, AlertEvent, Phase, Severity
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +18,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     severity: Severity
     target: str
     workload: str
-    state: Literal["pending", "firing", "resolved"]
+    state: Phase
     since_utc: str
     fired_utc: str | None
     resolved_utc: str | None
@@ -92,3 +91,11 @@ def _gone_on(before: Alert, event: AlertEvent, now_wall_s: float) -> Alert:
 def _lasted_s(event: AlertEvent, now_wall_s: float) -> float:
     end_s = event.at_wall_s if event.state == "resolved" else now_wall_s
     return round(max(0.0, end_s - event.since_wall_s), 3)
+
+
+def span_text(span_s: float) -> str:
+    """How long an episode lasted."""
+    for unit, size_s in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if span_s >= 2 * size_s:
+            return f"{span_s / size_s:.1f} {unit}"
+    return f"{span_s:.1f} s"

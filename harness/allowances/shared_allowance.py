@@ -20,8 +20,8 @@ from gevent.lock import BoundedSemaphore
 
 from harness.allowances.allowance import Ask, OwnLedger, Purse, longest, part, spacing_s
 from harness.allowances.pace import Heard, Pace, Told, paced_s
-from harness.journals.collect import TTL_S
 from harness.journals.redis_client import connect, told
+from harness.journals.relay_keys import TTL_S
 from harness.plan import Limits
 
 _GONE_S = 15

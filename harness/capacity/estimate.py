@@ -8,9 +8,10 @@ from typing import Any
 
 from harness.arrivals import expected_arrivals
 from harness.capacity.calibrate import Calibration
+from harness.cells import Cell, cells
 from harness.inputs.lengths import parse_length
 from harness.launch import expected_s
-from harness.plan import Cell, Plan, Target, cells
+from harness.plan import Plan, Target
 from harness.prices import price_of, spend_of
 from harness.records.dialect_names import GENERATING
 from harness.sample import Usage

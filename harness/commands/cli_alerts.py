@@ -13,7 +13,7 @@ import msgspec
 from rich.table import Table
 from rich.text import Text
 
-from harness.alerting.alert_list import Alert, list_alerts
+from harness.alerting.alert_list import Alert, list_alerts, span_text
 from harness.alerting.alert_log import append_action, events_after, read_actions
 from harness.alerting.sinks import read_sinks, send
 from harness.alerting.webhook import Notice, in_clear, unready
@@ -165,16 +165,9 @@ def _table(found: list[Alert]) -> Table:
     for each in found:
         state = f"{each.state}, acknowledged by {each.acknowledged_by}" if each.acknowledged_by else each.state
         since = each.since_utc[:19].replace("T", " ")
-        cells = (state, each.severity, since, _span_text(each.lasted_s), each.summary, each.id)
+        cells = (state, each.severity, since, span_text(each.lasted_s), each.summary, each.id)
         table.add_row(*(Text(cell) for cell in cells))
     return table
-
-
-def _span_text(span_s: float) -> str:
-    for unit, size_s in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if span_s >= 2 * size_s:
-            return f"{span_s / size_s:.1f} {unit}"
-    return f"{span_s:.1f} s"
 
 
 def _config(path: Path) -> AlertConfig:

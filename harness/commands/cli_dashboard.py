@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.errors import UsageFault
+from harness.inputs.loopback import is_loopback_host
 from harness.inputs.secrecy import masked
 
 if TYPE_CHECKING:
@@ -54,11 +55,11 @@ def dashboard(
     Example: tokenswarm dashboard runs --port 8050
     """
     from dashboard.permit import KEYS, PROVIDERS, Permit  # noqa: PLC0415
-    from dashboard.security import Policy, is_loopback  # noqa: PLC0415
+    from dashboard.security import Policy  # noqa: PLC0415
 
     if not runs_root.is_dir():
         raise UsageFault(f"{runs_root}: no such folder", "name the folder that `tokenswarm run --out` wrote to")
-    here = is_loopback(host)
+    here = is_loopback_host(host)
     token = _token(token_env, wanted=login or not here)
     from dashboard.runs import Runs  # noqa: PLC0415  (slow to load)
 

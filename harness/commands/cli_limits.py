@@ -13,9 +13,10 @@ from rich.table import Table
 from harness.capacity.estimate import Load, load_of
 from harness.capacity.limits_probe import Concurrency, Found, Rate, Refusals, probe, sender_of
 from harness.capacity.limits_sender import Bounds, Sender, Spent
+from harness.cells import cells
 from harness.commands.cli_shown import ERR, as_text, chosen, console, warn_of_clear
 from harness.errors import UsageFault
-from harness.plan import Plan, Target, cells
+from harness.plan import Plan, Target
 from harness.plan_file import plan_of_targets, read_plan
 from harness.prices import priced
 from harness.runs.reachable import reachable

@@ -13,6 +13,7 @@ from harness.allowances.allowance import limited
 from harness.allowances.budget import check_limits
 from harness.attempts.prepare import check_parser, key_of
 from harness.capacity.estimate import estimate, most_streams, workers_needed
+from harness.cells import left_out, stages_of
 from harness.commands.cli_grade import grade_run
 from harness.commands.cli_shown import (
     ERR,
@@ -29,7 +30,7 @@ from harness.commands.cli_shown import (
 )
 from harness.errors import UsageFault
 from harness.inputs.loopback import is_loopback
-from harness.plan import Plan, left_out, stages_of
+from harness.plan import Plan
 from harness.plan_file import dump_plan, plan_schema, read_plan, read_text, suites
 from harness.prices import price_of, priced
 from harness.rundir import RunDir, new_run_dir

@@ -6,8 +6,9 @@ import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from harness.cells import stages_of
 from harness.errors import UsageFault
-from harness.plan import Plan, stages_of
+from harness.plan import Plan
 
 _MOST_BYTES = 32 << 20  # of all together, compressed: Locust sends them in one message
 

@@ -5,13 +5,8 @@ in TOKENSWARM_REDIS; no gevent here.
 
 Each worker's journal is the write-ahead log, and a file here is a prefix of it in whole lines. So the size of that file
 is all there is to remember: bytes are appended only where they begin at its end, an overlap is cut off, and what lies
-beyond the end is dropped and asked for again. Redis may lose everything at any moment. What stands in it:
-
-- `tokenswarm:RUN:journal`, a stream of {worker, journal, offset, data}: whole lines from byte `offset` of a journal.
-  `journal` is the identity of the file, so that two journals of workers with one name are never spliced.
-- `tokenswarm:RUN:sent`, a hash, WORKER:JOURNAL -> up to which byte it was put into the stream; written with the entry.
-- `tokenswarm:RUN:acked`, a hash, WORKER:JOURNAL -> "SIZE ASKS": how much stands in the file here, and a count that
-  rises when bytes beyond SIZE were sent and lost. It is written again every second.
+beyond the end is dropped and asked for again. Redis may lose everything at any moment; what stands in it is told in
+`harness/journals/relay_keys.py`.
 
 One collector for each run; another for the same folder is refused.
 """
@@ -38,9 +33,9 @@ import redis
 from harness.errors import UsageFault
 from harness.journals.redis_client import REDIS_URL, TIMEOUT_S, connect, redacted_url, told
 from harness.journals.relay_entries import FIELD, read_ends, read_entry
+from harness.journals.relay_keys import TTL_S, keys_of
 from harness.rundir import RunDir
 
-TTL_S = 7 * 24 * 3600
 _DRAIN_S = 10.0
 _MOST_ENTRIES = 16  # read at once: with entries of 256 KiB that is 4 MiB
 _PUBLISH_S = 1.0
@@ -49,15 +44,6 @@ _MOST_PAUSE_S = 2.0
 _QUIET_S = 60.0
 _CHUNK = 1 << 16
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Keys:
-    """The names in Redis of one run."""
-
-    journal: str
-    sent: str
-    acked: str
 
 
 @dataclass(frozen=True)
@@ -73,11 +59,6 @@ class CollectReport:
     redis_errors: int
     refused: int
     missing_bytes: dict[str, int]
-
-
-def keys_of(run: str) -> Keys:
-    """The names in Redis of a run."""
-    return Keys(*(f"tokenswarm:{run}:{part}" for part in ("journal", "sent", "acked")))
 
 
 def field_of(worker: str, first_line: bytes) -> str:

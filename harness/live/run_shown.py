@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 from analysis.cells.health import worker_of
 from analysis.watching.sla import objectives
+from harness.cells import cells
 from harness.live.exposition import CellNow, Level, Shown, WorkerNow, cumulative
 from harness.live.live import WINDOW_S, Board, CellReport, Key, Row
 from harness.live.live_cell import LiveCell, Sketch
 from harness.live.live_picture import picture_of
-from harness.plan import Budget, Plan, Slo, cells
+from harness.plan import Budget, Plan, Slo
 from harness.records.health_record import Health
 from harness.rundir import RunDir
 

@@ -17,7 +17,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from prometheus_client import make_wsgi_app
 
 from harness.errors import UsageFault
-from harness.inputs.loopback import is_loopback
+from harness.inputs.loopback import is_loopback_host
 from harness.live.exposition import Exposition
 
 TOKEN = "TOKENSWARM_METRICS_TOKEN"  # noqa: S105  (the name of a variable)
@@ -116,7 +116,7 @@ def may_ask(authorization: str | None, token: str) -> bool:
 
 def check_host(host: str) -> None:
     """Refuse an address that others reach while no token is set. Raises UsageFault."""
-    if token_of_environment() is None and not is_loopback(f"http://{_bracketed(host)}"):
+    if token_of_environment() is None and not is_loopback_host(host):
         message = f"--metrics-host: {host}: other machines reach this address, and anybody could read the figures"
         raise UsageFault(message, f"set {TOKEN} to a long random text, which Prometheus sends as its bearer token")
 

@@ -24,6 +24,7 @@ import gevent.event
 import msgspec
 
 from harness.attempts.prepare import SIMULATOR_KEY, Prepared, key_of, prepare
+from harness.cells import Cell, cells
 from harness.environment import describe_environment, now_utc
 from harness.errors import UsageFault
 from harness.exchange import Origin, perform
@@ -41,7 +42,7 @@ from harness.monitoring.probe_record import (
     read_progress,
     write_record,
 )
-from harness.plan import Cell, Plan, cells
+from harness.plan import Plan
 from harness.plan_file import read_plan
 from harness.prices import most_usd, priced, usd_of
 from harness.prompts import prompt

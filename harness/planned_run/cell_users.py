@@ -16,8 +16,9 @@ from locust.user.task import LOCUST_STATE_STOPPING
 
 from harness.arrivals import Arrival, arrivals
 from harness.attempts.prepare import Prepared, prepare
+from harness.cells import Cell
 from harness.exchange import dropped
-from harness.plan import Cell, Timeouts, Workload
+from harness.plan import Timeouts, Workload
 from harness.planned_run.injection import impatient, injected_at, repaired_s, struck
 from harness.planned_run.open_load import OpenLoad, share_of
 from harness.planned_run.worker_side import Schedule, WorkerSide

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 import msgspec
 
 from harness.attempts.prepare import Prepared, prepare
-from harness.plan import Cell, Scenario
+from harness.cells import Cell
+from harness.plan import Scenario
 from harness.simulator.config import FAULT_HEADER
 from harness.transport import Connection
 

@@ -17,8 +17,8 @@ from gevent.pool import Group
 
 from harness.arrivals import Arrival
 from harness.attempts.prepare import Prepared
+from harness.cells import Cell
 from harness.loop.alarm import Alarm
-from harness.plan import Cell
 from harness.transport import Connection
 
 _AHEAD = 64  # requests made before their time

@@ -14,12 +14,12 @@ from locust.runners import WorkerRunner
 from harness.allowances.allowance import Allowance, OwnLedger, ask_of, limited, limits_of, paid
 from harness.allowances.shared_allowance import SharedLedger
 from harness.attempts.prepare import Prepared, key_of, simulator_key
+from harness.cells import Cell
 from harness.environment import boot_id
 from harness.handover.planned import Assignment
 from harness.journal import Journal
 from harness.live.live import Live
 from harness.loop import garbage
-from harness.plan import Cell
 from harness.relay import Shipper
 from harness.sample import Sample
 from harness.sockets.stamps import wall_offset_ns

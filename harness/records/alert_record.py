@@ -13,6 +13,7 @@ from urllib.parse import quote
 import msgspec
 
 Severity = Literal["info", "warning", "critical"]
+Phase = Literal["pending", "firing", "resolved"]  # of an episode
 NoData = Literal["keep", "resolve", "fire"]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
@@ -187,7 +188,7 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     severity: Severity
     target: str
     workload: str
-    state: Literal["pending", "firing", "resolved"]
+    state: Phase
     since_wall_s: float
     since_utc: str
     changed_wall_s: float
@@ -219,7 +220,7 @@ class AlertEvent(msgspec.Struct, frozen=True, kw_only=True):
     severity: Severity
     target: str
     workload: str
-    state: Literal["pending", "firing", "resolved"]
+    state: Phase
     at_wall_s: float
     at_utc: str
     since_utc: str

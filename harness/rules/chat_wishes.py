@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from harness.plan import Plan, Workload, stages_of
+from harness.cells import stages_of
+from harness.plan import Plan, Workload
 
 OF_CHAT_ALONE = (
     *("questions", "keep_text", "ask_times", "turns", "conversations", "nonce", "images", "tools", "structured"),

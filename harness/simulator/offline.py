@@ -18,10 +18,11 @@ from itertools import count
 import msgspec
 
 from harness.arrivals import arrivals
+from harness.cells import Cell, cells
 from harness.errors import ErrorKind
 from harness.handover.question_sets import write_questions
 from harness.inputs.lengths import parse_length
-from harness.plan import SIMULATED, Cell, Plan, cells
+from harness.plan import SIMULATED, Plan
 from harness.plan_file import dump_plan
 from harness.prompts import CELL_PROMPTS, Prompt, prompt
 from harness.questions.asking import stem_of

@@ -10,12 +10,14 @@ from __future__ import annotations
 import struct
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from functools import partial
+from typing import Any, Literal, Protocol
 
 Kind = Literal["kernel", "user"]
 
-ANCILLARY_BYTES = 64  # CMSG_SPACE of three timespecs
+_ANCILLARY_BYTES = 64  # CMSG_SPACE of three timespecs
 _SOL_SOCKET = 1
 _SO_TIMESTAMPING = 37
 _RX_SOFTWARE = 1 << 3
@@ -65,9 +67,24 @@ def wall_offset_ns() -> int:
     return offset_ns
 
 
-def kernel_stamp(ancillary: list[tuple[int, int, bytes]]) -> bytes:
-    """What the kernel said of one `recvmsg`, unread; empty where it said nothing. Nothing but stamps was asked for."""
-    return ancillary[0][2] if ancillary else b""
+_buffer = bytearray(65536)  # for all connections: what a read brought is copied out at once
+_buffers = (_buffer,)
+_view = memoryview(_buffer)
+
+
+def receiver(connection: Any, *, stamped: bool) -> Callable[[], tuple[bytes, bytes]]:
+    """One read of a socket that does not block: its bytes, and what the kernel said beside them, unread; empty where it
+    said nothing. Where it was asked for its stamps (`stamped`), nothing else was asked for."""
+    return partial(_receive_stamped if stamped else _receive_plain, connection)
+
+
+def _receive_stamped(connection: Any) -> tuple[bytes, bytes]:
+    count, ancillary, _, _ = connection.recvmsg_into(_buffers, _ANCILLARY_BYTES)
+    return bytes(_view[:count]), ancillary[0][2] if ancillary else b""
+
+
+def _receive_plain(connection: Any) -> tuple[bytes, bytes]:
+    return bytes(_view[: connection.recv_into(_buffer)]), b""
 
 
 def arrivals_ns(reads: Reads, sent_ns: int, before_ns: int, after_ns: int) -> tuple[list[int], Kind]:

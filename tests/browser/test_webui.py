@@ -16,6 +16,7 @@ import httpx
 import numpy as np
 import pytest
 import yaml
+from child_processes import end, free_port
 from conftest import BIN, FINISHED, ROOT
 from devtools import Tab, browser, needs_chromium, tab
 
@@ -76,11 +77,6 @@ CLICK = """(() => {
 })()"""
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 @contextmanager
 def _started(folder: Path, command: Sequence[str | Path]) -> Iterator[subprocess.Popen[str]]:
     """A process for as long as the block lasts; what it says on stderr stands in `log.txt`."""
@@ -89,21 +85,14 @@ def _started(folder: Path, command: Sequence[str | Path]) -> Iterator[subprocess
     try:
         yield process
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(40)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        assert process.stdout is not None
-        process.stdout.close()
+        end(process, signal.SIGTERM, 40)
 
 
 @contextmanager
 def _planned(folder: Path, plan: dict[str, Any], *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A run with its web UI: the process, and where the UI answers."""
     (folder / "plan.yaml").write_text(yaml.safe_dump(plan))
-    port = _free_port()
+    port = free_port()
     with _started(
         folder, [BIN / "tokenswarm", "run", "plan.yaml", "--ui", "--web-port", str(port), *arguments]
     ) as process:
@@ -115,7 +104,7 @@ def _planned(folder: Path, plan: dict[str, Any], *arguments: str) -> Iterator[tu
 @contextmanager
 def _stock(folder: Path, simulator: str, file: Path, *arguments: str) -> Iterator[str]:
     """Where the web UI of a stock `locust` answers that sends to the simulator."""
-    port = _free_port()
+    port = free_port()
     options = ["-f", str(file), "-H", f"{simulator}/v1", "--web-host", "127.0.0.1", "--web-port", str(port)]
     with _started(folder, [BIN / "locust", *options, *arguments]):
         url = f"http://127.0.0.1:{port}"

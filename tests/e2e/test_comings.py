@@ -14,8 +14,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from child_processes import free_port
 from conftest import BIN, FINISHED, ROOT
-from test_hosts import csv_requests, free_port, plan_in, redis_url, samples_of, started
+from test_hosts import csv_requests, plan_in, redis_url, samples_of, started
 
 from harness.sample import Sample, decode
 from harness.simulator.process import running

@@ -9,12 +9,13 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 from conftest import FINISHED, Command
+from made_samples import made_sample
 
 from harness.cli import tokenswarm as command
 from harness.errors import UsageFault
 from harness.plan_file import plan_of
 from harness.rundir import RunDir
-from harness.sample import Footer, Header, Outcome, Sample, encode
+from harness.sample import Footer, Header, Sample, encode
 from harness.simulator.config import config_from
 from harness.simulator.offline import play_offline
 
@@ -52,11 +53,9 @@ def _write_run(folder: Path, ttft_ms: int, output_tokens: int = 5) -> None:
 
 def _sample(worker: str, repeat: int, seq: int, start_ns: int, ttft_ns: int) -> Sample:
     first = start_ns + ttft_ns
-    return Sample(
-        run="r", target="t", dialect="openai-chat", model="m", workload="w", stage=0, repeat=repeat, worker=worker,
-        seq=seq, prompt_id="p", start_ns=start_ns, event_ns=(first, first + MS), end_ns=first + 2 * MS,
-        outcome=Outcome.OK,
-    )  # fmt: skip
+    return made_sample(
+        repeat=repeat, worker=worker, seq=seq, start_ns=start_ns, event_ns=(first, first + MS), end_ns=first + 2 * MS
+    )
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from child_processes import free_port
 from conftest import FINISHED, ROOT
 
 from benchmarks.planted import run_offline
@@ -149,11 +149,6 @@ def test_the_commands_of_a_page_do_what_they_say(page: Path, shop: Path, simulat
         assert code in FINISHED, f"{page.name}: {command}\n{said[-3000:]}"
         if starter is not None:
             starter.write_text(PLAN)  # it is for real providers
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as chosen:
-        return int(chosen.getsockname()[1])
 
 
 def environment() -> dict[str, str]:

@@ -11,7 +11,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections import Counter
@@ -22,6 +21,7 @@ from pathlib import Path
 import psutil
 import pytest
 import redis
+from child_processes import free_port
 from conftest import BIN
 
 from harness.sample import Outcome, Sample, decode
@@ -111,11 +111,6 @@ class Swarm:
 
 def children(pid: int) -> list[psutil.Process]:
     return psutil.Process(pid).children(recursive=True)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @contextmanager

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from child_processes import end, free_port
 from conftest import BIN, FINISHED
 
 from harness.sample import Outcome, Sample, decode
@@ -36,11 +36,6 @@ workload: {kind: chat, input_tokens: 20, output_tokens: 8}
 stages: STAGES
 simulator: {providers: [{name: p, dialects: [openai-chat], ttft: 0.05, itl: 0.005}]}
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @pytest.fixture
@@ -71,13 +66,7 @@ def started(folder: Path, name: str, redis: str | None, *words: str) -> Iterator
     try:
         yield process
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-        process.communicate()
+        end(process)
 
 
 def plan_in(folder: Path, stages: str, repeats: int = 1) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ import gevent
 import pytest
 import redis
 import yaml
+from child_processes import free_port
 from conftest import FINISHED, Command
 
 from harness.allowances.allowance import Ask, Purse
@@ -25,11 +25,6 @@ from harness.plan import Limits
 from harness.simulator.truth import Truth, read_truth
 
 wants_redis = pytest.mark.skipif(shutil.which("redis-server") is None, reason="wants a redis-server")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 @contextmanager

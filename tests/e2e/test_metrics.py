@@ -19,6 +19,7 @@ import httpx
 import psutil
 import pytest
 import yaml
+from child_processes import end
 from conftest import BIN, FINISHED, ROOT
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -83,13 +84,7 @@ def started(
     try:
         yield process
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(40)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process, signal.SIGTERM, 40)
 
 
 def metrics_url(log: Path) -> str | None:

@@ -9,7 +9,6 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ from typing import IO, Any
 
 import pytest
 import yaml
+from child_processes import end
 from conftest import BIN, FINISHED
 from test_comings import recorded, until, whole_lines
 from test_hosts import csv_requests, samples_of
@@ -93,13 +93,7 @@ def on(
     try:
         yield process
     finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGINT)
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-        process.communicate()
+        end(process)
 
 
 def write_plan(path: Path, stages: list[dict[str, Any]]) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from child_processes import free_port
 from conftest import FINISHED, Command
-from test_limits import free_port, redis_server
+from test_limits import redis_server
 
 wants_redis = pytest.mark.skipif(shutil.which("redis-server") is None, reason="wants a redis-server")
 DIALECTS = {"openai": "openai-chat", "anthropic": "anthropic-messages", "google": "google-generate"}

@@ -18,21 +18,17 @@ import gevent
 import pytest
 import redis
 import trustme
+from child_processes import free_port
+from made_samples import made_sample
 
 from harness.journal import Journal
-from harness.journals.collect import keys_of
 from harness.journals.redis_client import REDIS_URL
+from harness.journals.relay_keys import keys_of
 from harness.relay import Shipper
-from harness.sample import Outcome, Sample
 
 SERVER = shutil.which("redis-server")
 pytestmark = pytest.mark.skipif(SERVER is None, reason="needs the program redis-server (package redis-server)")
 RUN = "chat/20260101T000000Z-ab12"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def until(condition: Callable[[], bool], limit_s: float = 30) -> None:
@@ -127,21 +123,15 @@ def write(journal: Journal, count: int, events: int = 150) -> None:
     for _ in range(count):
         times = tuple(range(1_000_000_000, 1_000_000_000 + events * 7_000_000, 7_000_000))
         journal.append(
-            Sample(
+            made_sample(
                 run=RUN,
                 target="a",
-                dialect="openai-chat",
-                model="m",
-                workload="w",
-                stage=0,
-                repeat=1,
                 worker=journal.header.worker,
                 seq=journal.samples,
                 prompt_id=f"p{journal.samples}",
                 start_ns=1,
                 event_ns=times,
                 end_ns=2_000_000_000,
-                outcome=Outcome.OK,
             )
         )
 

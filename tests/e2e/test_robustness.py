@@ -22,12 +22,13 @@ from typing import Any
 import pytest
 import yaml
 from conftest import BIN, FINISHED, ROOT
+from made_samples import made_sample
 
 from analysis.summarise import read_source
 from harness.journal import Journal
 from harness.plan_file import dump_plan, plan_of
 from harness.rundir import RunDir
-from harness.sample import Header, Outcome, Sample, decode, encode
+from harness.sample import Header, Sample, decode, encode
 
 PAGE = ROOT / "docs" / "robustness.md"
 TESTS = ROOT / "tests"
@@ -306,11 +307,21 @@ def test_a_journal_that_is_deleted_is_written_again_from_the_kernel(tmp_path: Pa
 
 def sample(seq: int, worker: str = "w", repeat: int = 1) -> Sample:
     at_ns = seq * 100_000_000
-    return Sample(
-        run="r", target="sim", dialect="openai-chat", model="m", workload="default", stage=0, repeat=repeat,
-        worker=worker, seq=seq, prompt_id=f"{seq}", start_ns=at_ns, headers_ns=at_ns + 1000, end_ns=at_ns + 50_000_000,
-        event_ns=(at_ns + 2000,), first_text_ns=at_ns + 2000, outcome=Outcome.OK, status=200, text_chars=5,
-    )  # fmt: skip
+    return made_sample(
+        target="sim",
+        workload="default",
+        repeat=repeat,
+        worker=worker,
+        seq=seq,
+        prompt_id=f"{seq}",
+        start_ns=at_ns,
+        headers_ns=at_ns + 1000,
+        end_ns=at_ns + 50_000_000,
+        event_ns=(at_ns + 2000,),
+        first_text_ns=at_ns + 2000,
+        status=200,
+        text_chars=5,
+    )
 
 
 @long

@@ -23,9 +23,10 @@ import pytest
 import redis
 import trustme
 import yaml
+from child_processes import free_port
 from click.testing import CliRunner
 from conftest import BIN, ROOT
-from leaks import Echoing, Search, free_port, planted
+from leaks import Echoing, Search, planted
 
 from harness.attempts.prepare import prepare
 from harness.cli import tokenswarm

@@ -12,9 +12,10 @@ from tempfile import TemporaryDirectory
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_samples import made_sample
 
 from harness.journals.tail import Clock, Tail, anchor_of
-from harness.sample import SCHEMA, Footer, Header, Outcome, Sample, encode
+from harness.sample import SCHEMA, Footer, Header, Sample, encode
 
 WALL_NS, MONO_NS = 2_000 * 10**9, 500 * 10**9
 
@@ -26,10 +27,7 @@ def _header(worker: str = "r1-w0", pid: int = 1, wall_ns: int = 10**18) -> Heade
 
 
 def _sample(seq: int, worker: str = "r1-w0", text: str | None = None) -> Sample:
-    return Sample(
-        run="r", target="t", dialect="openai-chat", model="m", workload="w", stage=0, repeat=1, worker=worker, seq=seq,
-        prompt_id="p", start_ns=seq, end_ns=seq + 1, outcome=Outcome.OK, text=text,
-    )  # fmt: skip
+    return made_sample(worker=worker, seq=seq, start_ns=seq, end_ns=seq + 1, text=text)
 
 
 def _read_all(tail: Tail, most_bytes: int = 4_000_000) -> list[tuple[str, int]]:

@@ -6,12 +6,13 @@ from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
+from made_samples import made_sample
 
 from harness.allowances.allowance import Allowance, Ask, OwnLedger, Purse, ask_of, limited, paid, part
 from harness.plan import Limits, Price, Target
 from harness.plan_file import plan_of
 from harness.prompts import Prompt
-from harness.sample import Outcome, Sample, Usage
+from harness.sample import Sample, Usage
 
 TARGET = Target(
     name="t",
@@ -23,22 +24,7 @@ TARGET = Target(
 
 
 def sample(usage: Usage | None) -> Sample:
-    return Sample(
-        run="r",
-        target="t",
-        dialect="openai-chat",
-        model="m",
-        workload="w",
-        stage=0,
-        repeat=1,
-        worker="w0",
-        seq=0,
-        prompt_id="p",
-        start_ns=0,
-        end_ns=1,
-        outcome=Outcome.OK,
-        usage=usage,
-    )
+    return made_sample(worker="w0", end_ns=1, usage=usage)
 
 
 def test_the_most_that_a_prompt_may_cost() -> None:

@@ -8,7 +8,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
@@ -178,18 +178,24 @@ def test_a_refused_connection_an_unknown_host_and_a_plain_port_spoken_to_in_tls_
         assert attempt(url.replace("http:", "https:")).error is ErrorKind.TLS
 
 
+def in_a_row(url: str, pauses_s: Sequence[float]) -> list[Sample]:
+    """Attempts through one connection, each followed by a pause."""
+    target = Target(name="t", dialect="openai-chat", base_url=url, model="m")
+    workload = Workload(input_tokens=5)
+    connection = Connection(endpoint_of(url), Timeouts(read_s=1))
+    samples = []
+    for seq, pause_s in enumerate(pauses_s):
+        origin = Origin(run="r", stage=0, repeat=1, worker="w", seq=seq, anchor_ns=0)
+        samples.append(perform(connection, prepare(target, workload, prompt(1, workload, seq), None), origin))
+        gevent.sleep(pause_s)
+    connection.close()
+    return samples
+
+
 def test_a_connection_that_the_server_closed_while_idle_is_opened_again() -> None:
     reply: Script = ["read", OK, chunk(WORD), chunk(DONE), END]
     with server(list(reply), list(reply)) as url:
-        target = Target(name="t", dialect="openai-chat", base_url=url, model="m")
-        workload = Workload(input_tokens=5)
-        connection = Connection(endpoint_of(url), Timeouts(read_s=1))
-        samples = []
-        for seq in range(2):
-            origin = Origin(run="r", stage=0, repeat=1, worker="w", seq=seq, anchor_ns=0)
-            samples.append(perform(connection, prepare(target, workload, prompt(1, workload, seq), None), origin))
-            gevent.sleep(0.1)
-        connection.close()
+        samples = in_a_row(url, [0.1, 0])
     assert [sample.outcome for sample in samples] == [Outcome.OK, Outcome.OK]
     assert [sample.reused for sample in samples] == [False, False]
 
@@ -273,14 +279,6 @@ def test_a_certificate_of_an_unknown_authority_is_a_tls_failure() -> None:
 def test_a_server_that_closes_after_each_response_unannounced_is_given_a_new_connection_each_time() -> None:
     reply: Script = ["read", OK, chunk(WORD), chunk(DONE), END]
     with server(*[list(reply)] * 5) as url:
-        target = Target(name="t", dialect="openai-chat", base_url=url, model="m")
-        workload = Workload(input_tokens=5)
-        connection = Connection(endpoint_of(url), Timeouts(read_s=1))
-        samples = []
-        for seq in range(5):
-            origin = Origin(run="r", stage=0, repeat=1, worker="w", seq=seq, anchor_ns=0)
-            samples.append(perform(connection, prepare(target, workload, prompt(1, workload, seq), None), origin))
-            gevent.sleep(0.02 if seq == 0 else 0)  # after the first, no time to see the close
-        connection.close()
+        samples = in_a_row(url, [0.02, 0, 0, 0, 0])  # after the first, no time to see the close
     assert [sample.outcome for sample in samples] == [Outcome.OK] * 5
     assert [sample.reused for sample in samples] == [False] * 5

@@ -12,6 +12,7 @@ import pytest
 from conftest import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
+from made_samples import made_sample
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_metrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
@@ -44,17 +45,9 @@ HOSTILE = 'a"b\\n\n} 1\nevil{x="'
 def sample_of(seq: int, target: str = "t", error: ErrorKind | None = None) -> Sample:
     start = seq * 50 * MS
     events = tuple(start + (100 + 10 * k) * MS for k in range(5))
-    return Sample(
-        run="r",
+    return made_sample(
         target=target,
-        dialect="openai-chat",
-        model="m",
-        workload="w",
-        stage=0,
-        repeat=1,
-        worker="r1-w0",
         seq=seq,
-        prompt_id="p",
         start_ns=start,
         event_ns=events,
         end_ns=events[-1] + MS,

@@ -10,6 +10,7 @@ import msgspec
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
+from made_samples import made_sample
 
 from analysis.deciding.use_cases import read_use_case
 from analysis.locust_csv import summarise_csv
@@ -23,7 +24,7 @@ from harness.prices import read_prices
 from harness.questions.question_files import load_questions
 from harness.rules.alert_file import read_alerts
 from harness.rundir import RunDir
-from harness.sample import Header, Outcome, Sample, encode
+from harness.sample import Header, encode
 from harness.simulator.config import load_config
 from harness.sockets.http_framing import MAX_HEADER_BYTES, Framing, TransportFault
 from harness.workloads.traces import read_trace
@@ -192,10 +193,7 @@ def test_a_history_of_absurdly_many_requests_costs_no_memory(tmp_path: Path) -> 
 
 
 def _sample(seq: int, **changes: object) -> bytes:
-    whole = Sample(
-        run="r", target="t", dialect="openai-chat", model="m", workload="w", stage=0, repeat=1, worker="w", seq=seq,
-        prompt_id="p", start_ns=5, end_ns=9, outcome=Outcome.OK,
-    )  # fmt: skip
+    whole = made_sample(worker="w", seq=seq, start_ns=5, end_ns=9)
     return encode(msgspec.structs.replace(whole, **changes))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_samples import made_sample
 
 from analysis.metrics import latencies, meets_slo, window_of
 from analysis.samples import load_samples
@@ -41,17 +42,8 @@ def _sample(seq: int, draw: random.Random) -> Sample:
     usage = Usage(
         source="provider", output_tokens=tokens, reasoning_tokens=draw.choice((None, 0, 5)) if tokens else None
     )
-    return Sample(
-        run="r",
-        target="t",
-        dialect="openai-chat",
-        model="m",
-        workload="w",
-        stage=0,
-        repeat=1,
-        worker="r1-w0",
+    return made_sample(
         seq=seq,
-        prompt_id="p",
         start_ns=start,
         headers_ns=first,
         event_ns=events,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from made_samples import made_sample
 
 from harness.errors import ErrorKind
 from harness.live.live import Board, Live
@@ -17,21 +18,9 @@ from harness.sample import Outcome, Sample, Usage
 
 ROOT = Path(__file__).parent.parent.parent
 MS = 1_000_000
-GOOD = Sample(
-    run="r",
-    target="t",
-    dialect="openai-chat",
-    model="m",
-    workload="w",
-    stage=0,
-    repeat=1,
-    worker="r1-w0",
-    seq=0,
-    prompt_id="p",
-    start_ns=0,
+GOOD = made_sample(
     event_ns=tuple((100 + 10 * k) * MS for k in range(6)),
     end_ns=200 * MS,
-    outcome=Outcome.OK,
     usage=Usage(source="provider", output_tokens=6),
     stamps="kernel",
 )

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from hook_receiver import Receiver, receiving
+from made_samples import made_sample
 from msgspec import structs
 
 from harness.alerting.alert_log import read_events
@@ -42,12 +43,15 @@ def _sample(seq: int, end_s: float, *, ok: bool = True) -> Sample:
     end_ns = round(end_s * S)
     error = None if ok else ErrorKind.OVERLOADED
     first = end_ns - 50_000_000
-    return Sample(
-        run="r", target="t", dialect="openai-chat", model="m", workload="w", stage=0, repeat=1, worker="r1-w0", seq=seq,
-        prompt_id="p", start_ns=end_ns - 100_000_000, event_ns=(first, end_ns) if ok else (), end_ns=end_ns,
-        outcome=outcome_of(error), error=error,
+    return made_sample(
+        seq=seq,
+        start_ns=end_ns - 100_000_000,
+        event_ns=(first, end_ns) if ok else (),
+        end_ns=end_ns,
+        outcome=outcome_of(error),
+        error=error,
         usage=Usage(source="provider", input_tokens=10, output_tokens=5) if ok else None,
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import jsonschema
 import pytest
 import yaml
 
+from harness.cells import cells, left_out
 from harness.errors import UsageFault
-from harness.plan import cells, left_out
 from harness.plan_file import dump_plan, plan_of, plan_schema, read_plan, suites
 
 ROOT = Path(__file__).parent.parent.parent

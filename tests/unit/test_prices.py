@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_samples import made_sample
 
 from harness.allowances.budget import check_limits
 from harness.capacity.estimate import estimate
@@ -19,7 +20,7 @@ from harness.plan import Plan, Price, Target
 from harness.plan_file import dump_plan, plan_of, plan_of_text
 from harness.prices import PLAN, most_usd, priced, read_prices, spend_of
 from harness.rundir import RunDir
-from harness.sample import Outcome, Sample, Usage, encode
+from harness.sample import Usage, encode
 
 OPENAI = "https://api.openai.com/v1"
 TABLE = """
@@ -194,11 +195,13 @@ def test_the_spend_is_followed_while_the_run_goes_on(tmp_path: Path) -> None:
     run_dir.journals.mkdir()
     whole = plan(price={"input": 2.0, "output": 8.0, "input_cached": 0.5})
     usage = Usage(source="provider", input_tokens=1000, output_tokens=100, cached_tokens=400)
-    sample = Sample(
-        run="r", target="t", dialect="openai-chat", model="m", workload="default", stage=0, repeat=1, worker="w",
-        seq=0, prompt_id="p", start_ns=0, end_ns=1, outcome=Outcome.OK, usage=usage,
+    sample = made_sample(
+        workload="default",
+        worker="w",
+        end_ns=1,
+        usage=usage,
         error_detail='"target":"x","usage":{"output_tokens":99999999}',
-    )  # fmt: skip
+    )
     replace = msgspec.structs.replace
     others = [replace(sample, usage=None), replace(sample, target="free")]
     each = (600 * 2 + 400 * 0.5 + 100 * 8) / 1e6

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from made_samples import made_sample
 
 from harness.allowances.budget import purse_of
 from harness.errors import UsageFault
 from harness.plan_file import plan_of
 from harness.records.sequential_record import SequentialRecord, read_sequential, write_sequential
 from harness.rundir import RunDir
-from harness.sample import SCHEMA, Footer, Header, Outcome, Sample, encode
+from harness.sample import SCHEMA, Footer, Header, encode
 from harness.sequential_run import put_aside, resumed, whole_repeats
 
 
@@ -21,10 +22,7 @@ def _journal(run_dir: RunDir, repeat: int, worker: int = 0, *, whole: bool = Tru
     head = Header(
         schema=SCHEMA, run="r", worker=name, repeat=repeat, share=(0, 1), wall_ns=1, mono_ns=0, pid=1, host="h"
     )
-    one = Sample(
-        run="r", target="t", dialect="openai-chat", model="m", workload="w", stage=0, repeat=repeat, worker=name, seq=1,
-        prompt_id="p", start_ns=1, end_ns=2, outcome=Outcome.OK,
-    )  # fmt: skip
+    one = made_sample(repeat=repeat, worker=name, seq=1, start_ns=1, end_ns=2)
     foot = [encode(Footer(samples=1, end_ns=3))] if whole else []
     run_dir.journal(name).write_bytes(b"".join([encode(head), encode(one), *foot]))
 

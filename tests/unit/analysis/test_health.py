@@ -7,13 +7,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from made_samples import made_sample
 
 from analysis.cells.health import Span, health_findings, judge_workers, read_health, spans_of, workers_of
 from analysis.samples import Samples, load_samples
 from analysis.summary import Result, Window
 from harness.records.health_record import LAG_BOUNDS_S, Health, encode_health
 from harness.rundir import RunDir
-from harness.sample import Header, Outcome, Sample, encode
+from harness.sample import Header, encode
 
 S = 10**9
 SPANS = [Span(f"r1-w{k}", 0, -S, 100 * S) for k in (0, 1)]
@@ -122,12 +123,9 @@ def loaded(folder: Path, *workers: tuple[int, list[int]]) -> Samples:
             schema=1, run="r", worker=name, repeat=1, share=(k, 2), wall_ns=wall_ns, mono_ns=7, pid=1, host="h"
         )
         samples = [
-            Sample(
-                run="r", target="t", dialect="openai-chat", model="m", workload="w", stage=0, repeat=1, worker=name,
-                seq=seq, prompt_id="p", start_ns=start_s * S, end_ns=start_s * S + S // 10, outcome=Outcome.OK,
-            )
+            made_sample(worker=name, seq=seq, start_ns=start_s * S, end_ns=start_s * S + S // 10)
             for seq, start_s in enumerate(starts_s)
-        ]  # fmt: skip
+        ]
         run_dir.journal(name).write_bytes(b"".join([encode(header), *map(encode, samples)]))
     return load_samples(run_dir)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 from click.testing import CliRunner
+from made_samples import made_sample
 
 from analysis.report import write_report
 from analysis.summarise import summarise
@@ -13,7 +14,7 @@ from harness.cli import tokenswarm
 from harness.errors import ErrorKind
 from harness.plan_file import dump_plan, plan_of
 from harness.rundir import RunDir
-from harness.sample import Header, Outcome, Sample, encode
+from harness.sample import Header, Outcome, encode
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>=cmd|'/c calc'!A1"
 PLAN = {
@@ -33,11 +34,17 @@ def hostile_run(folder: Path, stamp: str) -> RunDir:
     header = Header(
         schema=3, run=HOSTILE, worker="r1-w0", repeat=1, share=(0, 1), wall_ns=10**18, mono_ns=1, pid=1, host=HOSTILE
     )
-    good = Sample(
-        run=HOSTILE, target="t", dialect="openai-chat", model=HOSTILE, workload="default", stage=0, repeat=1,
-        worker="r1-w0", seq=0, prompt_id=HOSTILE, end_ns=0, outcome=Outcome.OK, finish_reason=HOSTILE,
-        fingerprint=HOSTILE, request_id=HOSTILE, status=200,
-    )  # fmt: skip
+    good = made_sample(
+        run=HOSTILE,
+        model=HOSTILE,
+        workload="default",
+        prompt_id=HOSTILE,
+        end_ns=0,
+        finish_reason=HOSTILE,
+        fingerprint=HOSTILE,
+        request_id=HOSTILE,
+        status=200,
+    )
     lines = [encode(header)]
     for seq in range(40):
         at_ns = seq * 100_000_000

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from made_samples import made_sample
 
 from analysis.cells.sends import send_findings
 from analysis.samples import load_samples
 from analysis.summary import Dist, Result, Window
 from harness.rundir import RunDir
-from harness.sample import Header, Outcome, Sample, encode
+from harness.sample import Header, Outcome, encode
 
 MS = 1_000_000
 Arrival = tuple[int, int | None, int]  # due, start (None: dropped) and end in ms
@@ -27,13 +28,16 @@ def judged(folder: Path, limit: int, *workers: Sequence[Arrival], begin_s: float
             schema=1, run="r", worker=name, repeat=1, share=(k, len(workers)), wall_ns=9, mono_ns=7, pid=1, host="h"
         )
         samples = [
-            Sample(
-                run="r", target="t", dialect="openai-chat", model="m", workload="w", stage=0, repeat=1, worker=name,
-                seq=seq, prompt_id="p", due_ns=due * MS, start_ns=None if start is None else start * MS,
-                end_ns=end * MS, outcome=Outcome.DROPPED if start is None else Outcome.OK,
+            made_sample(
+                worker=name,
+                seq=seq,
+                due_ns=due * MS,
+                start_ns=None if start is None else start * MS,
+                end_ns=end * MS,
+                outcome=Outcome.DROPPED if start is None else Outcome.OK,
             )
             for seq, (due, start, end) in enumerate(arrivals)
-        ]  # fmt: skip
+        ]
         run_dir.journal(name).write_bytes(b"".join([encode(header), *map(encode, samples)]))
     result = Result(
         target="t",

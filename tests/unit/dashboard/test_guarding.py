@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dashboard.login import TRIES, TRIES_OF_ALL, WINDOW_S, Throttle, login_page
-from dashboard.security import _names_this_machine, is_loopback, new_session, read_session, same_token
+from dashboard.security import _names_this_machine, new_session, read_session, same_token
+from harness.inputs.loopback import is_loopback_host
 
 SECRET = secrets.token_bytes(32)
 
@@ -67,7 +68,8 @@ def test_names_of_this_machine_are_known_from_others() -> None:
     )
     assert all(map(_names_this_machine, ours))
     assert not any(map(_names_this_machine, others))
-    assert is_loopback("::1") and is_loopback("localhost") and not is_loopback("0.0.0.0") and not is_loopback("")
+    assert all(map(is_loopback_host, ("::1", "[::1]", "localhost", "127.9.9.9")))
+    assert not any(map(is_loopback_host, ("0.0.0.0", "", "::", "127.0.0.1.example", "localhost.example")))
 
 
 def test_after_five_wrong_tokens_an_address_waits_and_others_do_not() -> None:
