@@ -38,6 +38,7 @@ from analysis.samples import Samples, load_samples
 from analysis.summary import Batch, Dist, Provider, Result, ServerTimes, Summary
 from analysis.summary import Window as WindowPart
 from analysis.validity import judge_run
+from harness.errors import UNREADABLE
 from harness.plan import Cell, OutageRule, Plan, Workload, cells, stages_of
 from harness.plan_file import read_plan, with_outage
 from harness.prices import priced
@@ -155,7 +156,7 @@ def summary_json(summary: Summary) -> bytes:
 def _run_json(run_dir: RunDir) -> dict[str, Any]:
     try:
         found = msgspec.json.decode(run_dir.run_json.read_bytes())
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *UNREADABLE):
         return {}
     return found if isinstance(found, dict) else {}
 
