@@ -34,6 +34,6 @@ def valid(text: str) -> bool:
     """Whether a reply is JSON of the schema and nothing else: no fence, no word before it."""
     try:
         _decoder.decode(text)
-    except (*UNREADABLE, UnicodeError, RecursionError):
+    except (*UNREADABLE, UnicodeError):
         return False
     return True
