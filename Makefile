@@ -18,7 +18,7 @@ demo: setup
 	@dir=$$($(BIN)/tokenswarm run suite:demo --out runs) && echo "$$dir/report.html"
 
 test: check
-	$(BIN)/pytest -n 2 --dist loadfile -m 'not alone' --durations=30
+	$(BIN)/pytest -n 2 --dist loadfile -m 'not alone' --durations=30 $(CHECKED:%=--ignore=%)
 	$(BIN)/pytest -m alone
 
 # The whole fault matrix, 30 runs with one process killed, frozen or cut off: some 15 minutes.
@@ -52,13 +52,15 @@ soak: setup
 
 # Every fault of docs/robustness.md, also those that take long or want to mount a file system, and all ways in of a key.
 test-robustness: setup
-	TOKENSWARM_ALL_FAULTS=1 TOKENSWARM_ALL_SECRETS=1 $(BIN)/pytest tests/e2e/test_robustness.py tests/e2e/test_secrets.py
+	TOKENSWARM_ALL_FAULTS=1 TOKENSWARM_ALL_SECRETS=1 $(BIN)/pytest tests/e2e/test_robustness.py tests/e2e/test_secrets.py tests/e2e/test_monitor_command.py
 
+# All that can be told without running the product: style, types, layers, and whether the documentation is what the code says.
+CHECKED := tests/test_architecture.py tests/unit/test_docs.py
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python docs/generate.py --check
+	$(BIN)/pytest $(CHECKED)
 
 # The documentation as a site, in build/site; a dead link is an error.
 docs: setup

@@ -28,6 +28,7 @@ from analysis.comparing.compared_metrics import (
     metric_of,
     weight_of,
 )
+from analysis.comparing.differences import unlike
 from analysis.comparing.failure_rate import compare_failure_rates
 from analysis.comparing.goals import estimate_at
 from analysis.comparing.repeat_values import grain_of, sides_of, told_apart, values_of
@@ -158,34 +159,6 @@ def _load_key(result: Result) -> Cell:
     asked = next((name for name in ("concurrency", "rate_rps") if result.load.get(name) is not None), "load not told")
     value = result.load.get(asked)
     return f"{asked} {float(value):g}" if isinstance(value, int | float) else asked, None, None
-
-
-def unlike(a: Result | None, b: Result | None, a_run: str, b_run: str, *, told_by_both: bool = False) -> str:
-    """What makes two results not comparable; "" when nothing does. `told_by_both`: what one of them does not tell is
-    passed over."""
-    if a is None or b is None:
-        return f"only in {b_run if a is None else a_run}"
-    for name in ("kind", "load", "request"):
-        here, there = getattr(a, name), getattr(b, name)
-        if isinstance(here, dict) and isinstance(there, dict):
-            keys = [key for key in dict.fromkeys([*there, *here]) if here.get(key) != there.get(key)]
-            if told_by_both:  # of lengths that were drawn the other tool tells the mean alone
-                pairs = {key: (here.get(key), there.get(key)) for key in keys}
-                keys = [key for key in keys if None not in pairs[key] and len({*map(_kind, pairs[key])}) == 1]
-            parts = [f"{key} {_shown(there.get(key))} against {_shown(here.get(key))}" for key in keys]
-            if parts:
-                return f"{name} differs: {', '.join(parts)}"
-        elif here != there:
-            return f"{name} differs: {_shown(there)} against {_shown(here)}"
-    return ""
-
-
-def _kind(value: object) -> type:
-    return float if isinstance(value, int | float) else type(value)
-
-
-def _shown(value: object) -> str:
-    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _apart(result: Result | None, reason: str) -> _Found:

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from analysis.comparing.differences import differences
 from analysis.histories.history import History, Progress, keep, load_history, quiet
 from analysis.histories.history_index import digest_of
 from analysis.histories.history_metrics import METRICS, Metric
@@ -192,13 +193,8 @@ def _differs(before: SeriesKey, after: SeriesKey) -> str:
             found.append(f"{name} {here} -> {there}")
     for name in ("load", "request"):
         old, new = (msgspec.json.decode(getattr(each, name), type=dict) for each in (before, after))
-        parts = [key for key in dict.fromkeys([*old, *new]) if old.get(key) != new.get(key)]
-        found += [f"{key} {_shown(old.get(key))} -> {_shown(new.get(key))}" for key in parts]
+        found += differences(old, new, "->")
     return ", ".join(found)
-
-
-def _shown(value: object) -> str:
-    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)[:60]
 
 
 def _found(lines: Sequence[Line], stored: dict[str, Findings], progress: Progress) -> list[Findings]:

@@ -28,7 +28,7 @@ from locust.runners import WorkerRunner
 from benchmarks.hosts import GAP_S, TTFT_S, Job
 from harness import webui
 from harness.journal import Journal
-from harness.journals.collect import REDIS_URL
+from harness.journals.redis_client import REDIS_URL
 from harness.loop import garbage
 from harness.planned_run.worker_side import PING, SHARE
 from harness.records.health_record import LAG_BOUNDS_S, Health, encode_health

@@ -32,7 +32,7 @@ from rich.table import Table
 from benchmarks.hosts import GAP_S, TTFT_S, Job, ask, free_port, listens, redis_server, size_of, until
 from benchmarks.processes import allow_many_sockets
 from harness import launch
-from harness.journals.collect import REDIS_URL
+from harness.journals.redis_client import REDIS_URL
 from harness.plan import Plan
 from harness.plan_file import plan_of
 from harness.rundir import RunDir, new_run_dir

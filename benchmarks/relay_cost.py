@@ -27,7 +27,7 @@ from rich.table import Table
 
 from benchmarks.hosts import free_port, redis_server
 from benchmarks.processes import allow_many_sockets, choose_cores
-from harness.journals.collect import REDIS_URL
+from harness.journals.redis_client import REDIS_URL
 from harness.records.health_record import decode_health
 from harness.sample import Sample, decode
 

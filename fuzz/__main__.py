@@ -1,12 +1,14 @@
 """Fuzzes every surface for a bounded time, each in a process of its own: `python -m fuzz [NAME...] [--seconds 60]`.
 
 Begins with the corpus in `fuzz/corpus`; what it finds anew goes to a folder of its own, and, with `--keep`, the
-smallest inputs of it that reached new code to the corpus. Exit code 1: something failed.
+smallest inputs of it that reached new code to the corpus. With `--minimise` nothing is fuzzed: the corpus is made anew
+of the fewest inputs that reach what it and the folder reach. Exit code 1: something failed.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,6 +27,8 @@ MOST_MB = 2048
 MOST_S = 30  # for one input
 MOST_BYTES = 65_536  # of one input
 _KEPT_BYTES = 2048
+_MOST_SEED = 8192
+_OF_FUZZER = re.compile("[0-9a-f]{8,40}")  # names of inputs that nobody wrote
 _KEPT = 10  # inputs of one run
 _LATE_S = 600  # a machine that is busy takes minutes to begin
 ROUND_S = 60  # under atheris a process grows by up to 0.1 MB an execution, which the same inputs without it do not
@@ -97,17 +101,55 @@ def keep(name: str, folder: Path) -> None:
         (seeds / path.name[:12]).write_bytes(path.read_bytes())
 
 
+def minimise(name: str, folder: Path) -> tuple[int, int]:
+    """Make the corpus of a surface anew by libFuzzer's merge of it and of what was found.
+
+    How many inputs it had, and has. Those that somebody wrote, and named, stay.
+    """
+    seeds, least, found = CORPUS / name, folder / f"least-{name}", folder / name
+    shutil.rmtree(least, ignore_errors=True)
+    for each in (least, found):
+        each.mkdir(parents=True, exist_ok=True)
+    words = [
+        sys.executable,
+        "-m",
+        "fuzz.one",
+        name,
+        "-merge=1",
+        f"-max_len={_MOST_SEED}",
+        *map(str, (least, seeds, found)),
+    ]
+    subprocess.run(words, capture_output=True, timeout=_LATE_S * 10, check=True)  # noqa: S603
+    wanted = {path.read_bytes() for path in least.iterdir()}
+    if not wanted:
+        raise click.ClickException(f"{name}: nothing was merged")
+    before = list(seeds.iterdir())
+    for path in before:
+        if _OF_FUZZER.fullmatch(path.name):
+            path.unlink()
+    known = {path.read_bytes() for path in seeds.iterdir()}
+    for path in least.iterdir():
+        if path.read_bytes() not in known:
+            (seeds / path.name[:12]).write_bytes(path.read_bytes())
+    return len(before), len(list(seeds.iterdir()))
+
+
 @click.command(help=__doc__)
 @click.argument("names", nargs=-1)
 @click.option("--seconds", type=float, default=60.0, help="For each surface (60).")
 @click.option("--keep", "kept", is_flag=True, help="Add what reaches new code to the corpus.")
+@click.option("--minimise", "least", is_flag=True, help="Make the corpus anew of as few inputs as can be.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Where inputs go that are found (a temporary folder).")
-def main(*, names: tuple[str, ...], seconds: float, kept: bool, folder: Path | None) -> None:
+def main(*, names: tuple[str, ...], seconds: float, kept: bool, least: bool, folder: Path | None) -> None:
     """All surfaces, or those that are named; a table of them."""
     unknown = sorted(set(names) - set(SURFACES))
     if unknown:
         raise click.UsageError(f"{unknown[0]}: there are {', '.join(SURFACES)}")
     folder = folder or Path(tempfile.mkdtemp(prefix="tokenswarm-fuzz-"))
+    if least:
+        for name in names or SURFACES:
+            click.echo("{}: {} inputs, now {}".format(name, *minimise(name, folder)))
+        return
     table = Table("surface", "executions", "seconds", "crash", "peak MB")
     failed = False
     for name in names or SURFACES:

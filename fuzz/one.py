@@ -17,7 +17,8 @@ def main() -> None:
     warnings.simplefilter("ignore")
     with atheris.instrument_imports(include=["harness", "analysis", "yaml", "fuzz"], enable_loader_override=False):
         from fuzz.surfaces import SURFACES  # noqa: PLC0415
-    atheris.Setup([f"fuzz.one {name}", *options], SURFACES[name])
+    command = f"{sys.executable} -m fuzz.one {name}"  # by which libFuzzer starts itself again where it merges
+    atheris.Setup([command, *options], SURFACES[name])
     atheris.Fuzz()
 
 

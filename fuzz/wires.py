@@ -20,7 +20,8 @@ from harness.dialects import DIALECTS
 from harness.dialects.jobs import matched
 from harness.dialects.wire import Ask, Delta, Dialect, JobEnd, Step, believed
 from harness.errors import UsageFault
-from harness.journals.collect import append, connect
+from harness.journals.collect import append
+from harness.journals.redis_client import connect
 from harness.journals.relay_entries import read_acked, read_end, read_ends, read_entry
 from harness.records.stream_event import BrokenFrame, EventTooLarge
 from harness.sockets.http_framing import Framing, TransportFault

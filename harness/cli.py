@@ -6,6 +6,7 @@ Only the verb that is asked for is imported: together they take seconds, which n
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import NoReturn
@@ -20,6 +21,7 @@ from harness.runs.interrupts import as_interrupts
 
 def main() -> NoReturn:
     """Run the command; a fault of usage or input is two lines and exit code 2, never a traceback."""
+    _hide_password()
     try:
         with as_interrupts():
             code = tokenswarm.main(standalone_mode=False)
@@ -37,6 +39,20 @@ def main() -> NoReturn:
         complain(f"{error.filename or 'a file'}: {error.strerror or error}", "check space and permissions")
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _hide_password() -> None:
+    """Where the URL of Redis holds a password, begin anew with it in the environment: everybody may read the words of
+    this process, and those of its children, which are the same until they have begun."""
+    words = sys.argv[1:]
+    if not any(word.partition("=")[0] == "--redis" for word in words) or sys.orig_argv[-len(words) :] != words:
+        return
+    from harness.journals.redis_client import REDIS_URL, in_words  # noqa: PLC0415
+
+    url, rest = in_words(words)
+    if url is not None:
+        program = sys.orig_argv[1 : -len(words)]
+        os.execve(sys.executable, [sys.executable, *program, *rest], os.environ | {REDIS_URL: url})  # noqa: S606
 
 
 _VERBS = {

@@ -36,9 +36,9 @@ class ErrorKind(StrEnum):
     BAD_REQUEST = "bad_request"  # every other 4xx
     REDIRECT = "redirect"  # 3xx: never followed, since a key would travel with it
     RATE_LIMIT = "rate_limit"  # 429, or a body of that type
-    QUOTA = "quota"  # a 429 that waiting will not cure: plan or balance used up
-    OVERLOADED = "overloaded"  # 503, 529, or a body of that type
-    SERVER_ERROR = "server_error"  # every other 5xx; 408, 409 and 424 (what stands behind the server failed)
+    QUOTA = "quota"  # a refusal that a short wait will not cure: plan, balance or the share of a day used up
+    OVERLOADED = "overloaded"  # 503, 529, Groq's 498, or a body of that type
+    SERVER_ERROR = "server_error"  # every other 5xx; 408, 409, 424, 499 (what stands behind it failed or gave up)
     DNS = "dns"
     CONNECT = "connect"
     CONNECT_TIMEOUT = "connect_timeout"
@@ -86,14 +86,22 @@ CLASS_OF: dict[ErrorKind, ErrorClass] = {
 
 PROVIDER_FAILURES = frozenset({ErrorClass.SERVER, ErrorClass.TRANSPORT, ErrorClass.STREAM})
 
-_QUOTA_WORDS = ("insufficient_quota", "quota_exceeded", "quotaexceeded", "billing_hard_limit")
-_BILLING_WORDS = ("insufficient_balance", "billing", "balance")
-_THROTTLE_WORDS = ("rate_limit", "resource_exhausted", "too_many_requests", "throttl")
+_QUOTA_WORDS = (
+    *("insufficient_quota", "quota_exceeded", "quotaexceeded", "billing_hard_limit", "spend_limit"),
+    *("usage_limit", "perday", "permonth"),
+)
+_BILLING_WORDS = ("billing", "_balance", "current_quota")
+_THROTTLE_WORDS = ("rate_limit", "resource_exhausted", "too_many_requests", "throttl", "ramp_limit")
 _OVERLOAD_WORDS = ("overloaded", "unavailable", "server_is_busy")
 _NOT_READY_WORDS = ("modelnotready",)  # AWS: a 429 that no lower rate cures
-_REFUSAL_WORDS = ("content_filter", "responsibleaipolicy")
-_CLOCK_WORDS = ("requesttimetooskewed",)
-_AUTH_WORDS = ("authentication", "permission", "unauthenticated", "invalid_api_key", "api_key_invalid", "auth_")
+_REFUSAL_WORDS = ("content_filter", "responsibleaipolicy", "content_policy", "policy_violation", "bio_policy")
+_REFUSED_PROMPT = "invalid_prompt"  # OpenAI: a prompt that was flagged
+_FILTER_FAILED = "content_filter_error"  # Azure: the filter itself did not work
+_CLOCK_WORDS = ("requesttimetooskewed", "requestexpired")
+_AUTH_WORDS = (
+    *("authentication", "permission", "unauthenticated", "invalid_api_key", "api_key_invalid", "auth_"),
+    "notauthorized",  # AWS
+)
 
 
 def classify(status: int | None, error_type: str = "") -> ErrorKind | None:
@@ -105,7 +113,7 @@ def classify(status: int | None, error_type: str = "") -> ErrorKind | None:
     """
     word = error_type.lower()
     if status is None:
-        return ErrorKind.RATE_LIMIT if _has(word, _THROTTLE_WORDS) else ErrorKind.STREAM_ERROR
+        return _kind_within_a_stream(word)
     if 200 <= status < 300:
         return None
     if status < 400:
@@ -113,27 +121,54 @@ def classify(status: int | None, error_type: str = "") -> ErrorKind | None:
     return _kind_of_failed_status(status, word)
 
 
+def _kind_within_a_stream(word: str) -> ErrorKind:
+    if _refused(word):
+        return ErrorKind.REFUSED
+    if _has(word, _QUOTA_WORDS + _BILLING_WORDS):
+        return ErrorKind.QUOTA
+    return ErrorKind.RATE_LIMIT if _has(word, _THROTTLE_WORDS) else ErrorKind.STREAM_ERROR
+
+
 def _kind_of_failed_status(status: int, word: str) -> ErrorKind:
     if _has(word, _CLOCK_WORDS):
         return ErrorKind.CLOCK
-    if status == 429 and _has(word, _NOT_READY_WORDS):
-        return ErrorKind.OVERLOADED
-    if status == 429 or (status == 400 and _has(word, _QUOTA_WORDS)):
-        return ErrorKind.QUOTA if _has(word, _QUOTA_WORDS) else ErrorKind.RATE_LIMIT
+    if status == 429:
+        return _kind_of_429(word)
+    if status == 400 and _has(word, _QUOTA_WORDS):
+        return ErrorKind.QUOTA
+    if status == 400 and _has(word, _THROTTLE_WORDS):
+        return ErrorKind.RATE_LIMIT
     if status >= 500:
         if _has(word, _THROTTLE_WORDS):
             return ErrorKind.RATE_LIMIT
         overloaded = status in (503, 529) or _has(word, _OVERLOAD_WORDS)
         return ErrorKind.OVERLOADED if overloaded else ErrorKind.SERVER_ERROR
-    if status in (408, 409, 424):
+    if status == 498 and word:
+        return ErrorKind.OVERLOADED  # Groq has no capacity left; others, who say no type, mean something else
+    if status in (408, 409, 424, 499):
         return ErrorKind.SERVER_ERROR
-    if status == 400 and _has(word, _REFUSAL_WORDS):
+    return _kind_of_what_was_asked(status, word)
+
+
+def _kind_of_429(word: str) -> ErrorKind:
+    if _has(word, _NOT_READY_WORDS):
+        return ErrorKind.OVERLOADED
+    return ErrorKind.QUOTA if _has(word, _QUOTA_WORDS + _BILLING_WORDS) else ErrorKind.RATE_LIMIT
+
+
+def _kind_of_what_was_asked(status: int, word: str) -> ErrorKind:
+    """What is wrong with a request, or with the account that it came from."""
+    if status == 400 and _refused(word):
         return ErrorKind.REFUSED
-    if status == 402 or (status == 403 and _has(word, _BILLING_WORDS)):
+    if status == 402 or (status in (400, 403) and _has(word, _BILLING_WORDS)):
         return ErrorKind.BILLING
     if status in (401, 403) or _has(word, _AUTH_WORDS):
         return ErrorKind.AUTH
     return ErrorKind.NOT_FOUND if status == 404 else ErrorKind.BAD_REQUEST
+
+
+def _refused(word: str) -> bool:
+    return word == _REFUSED_PROMPT or (_has(word, _REFUSAL_WORDS) and word != _FILTER_FAILED)
 
 
 def _has(word: str, parts: tuple[str, ...]) -> bool:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,15 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import yaml
 
 from harness.allowances.budget import purse_of
 from harness.arrivals import expected_arrivals
 from harness.environment import describe_environment, now_utc
-from harness.errors import UNREADABLE, UsageFault
+from harness.errors import UNREADABLE
 from harness.handover.planned import read_lost, with_simulator
 from harness.handover.question_sets import write_questions
-from harness.journals.collect import redacted_url
+from harness.journals.redis_client import redacted_url
 from harness.plan import Budget, Cell, Plan, cells
 from harness.plan_file import dump_plan
 from harness.prices import usd_of
@@ -31,9 +28,9 @@ from harness.rundir import LOCUST_CSV_PARTS, RunDir, write_whole
 from harness.runs.gather import collector_of, wait_for_journals
 from harness.runs.interrupts import held
 from harness.runs.probe import network_floors
+from harness.runs.reachable import simulator_of
 from harness.runs.swarm import Command, Swarm, clean_environment, commands
 from harness.sample import Usage
-from harness.simulator.serve import END_WITH_STDIN
 
 _LOOK_S = 0.25
 _GRACE_S = 30.0
@@ -344,55 +341,3 @@ def _collect_csv(run_dir: RunDir, repeats: int) -> None:
             head, *_ = found[0].read_bytes().splitlines(keepends=True)
             bodies = (b"".join(path.read_bytes().splitlines(keepends=True)[1:]) for path in found)
             target.write_bytes(head + b"".join(bodies))
-
-
-@contextmanager
-def simulator_of(plan: Plan, run_dir: RunDir, host: str = "127.0.0.1") -> Iterator[str | None]:
-    """The embedded simulator for as long as the block lasts, if the plan has a simulated target. Yields its URL."""
-    if not any(target.simulated for target in plan.targets):
-        yield None
-        return
-    config = run_dir.root / "simulator.yaml"
-    config.write_text(yaml.safe_dump(plan.simulator, sort_keys=False), encoding="utf-8")
-    command = [
-        sys.executable,
-        "-m",
-        "harness",
-        "simulate",
-        "--host",
-        host,
-        "--port",
-        "0",
-        "--truth",
-        str(run_dir.truth),
-    ]
-    command += [str(config)] if plan.simulator else []
-    log_path = run_dir.root / "simulator.log"
-    with log_path.open("wb") as log:
-        process = subprocess.Popen(  # noqa: S603
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            env=os.environ | {END_WITH_STDIN: "1"},
-            start_new_session=True,
-        )
-    try:
-        yield _ready_url(process, log_path).replace("//0.0.0.0:", "//127.0.0.1:")
-    finally:
-        _stop({"simulator": process}, signal.SIGTERM, 10)
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
-
-
-def _ready_url(process: subprocess.Popen[bytes], log_path: Path) -> str:
-    assert process.stdout is not None
-    word, _, url = process.stdout.readline().decode().strip().partition(" ")
-    if word == "ready":
-        return url
-    process.wait(timeout=10)
-    said = log_path.read_text(encoding="utf-8").strip().splitlines()
-    first = next((line for line in said if line.startswith("error:")), said[-1] if said else "it said nothing")
-    hint = next((line.removeprefix("hint: ") for line in said if line.startswith("hint:")), f"see {log_path}")
-    raise UsageFault(f"the simulator did not start: {first.removeprefix('error: ')}", hint)

@@ -1,7 +1,8 @@
 """Watching one run directory: journals in, `monitor.json`, `alerts.jsonl` and `monitor_state.json` out.
 
 Time goes in steps up to now, also for what ended before this process began or while it was down: nothing that a rule
-asks for is passed over, and a run of long ago is gone through as if it were watched. What a step takes in is kept
+asks for is passed over, and a run of long ago is gone through as if it were watched; but what was over before anybody
+watched is recorded and told to nobody. What a step takes in is kept
 together with where it stands in the journals, and an alert is on the disk before its step counts as done: so a monitor
 that is killed at any moment loses none and makes none twice.
 """
@@ -112,7 +113,8 @@ class Watch:
         began_ns = ending_of(self.run_dir, now_ns).began_ns
         self.begun_ns = min(now_ns, began_ns or now_ns) if kept is None else kept.begun_ns
         self.at_ns = self.begun_ns if kept is None else min(kept.at_ns, now_ns)
-        self._kept_ns = self.at_ns
+        self._kept_ns = 0 if kept is None else self.at_ns
+        self._watched_ns = now_ns if kept is None else min(kept.watched_ns, now_ns)  # the clock may have been set back
         seen_s = max((each.seen_wall_s for each in self.states.values()), default=0.0)
         self._judged_ns = min(round(seen_s * S), self.at_ns + _BACK_NS)
         self._on_disk_ns = minutes_to_ns(self.run_dir.history) or 0
@@ -274,15 +276,17 @@ class Watch:
         self._keep()
 
     def _said(self) -> list[AlertAction]:
-        """What people said of alerts; read again where the file has changed."""
+        """What people said of alerts; read again where the file has changed. And a silence until somebody watched: what
+        ended in it is no news."""
+        unwatched = AlertAction(at_utc="", by="monitor", kind="silence", until_utc=utc_text(self._watched_ns / S))
         try:
             status = self.run_dir.alert_actions.stat()
         except OSError:
-            return []
+            return [unwatched]
         stamp = (status.st_mtime_ns, status.st_size)
         if stamp != self._actions[0]:
             self._actions = (stamp, read_actions(self.run_dir.alert_actions))
-        return self._actions[1]
+        return [*self._actions[1], unwatched]
 
     def _keep(self) -> None:
         """States and places on the disk. A fault of it is shown, and tried again."""
@@ -294,6 +298,7 @@ class Watch:
             places=self._taken.kept(self._tail.places),
             cells=[cell.kept() for cell in self.cells.values()],
             minutes_to_ns=self._folded_ns,
+            watched_ns=self._watched_ns,
         )
         try:
             keep_states(self.run_dir, self.states)

@@ -142,10 +142,12 @@ def follow(
     *,
     once: bool = False,
     alive: Callable[[], bool] = lambda: True,
+    not_probed: Callable[[], str | None] = lambda: None,
 ) -> list[Picture]:
     """Watch a run directory until its run has ended, or a folder of runs until interrupted; `once`: one look.
 
-    The last picture of each is returned. `alive` false ends it. On Ctrl-C all is kept and KeyboardInterrupt raised.
+    The last picture of each is returned. `alive` false ends it, after a last look; `not_probed`: why no probes
+    are sent. On Ctrl-C all is kept and KeyboardInterrupt raised.
     Raises UsageFault where the one directory is taken away.
     """
     single = is_run_dir(root)
@@ -155,6 +157,7 @@ def follow(
         closing.callback(_close_all, watched)
         while True:
             began_s = time.monotonic()
+            going = alive()
             if not single and began_s - searched_s >= _SEARCH_EVERY_S:
                 _find_more(root, wanted, clock, watched, left)
                 if searched_s < 0 and not watched:
@@ -162,6 +165,8 @@ def follow(
                 searched_s = began_s
             elif single and not watched:
                 watched[root] = open_watch(RunDir(root), wanted, clock)
+            for each in watched.values():
+                each.watch.troubles.not_probed = not_probed()
             _look_at_all(watched, clock)
             _leave_gone(watched, wanted, single=single)
             pictures = [each.picture for each in watched.values() if each.picture is not None]
@@ -173,7 +178,7 @@ def follow(
                 ended = watched.pop(path)
                 ended.close()
                 done += [ended.picture] if ended.picture is not None else []
-            if once or (single and not watched) or not alive():
+            if once or (single and not watched) or not going:
                 return done + [each.picture for each in watched.values() if each.picture is not None]
             time.sleep(max(0.05, EVERY_S - (time.monotonic() - began_s)))
 

@@ -11,9 +11,10 @@ import msgspec
 import yaml
 
 from harness.errors import UsageFault
-from harness.inputs.checked_yaml import fail, text_of_file, typed
+from harness.inputs.checked_yaml import fail, typed
 from harness.inputs.lengths import parse_length
-from harness.inputs.plain_yaml import plain_yaml
+from harness.inputs.plain_yaml import plain_yaml, text_of_file
+from harness.inputs.secrecy import holds_key, masked
 from harness.plan import Inject, OutageRule, Plan, Stage, Target, Workload, cells, stages_of
 from harness.records.dialect_names import KIND_OF_DIALECT
 from harness.records.question import names_a_file
@@ -194,7 +195,7 @@ def read_text(source: str) -> str:
         if name not in suites():
             raise UsageFault(f"{source}: no such suite", f"choose one of: {', '.join(suites())}")
         return files("harness").joinpath("suites", f"{name}.yaml").read_text(encoding="utf-8")
-    return text_of_file(Path(source), "plan", "`tokenswarm init` writes a starter plan")
+    return text_of_file(Path(source), "a plan", "`tokenswarm init` writes a starter plan")
 
 
 def _mapping(text: str, place: str) -> dict[str, Any]:
@@ -209,7 +210,8 @@ def _apply(document: dict[str, Any], setting: str) -> None:
     """Lay one `KEY=VALUE` over the document. A list is entered by index or by the `name` of an item."""
     key, equals, text = setting.partition("=")
     if not equals or not key or not key.isprintable():
-        raise UsageFault(f"--set {key[:60]!a}: must be KEY=VALUE", "for example --set stages.0.concurrency=20")
+        raise UsageFault(f"--set {masked(key)[:60]!a}: must be KEY=VALUE", "for example --set stages.0.concurrency=20")
+    key = masked(key) if holds_key(key) else key  # then it is no key of a plan, and told as unknown
     value = plain_yaml(text, f"--set {key}")
     *parents, last = key.split(".")
     if parents and parents[0] == "workloads" and "workload" in document:

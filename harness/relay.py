@@ -23,17 +23,8 @@ import redis
 from gevent import monkey
 from gevent.event import Event
 
-from harness.journals.collect import (
-    TIMEOUT_S,
-    TTL_S,
-    connect,
-    field_of,
-    first_line,
-    keys_of,
-    opened,
-    redacted_url,
-    whole_lines,
-)
+from harness.journals.collect import TTL_S, field_of, first_line, keys_of, opened, whole_lines
+from harness.journals.redis_client import TIMEOUT_S, connect, redacted_url, told
 from harness.journals.relay_entries import read_acked, read_end
 
 _BATCH = 1 << 18  # bytes in one entry, unless a single line is longer
@@ -97,7 +88,7 @@ class Shipper:
                 in_a_row = 0
             except (redis.RedisError, OSError) as error:
                 if not in_a_row:
-                    _log.warning("redis: %s: %s; %s keeps all", self._shown_url, error, self._path)
+                    _log.warning("redis: %s: %s; %s keeps all", self._shown_url, told(error, self._client), self._path)
                 in_a_row += 1
                 self.faults += 1
                 pause_s = min(_MOST_PAUSE_S, _IDLE_S * 2 ** min(in_a_row, 10))

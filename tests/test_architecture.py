@@ -83,3 +83,16 @@ def test_analysis_loads_no_gevent() -> None:
     names = [module for module in modules() if module.startswith("analysis")]
     code = f"import sys, {', '.join(names)}; assert 'gevent' not in sys.modules and 'locust' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_git_leaves_no_module_out() -> None:
+    """A clone and a wheel have what git has: a file that .gitignore names is on one machine alone."""
+    packages = sorted({module.split(".")[0] for module in modules()})
+    command = ["git", "ls-files", "--others", "--ignored", "--exclude-standard", "--", *packages]
+    ignored = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True).stdout.splitlines()
+    assert not [name for name in ignored if name.endswith(".py")]
+
+
+def test_every_folder_of_modules_is_a_package() -> None:
+    """The wheel is made of packages: a folder without `__init__.py` is not in it."""
+    assert {folder_of(module) for module in modules()} <= modules().keys()

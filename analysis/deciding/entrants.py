@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.comparisons import unlike
+from analysis.comparing.differences import unlike
 from analysis.deciding.quotes import Quote, quoted
 from analysis.records.record import Part
 from analysis.summary import Result, Summary

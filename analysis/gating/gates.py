@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 import msgspec
 import numpy as np
 
+from analysis.comparing.differences import unlike
 from analysis.comparing.failure_rate import RateTest, availability_test
 from analysis.comparing.goals import estimate_at, value_at
 from analysis.comparing.repeat_values import Sides, grain_of, sides_of, told_apart, values_of
-from analysis.comparisons import unlike
 from analysis.gating.gate_rules import Rule
 from analysis.records.comparison_record import Gate, GateVerdict
 from analysis.records.record import Estimate

@@ -20,7 +20,8 @@ from gevent.lock import BoundedSemaphore
 
 from harness.allowances.allowance import Ask, OwnLedger, Purse, longest, part, spacing_s
 from harness.allowances.pace import Heard, Pace, Told, paced_s
-from harness.journals.collect import TTL_S, connect
+from harness.journals.collect import TTL_S
+from harness.journals.redis_client import connect, told
 from harness.plan import Limits
 
 _GONE_S = 15
@@ -264,7 +265,9 @@ class SharedLedger:
             answer = what(*words, **named)
         except redis.RedisError as error:
             if not self._away:
-                _log.warning("limits: Redis does not answer (%s): this worker keeps its even part", error)
+                _log.warning(
+                    "limits: Redis does not answer (%s): this worker keeps its even part", told(error, self._client)
+                )
             self._away = True
             return None
         self._away = False

@@ -20,8 +20,7 @@ from harness.alerting.webhook import Notice, unready
 from harness.alerts import silences_in_force
 from harness.commands.cli_shown import ERR, console
 from harness.errors import UsageFault
-from harness.inputs.checked_yaml import text_of_file
-from harness.inputs.plain_yaml import plain_yaml
+from harness.inputs.plain_yaml import plain_yaml, text_of_file
 from harness.plan_file import read_plan
 from harness.records.alert_record import AlertAction, AlertConfig, SinkState, WebhookSink, utc_text
 from harness.rules.alert_file import read_alerts, rules_of, sinks_of
@@ -180,7 +179,7 @@ def _span_text(span_s: float) -> str:
 
 def _config(path: Path) -> AlertConfig:
     """The rules in a rule file or in a plan."""
-    document = plain_yaml(text_of_file(path, "rule file", "docs/alerts.md shows a file"), str(path))
+    document = plain_yaml(text_of_file(path, "a rule file", "docs/alerts.md shows a file"), str(path))
     is_plan = isinstance(document, dict) and "targets" in document
     return read_plan(str(path)).alerts if is_plan else read_alerts(path)
 

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from harness.allowances.budget import check_limits
-from harness.commands.cli_shown import ERR, as_text, chosen, complain, console, finish
+from harness.commands.cli_shown import ERR, as_text, chosen, complain, console, finish, warn_of_clear
 from harness.errors import UNREADABLE, UsageFault
 from harness.handover.question_sets import write_questions
 from harness.plan import Plan, Slo
@@ -95,6 +95,7 @@ def _asked(plan: str | None, out: Path, options: dict[str, Any]) -> tuple[Plan, 
     if plan is None:
         raise UsageFault("capacity: no PLAN given", "name a plan file or suite:NAME, or --resume RUN_DIR")
     whole = priced(read_plan(plan, options["settings"], options["targets"]))
+    warn_of_clear(whole)
     target = chosen("capacity", "target", options["target"], whole.targets)
     fitting = [each for each in whole.workloads if each.kind == target.kind]
     workload = chosen("capacity", "workload", options["workload"], fitting)

@@ -13,7 +13,7 @@ from rich.table import Table
 from harness.capacity.estimate import Load, load_of
 from harness.capacity.limits_probe import Concurrency, Found, Rate, Refusals, probe, sender_of
 from harness.capacity.limits_sender import Bounds, Sender, Spent
-from harness.commands.cli_shown import ERR, as_text, chosen, console
+from harness.commands.cli_shown import ERR, as_text, chosen, console, warn_of_clear
 from harness.errors import UsageFault
 from harness.plan import Plan, Target, cells
 from harness.plan_file import plan_of_targets, read_plan
@@ -51,6 +51,7 @@ def limits(
     With a PLAN also how much of it the plan's load would take. Example: tokenswarm limits --targets my.yaml --target a
     """
     whole = priced(_plan(plan, targets, settings))
+    warn_of_clear(whole)
     target = chosen("limits", "target", name, whole.targets)
     bounds = Bounds(spend_requests, spend_tokens, spend_usd)
     if spend_usd is not None and target.price is None:

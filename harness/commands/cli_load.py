@@ -24,19 +24,24 @@ from harness.commands.cli_shown import (
     finish,
     metrics_options,
     plan_options,
+    warn_of_clear,
+    warn_of_clear_redis,
 )
 from harness.errors import UsageFault
 from harness.inputs.loopback import is_loopback
 from harness.plan import Plan, left_out, stages_of
 from harness.plan_file import dump_plan, plan_schema, read_plan, read_text, suites
 from harness.prices import price_of, priced
-from harness.rules.target_rules import travels_in_clear
 from harness.rundir import RunDir, new_run_dir
 from harness.runs.swarm import DEFAULT_PORT, Swarm, check_port
 from harness.workloads.conversation_files import read_conversations
 
 if TYPE_CHECKING:  # with it comes the library of metrics
     from harness.live.scraping import Door
+
+
+_REDIS_HELP = """Redis URL for the journals of workers on other hosts. One with a password belongs into the variable
+TOKENSWARM_REDIS: as a word here, other users of this machine can read it, until the command has begun."""
 
 
 @click.command()
@@ -101,7 +106,7 @@ def check(
 @click.option("--worker", is_flag=True, help="Serve a master on another host: no PLAN, it comes from there.")
 @click.option("--master-host", help="With --worker: where the master is.")
 @click.option("--master-port", type=click.IntRange(1, 65535), default=DEFAULT_PORT, help="The master's port (5557).")
-@click.option("--redis", envvar="TOKENSWARM_REDIS", help="Redis URL for the journals of workers on other hosts.")
+@click.option("--redis", envvar="TOKENSWARM_REDIS", help=_REDIS_HELP)
 @metrics_options
 def run(
     plan: str | None,
@@ -152,7 +157,7 @@ def run(
 
 def _swarm(options: dict[str, Any], *, master: bool, local_redis: bool) -> Swarm:
     """`local_redis`: whether workers of this host alone have a use for Redis."""
-    from harness.journals.collect import check_redis  # noqa: PLC0415
+    from harness.journals.redis_client import check_redis  # noqa: PLC0415
 
     web = (options["web_host"], options["web_port"]) if options["ui"] else None
     trouble = check_port(*web) if web else None
@@ -160,6 +165,7 @@ def _swarm(options: dict[str, Any], *, master: bool, local_redis: bool) -> Swarm
         raise UsageFault(f"--ui: cannot listen: {trouble}", "choose another --web-port, or end what has that one")
     redis = options["redis"] if master or local_redis else None
     if redis:
+        warn_of_clear_redis(redis)
         check_redis(redis)
     if not master:
         return Swarm(local=options["workers"], redis=redis, web=web)
@@ -189,6 +195,7 @@ def _serve_master(plan: str | None, out: Path, options: dict[str, Any]) -> int:
     def tell(text: str) -> None:
         ERR.print(text, markup=False, highlight=False)
 
+    warn_of_clear_redis(options["redis"])
     served = serve(host, options["master_port"], out, options["redis"], tell)
     tell(f"served {served.repeats} repeats")
     return 130 if served.interrupted else 0 if served.done else 1
@@ -331,10 +338,7 @@ def checked_plan(plan: str, settings: tuple[str, ...], targets: Path | None, pri
     for each in checked.targets:
         if each.price is None and not each.simulated and not is_loopback(each.base_url):
             ERR.print(f"note: price of {each.name}: {price_of(each)}: its cost will not be told", markup=False)
-        if travels_in_clear(each):
-            warning = f"warning: target {each.name}: {each.base_url}: its key travels unencrypted to another machine"
-            ERR.print(warning, markup=False, highlight=False)
-            ERR.print("hint: use https://, or a tunnel whose end is on this machine", markup=False, highlight=False)
+    warn_of_clear(checked)
     return checked
 
 

@@ -6,14 +6,14 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
-from harness.commands.cli_shown import ERR, as_text, door_of, metrics_options
+from harness.commands.cli_shown import ERR, as_text, complain, door_of, metrics_options, warn_of_clear
 from harness.errors import UsageFault
 from harness.monitoring.probe_record import LEAST_EVERY_S, LONGEST_S
 
@@ -91,7 +91,7 @@ def monitor(
     once: bool,
     as_json: bool,
     fresh: bool,
-) -> None:
+) -> int:
     """Follow a run as it goes on: windows of 10 s, 1 min and 10 min, degradation, service levels, spend and alerts.
 
     It ends with the run, or by Ctrl-C (130), and goes on where it stood when it is started again. What it sees is in
@@ -112,7 +112,7 @@ def monitor(
         read_prices(prices)
     door = door_of(metrics_port, metrics_host, metrics_linger)
     told = None if door is None else Told()
-    wanted = Wanted(config, _baselines(baseline), prices, keep_raw_s, told, lambda text: click.echo(text, err=True))
+    wanted = Wanted(config, _baselines(baseline), prices, keep_raw_s, told, _say)
     if names or resume is not None:
         from harness.monitoring.probe_record import Probing  # noqa: PLC0415
         from harness.plan import Budget  # noqa: PLC0415
@@ -122,12 +122,21 @@ def monitor(
         run_dir = _probed(source, names, probing, budget, wanted, out, resume)
         click.echo(f"run directory: {run_dir.root}", err=True)
         with _metrics(wanted, door), _ending_in_order():
-            pictures = _probe(run_dir, wanted)
+            pictures, unsent = _probe(run_dir, wanted)
     else:
         with _metrics(wanted, door), _ending_in_order():
-            pictures = _follow(source, wanted, once=once)
+            pictures, unsent = _follow(source, wanted, once=once), None
     if as_json:
         click.echo(as_text(document_of(pictures)))
+    if unsent is not None:
+        complain(unsent, "free some space, then `tokenswarm monitor --resume RUN_DIR --for ...`")
+    return 3 if unsent is not None else 0
+
+
+def _say(text: str) -> None:
+    """A line on stderr; that it goes to a disk that is full is no reason to stop."""
+    with suppress(OSError):
+        click.echo(text, err=True)
 
 
 @contextmanager
@@ -210,6 +219,7 @@ def _probed(
     if source is None:
         raise UsageFault(f"--target {names[0]}: there is no PLAN", "tokenswarm monitor PLAN --target NAME")
     plan = priced(read_plan(source), wanted.prices)
+    warn_of_clear(plan)
     if budget.usd is not None:
         unpriced = [each.name for each in plan.targets if each.name in names and each.price is None]
         if unpriced:
@@ -218,12 +228,13 @@ def _probed(
     return begin(msgspec.structs.replace(plan, budget=budget), names, probing, out)
 
 
-def _probe(run_dir: RunDir, wanted: Wanted) -> list[Picture]:
+def _probe(run_dir: RunDir, wanted: Wanted) -> tuple[list[Picture], str | None]:
+    """What was seen last, and why no probes were sent in the end."""
     from harness.monitor_loop import follow  # noqa: PLC0415
     from harness.monitoring.prober import prober_of  # noqa: PLC0415
 
-    with Shown(once=False) as show, prober_of(run_dir) as prober:
-        return follow(run_dir.root, wanted, show, alive=prober.tend)
+    with Shown(once=False) as show, prober_of(run_dir, wanted.say) as prober:
+        return follow(run_dir.root, wanted, show, alive=prober.tend, not_probed=prober.doubt), prober.fault
 
 
 def document_of(pictures: Sequence[Picture]) -> object:

@@ -13,7 +13,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.segment import Segment
 
 from harness.errors import UsageFault
-from harness.plan import Target, Workload
+from harness.plan import Plan, Target, Workload
+from harness.rules.target_rules import travels_in_clear
 from harness.rundir import RunDir
 
 if TYPE_CHECKING:
@@ -50,6 +51,28 @@ def complain(message: str, hint: str) -> None:
     """An error is two lines: place, value and rule; then what to do."""
     first = " ".join(message.split())
     click.echo(f"error: {first}\nhint: {hint}", err=True)
+
+
+def warn_of_clear(plan: Plan) -> None:
+    """Say which keys travel unencrypted to another machine."""
+    for target in plan.targets:
+        if travels_in_clear(target):
+            _warn(
+                f"target {target.name}: {target.base_url}: its key travels unencrypted to another machine", "https://"
+            )
+
+
+def warn_of_clear_redis(url: str | None) -> None:
+    """The same of the password of Redis, where there is one. Raises UsageFault for what is no Redis URL."""
+    from harness.journals.redis_client import in_clear, redacted_url  # noqa: PLC0415  (slow to load)
+
+    if url is not None and in_clear(url):
+        _warn(f"redis: {redacted_url(url)}: its password travels unencrypted to another machine", "rediss://")
+
+
+def _warn(what: str, instead: str) -> None:
+    ERR.print(f"warning: {what}", markup=False, highlight=False)
+    ERR.print(f"hint: use {instead}, or a tunnel whose end is on this machine", markup=False, highlight=False)
 
 
 def chosen(verb: str, what: str, name: str | None, found: Sequence[Named]) -> Named:

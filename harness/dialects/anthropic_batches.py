@@ -11,9 +11,10 @@ from typing import Any
 
 import msgspec
 
-from harness.dialects.anthropic_messages import build, read_whole
+from harness.dialects.anthropic_messages import build, read_error, read_whole
 from harness.dialects.jobs import ANY_BYTES, decoded, failed, fetch, read_lines, requests_of, segment
-from harness.dialects.json_fields import no_stream, read_error
+from harness.dialects.json_fields import no_stream
+from harness.dialects.json_fields import read_error as read_any_error
 from harness.dialects.wire import Ask, Dialect, Fault, HttpRequest, JobEnd, Step
 from harness.errors import ErrorKind
 
@@ -81,8 +82,8 @@ def _read(line: _Line) -> tuple[str, bytes | Fault]:
         return line.custom_id, bytes(result.message)
     if result.type in _ENDED_OTHERWISE:
         return line.custom_id, Fault(_ENDED_OTHERWISE[result.type], f"the prompt {result.type}")
-    error = read_error(bytes(result.error)).error
-    return line.custom_id, failed(error, _STATUS.get(error.type, 500))
+    body = bytes(result.error)
+    return line.custom_id, failed(read_error(body).error, _STATUS.get(read_any_error(body).error.type, 500))
 
 
 DIALECT = Dialect(

@@ -7,14 +7,16 @@ provider's `input_tokens` leaves out what was read from or written to a cache; o
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
 
-from harness.dialects.json_fields import UNDECODABLE, error_event, post, read_error, undecodable, unread
+from harness.dialects.json_fields import UNDECODABLE, post, quoted, undecodable, unread, whole_reply
+from harness.dialects.json_fields import read_error as read_any_error
 from harness.dialects.messages import anthropic_messages
 from harness.dialects.wanted import anthropic_wanted
-from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest
+from harness.dialects.wire import Ask, Delta, Dialect, ErrorReply, HttpRequest, WireError
 from harness.sample import Usage
 
 API_VERSION = "2023-06-01"
@@ -97,7 +99,7 @@ def read(event: str, data: bytes) -> Delta:
     if kind == "content_block_delta":
         return _content(said.delta)
     if kind == "error" or said.error:
-        return error_event(data)
+        return Delta(error=read_error(data).error)
     if kind == "content_block_start":
         block = said.content_block or _Block()
         return Delta(text=block.text or "", reasoning=block.thinking or "")
@@ -129,14 +131,12 @@ def _started(message: _Message | None) -> Delta:
 
 def read_whole(body: bytes) -> Delta:
     """What a reply says that was not streamed."""
-    try:
-        reply = _whole_decoder.decode(body)
-    except UNDECODABLE as fault:
-        return undecodable(body, fault)
-    if reply.type == "error" or reply.error:
-        return error_event(body)
-    if reply.content is None:
-        return undecodable(body, ValueError("no content"))
+    return whole_reply(_whole_decoder, body, _whole, "no content", read_error)
+
+
+def _whole(reply: _Message) -> Delta | None:
+    if reply.content is None or reply.type == "error":
+        return None
     return Delta(
         text="".join(block.text or "" for block in reply.content),
         reasoning="".join(block.thinking or "" for block in reply.content),
@@ -163,6 +163,46 @@ def _usage(usage: _Usage | None) -> Usage | None:
         cached_tokens=usage.cache_read_input_tokens,
         cache_write_tokens=usage.cache_creation_input_tokens,
     )
+
+
+class _Details(msgspec.Struct, gc=False):
+    error_code: str | None = None
+
+
+class _Error(msgspec.Struct, gc=False):
+    details: _Details | None = None
+
+
+class _Failure(msgspec.Struct, gc=False):
+    error: _Error
+
+
+_failure_decoder = msgspec.json.Decoder(_Failure)
+# What has the type of any bad request, and is told by its words alone.
+_TOLD_BY_WORDS = (
+    (re.compile(r"blocked by content filter", re.IGNORECASE), "content_filter"),
+    (re.compile(r"credit balance is too low", re.IGNORECASE), "credit_balance_too_low"),
+    (re.compile(r"reached your specified (?:\w+ )?API usage limit", re.IGNORECASE), "spend_limit_reached"),
+)
+
+
+def read_error(body: bytes) -> ErrorReply:
+    """What the body of a failed response, or an event that is an error, says. The code of its details says more than
+    its type: a month's budget that is spent has the type of a rate limit."""
+    error = read_any_error(body).error
+    code = _code_in_details(body)
+    if code is None and error.type == "invalid_request_error":
+        code = next((word for pattern, word in _TOLD_BY_WORDS if pattern.search(error.message)), None)
+    return ErrorReply(error if code is None else WireError(code, error.message))
+
+
+def _code_in_details(body: bytes) -> str | None:
+    try:
+        details = _failure_decoder.decode(body).error.details
+    except UNDECODABLE:
+        return None
+    code = None if details is None else details.error_code
+    return None if not code else quoted(code.encode("utf-8", "replace"))
 
 
 DIALECT = Dialect(

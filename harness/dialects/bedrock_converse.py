@@ -23,6 +23,7 @@ from harness.dialects.json_fields import (
     quoted,
     undecodable,
     unread,
+    whole_reply,
 )
 from harness.dialects.json_fields import (
     read_error as read_any_error,
@@ -154,10 +155,10 @@ def read(event: str, data: bytes) -> Delta:
 
 def read_whole(body: bytes) -> Delta:
     """What a reply says that was not streamed."""
-    try:
-        reply = _reply_decoder.decode(body)
-    except UNDECODABLE as fault:
-        return undecodable(body, fault)
+    return whole_reply(_reply_decoder, body, _whole)
+
+
+def _whole(reply: _Reply) -> Delta:
     content, stopped = _delta(reply.output.message.content, streamed=False), _stopped(reply.stop_reason)
     return msgspec.structs.replace(
         stopped,

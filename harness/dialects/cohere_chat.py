@@ -11,7 +11,16 @@ from typing import Any
 
 import msgspec
 
-from harness.dialects.json_fields import UNDECODABLE, bearer, error_event, post, read_error, undecodable, unread
+from harness.dialects.json_fields import (
+    UNDECODABLE,
+    bearer,
+    error_event,
+    post,
+    read_error,
+    undecodable,
+    unread,
+    whole_reply,
+)
 from harness.dialects.messages import openai_messages
 from harness.dialects.wanted import cohere_wanted
 from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest, WireError
@@ -105,10 +114,10 @@ def read(event: str, data: bytes) -> Delta:
 
 def read_whole(body: bytes) -> Delta:
     """What a reply says that was not streamed."""
-    try:
-        reply = _reply_decoder.decode(body)
-    except UNDECODABLE as fault:
-        return undecodable(body, fault)
+    return whole_reply(_reply_decoder, body, _whole)
+
+
+def _whole(reply: _Reply) -> Delta:
     told = _Told(message=reply.message, finish_reason=reply.finish_reason, usage=reply.usage)
     return _delta(told, end=True, whole=True)
 

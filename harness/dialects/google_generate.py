@@ -12,11 +12,11 @@ from urllib.parse import quote
 
 import msgspec
 
-from harness.dialects.json_fields import UNDECODABLE, error_event, post, undecodable, unread
+from harness.dialects.json_fields import UNDECODABLE, post, quoted, undecodable, unread, whole_reply
 from harness.dialects.json_fields import read_error as read_any_error
 from harness.dialects.messages import google_contents
 from harness.dialects.wanted import google_config, google_tools
-from harness.dialects.wire import Ask, Delta, Dialect, ErrorReply, HttpRequest
+from harness.dialects.wire import Ask, Delta, Dialect, ErrorReply, HttpRequest, WireError
 from harness.sample import Usage
 
 
@@ -50,6 +50,7 @@ class _Content(msgspec.Struct, gc=False):
 class _Candidate(msgspec.Struct, rename="camel"):
     content: _Content | None = None
     finish_reason: str | None = None
+    finish_message: str | None = None
 
 
 class _Feedback(msgspec.Struct, rename="camel"):
@@ -80,8 +81,12 @@ _REFUSALS = frozenset(
         "IMAGE_SAFETY",
         "IMAGE_PROHIBITED_CONTENT",
         "IMAGE_RECITATION",
+        "ESCALATION",
+        "PUP_LIMITED_DISABLED",
     }
 )
+# The model's output could not be used; the service says so with status 200.
+_FAILURES = frozenset({"MALFORMED_FUNCTION_CALL", "MALFORMED_RESPONSE", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS"})
 
 
 def build(ask: Ask) -> HttpRequest:
@@ -107,7 +112,7 @@ def read(event: str, data: bytes) -> Delta:
     except UNDECODABLE as fault:
         return unread(event, data, fault)
     if event == "error" or reply.error:
-        return error_event(data)
+        return Delta(error=read_error(data).error)
     if _says_nothing(reply):
         named = reply.model_version or reply.response_id
         return _NOTHING if named else undecodable(data, ValueError("no candidates"))
@@ -116,15 +121,11 @@ def read(event: str, data: bytes) -> Delta:
 
 def read_whole(body: bytes) -> Delta:
     """What a reply says that was not streamed."""
-    try:
-        reply = _decoder.decode(body)
-    except UNDECODABLE as fault:
-        return undecodable(body, fault)
-    if reply.error:
-        return error_event(body)
-    if _says_nothing(reply):
-        return undecodable(body, ValueError("no candidates"))
-    return _delta(reply, whole=True)
+    return whole_reply(_decoder, body, _whole, "no candidates", read_error)
+
+
+def _whole(reply: _Reply) -> Delta | None:
+    return None if _says_nothing(reply) else _delta(reply, whole=True)
 
 
 def _says_nothing(reply: _Reply) -> bool:
@@ -133,10 +134,10 @@ def _says_nothing(reply: _Reply) -> bool:
 
 def _delta(reply: _Reply, *, whole: bool) -> Delta:
     text = reasoning = arguments = ""
-    finish = None
+    finish = message = None
     for candidate in reply.candidates or []:
         if candidate.finish_reason is not None and candidate.finish_reason not in _NOT_FINISHED:
-            finish = candidate.finish_reason
+            finish, message = candidate.finish_reason, candidate.finish_message
         for part in (candidate.content and candidate.content.parts) or []:
             if part.thought:
                 reasoning += part.text or ""
@@ -151,11 +152,18 @@ def _delta(reply: _Reply, *, whole: bool) -> Delta:
         tool_arguments=arguments,
         finish=finish,
         usage=_usage(reply.usage_metadata),
+        error=_failure(finish, message),
         end=whole or finish is not None,
         refused=blocked is not None or finish in _REFUSALS,
         items=1 if whole and reply.candidates else 0,
         fingerprint=reply.model_version,
     )
+
+
+def _failure(finish: str | None, message: str | None) -> WireError | None:
+    if finish is None or finish not in _FAILURES:
+        return None
+    return WireError(finish, quoted((message or "the model's output could not be used").encode("utf-8", "replace")))
 
 
 def _tool_arguments(part: _Part) -> str:
@@ -179,13 +187,13 @@ def _sum(first: int | None, second: int | None) -> int | None:
     return None if first is None and second is None else (first or 0) + (second or 0)
 
 
-def read_error(body: bytes) -> ErrorReply:
-    """What the body of a failed response says, and how long its RetryInfo asks to wait."""
-    return ErrorReply(read_any_error(body).error, _retry_delay_s(body))
+class _Violation(msgspec.Struct, rename="camel"):
+    quota_id: str | None = None
 
 
 class _Detail(msgspec.Struct, rename="camel"):
     retry_delay: str | None = None
+    violations: list[_Violation] | None = None
 
 
 class _Error(msgspec.Struct, gc=False):
@@ -199,14 +207,29 @@ class _Body(msgspec.Struct, gc=False):
 _error_decoder = msgspec.json.Decoder(_Body | list[_Body])
 
 
-def _retry_delay_s(body: bytes) -> float | None:
-    """The `retryDelay` of google.rpc.RetryInfo, a count of seconds such as `38s` or `0.5s`."""
+def read_error(body: bytes) -> ErrorReply:
+    """What the body of a failed response says, and how long its RetryInfo asks to wait. A quota of a day is told by
+    its own name: the type is that of any rate limit, and the wait is short."""
+    error, details = read_any_error(body).error, _details(body)
+    names = [violation.quota_id or "" for detail in details for violation in detail.violations or []]
+    of_a_day = next((name for name in names if "PerDay" in name), None)
+    if of_a_day is not None:
+        error = WireError(quoted(of_a_day.encode("utf-8", "replace")), error.message)
+    return ErrorReply(error, _retry_delay_s(details))
+
+
+def _details(body: bytes) -> list[_Detail]:
     try:
         reply = _error_decoder.decode(body)
     except UNDECODABLE:
-        return None
+        return []
     bodies = reply if isinstance(reply, list) else [reply]
-    delays = [detail.retry_delay for one in bodies for detail in one.error.details or [] if detail.retry_delay]
+    return [detail for one in bodies for detail in one.error.details or []]
+
+
+def _retry_delay_s(details: list[_Detail]) -> float | None:
+    """The `retryDelay` of google.rpc.RetryInfo, a count of seconds such as `38s` or `0.5s`."""
+    delays = [detail.retry_delay for detail in details if detail.retry_delay]
     try:
         return max(0.0, float(delays[0].removesuffix("s"))) if delays else None
     except ValueError:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from harness.dialects.json_fields import UNDECODABLE, bearer, error_event, no_stream, post, read_error, undecodable
+from harness.dialects.json_fields import bearer, no_stream, post, read_error, whole_reply
 from harness.dialects.openai_embeddings import InputUsage
 from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest
 
@@ -34,14 +34,12 @@ def build(ask: Ask) -> HttpRequest:
 
 def read_whole(body: bytes) -> Delta:
     """What the reply says: `items` is the number of ranked documents."""
-    try:
-        reply = _decoder.decode(body)
-    except UNDECODABLE as fault:
-        return undecodable(body, fault)
-    if reply.error:
-        return error_event(body)
+    return whole_reply(_decoder, body, _ranked, "no results")
+
+
+def _ranked(reply: _Reply) -> Delta | None:
     if reply.results is None:
-        return undecodable(body, ValueError("no results"))
+        return None
     usage = None if reply.usage is None else reply.usage.normalised()
     return Delta(items=len(reply.results), usage=usage, end=True)
 

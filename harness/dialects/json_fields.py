@@ -6,13 +6,15 @@ Nothing here raises on bad bytes: the replies of a provider under load are not t
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import msgspec
 
 from harness.dialects.wire import Ask, Delta, ErrorReply, HttpRequest, WireError
 
 Json = Any
+T = TypeVar("T")
 
 # What msgspec raises on bytes that are not the wanted JSON (nesting deeper than its limit is a RecursionError).
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -79,6 +81,26 @@ def unread(event: str, data: bytes, fault: Exception) -> Delta:
     if event == "error":
         return error_event(data)
     return undecodable(data, fault) if data.strip() else Delta()
+
+
+def whole_reply(
+    decoder: msgspec.json.Decoder[T],
+    body: bytes,
+    said: Callable[[T], Delta | None],
+    missing: str = "",
+    failed: Callable[[bytes], ErrorReply] | None = None,
+) -> Delta:
+    """What a reply says that was not streamed: an error, or what `said` makes of it, or (None) that it is `missing`.
+
+    `failed`: how the protocol reads its errors, where `read_error` knows less.
+    """
+    try:
+        reply = decoder.decode(body)
+    except UNDECODABLE as fault:
+        return undecodable(body, fault)
+    if getattr(reply, "error", None):
+        return Delta(error=(failed or read_error)(body).error)
+    return said(reply) or undecodable(body, ValueError(missing))
 
 
 def error_event(data: bytes) -> Delta:

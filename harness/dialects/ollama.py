@@ -11,7 +11,16 @@ from typing import Any
 
 import msgspec
 
-from harness.dialects.json_fields import UNDECODABLE, bearer, error_event, post, read_error, undecodable, unread
+from harness.dialects.json_fields import (
+    UNDECODABLE,
+    bearer,
+    error_event,
+    post,
+    read_error,
+    undecodable,
+    unread,
+    whole_reply,
+)
 from harness.dialects.messages import ollama_messages
 from harness.dialects.wanted import ollama_wanted
 from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest
@@ -78,15 +87,11 @@ def read(event: str, data: bytes) -> Delta:
 
 def read_whole(body: bytes) -> Delta:
     """What a reply says that was not streamed."""
-    try:
-        reply = _decoder.decode(body)
-    except UNDECODABLE as fault:
-        return undecodable(body, fault)
-    if reply.error:
-        return error_event(body)
-    if reply.message is None:
-        return undecodable(body, ValueError("no message"))
-    return _delta(reply, whole=True)
+    return whole_reply(_decoder, body, _whole, "no message")
+
+
+def _whole(reply: _Reply) -> Delta | None:
+    return None if reply.message is None else _delta(reply, whole=True)
 
 
 def _delta(reply: _Reply, *, whole: bool) -> Delta:

@@ -11,7 +11,16 @@ from typing import Any
 
 import msgspec
 
-from harness.dialects.json_fields import UNDECODABLE, bearer, error_event, post, read_error, undecodable, unread
+from harness.dialects.json_fields import (
+    UNDECODABLE,
+    bearer,
+    error_event,
+    post,
+    read_error,
+    undecodable,
+    unread,
+    whole_reply,
+)
 from harness.dialects.messages import openai_messages
 from harness.dialects.openai_fields import token_limit, without_obfuscation
 from harness.dialects.wanted import openai_wanted
@@ -109,15 +118,11 @@ def read(event: str, data: bytes) -> Delta:
 
 def read_whole(body: bytes) -> Delta:
     """What a reply says that was not streamed."""
-    try:
-        reply = _decoder.decode(body)
-    except UNDECODABLE as fault:
-        return undecodable(body, fault)
-    if reply.error or reply.object == "error":
-        return error_event(body)
-    if not reply.choices:
-        return undecodable(body, ValueError("no choices"))
-    return _delta(reply, whole=True)
+    return whole_reply(_decoder, body, _whole, "no choices")
+
+
+def _whole(reply: _Reply) -> Delta | None:
+    return _delta(reply, whole=True) if reply.choices and reply.object != "error" else None
 
 
 def _delta(reply: _Reply, *, whole: bool = False) -> Delta:

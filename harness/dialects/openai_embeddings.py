@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from harness.dialects.json_fields import UNDECODABLE, bearer, error_event, no_stream, post, read_error, undecodable
+from harness.dialects.json_fields import bearer, no_stream, post, read_error, whole_reply
 from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest
 from harness.sample import Usage
 
@@ -51,14 +51,12 @@ def build(ask: Ask) -> HttpRequest:
 
 def read_whole(body: bytes) -> Delta:
     """What the reply says: `items` is the number of vectors."""
-    try:
-        reply = _decoder.decode(body)
-    except UNDECODABLE as fault:
-        return undecodable(body, fault)
-    if reply.error:
-        return error_event(body)
+    return whole_reply(_decoder, body, _embedded, "no data")
+
+
+def _embedded(reply: _Reply) -> Delta | None:
     if reply.data is None:
-        return undecodable(body, ValueError("no data"))
+        return None
     if not all(vector.present for vector in reply.data):
         return Delta(malformed="unexpected JSON: data without an embedding")
     usage = None if reply.usage is None else reply.usage.normalised()

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from harness.dialects.json_fields import UNDECODABLE, bearer, no_stream, post, read_error, undecodable
+from harness.dialects.json_fields import bearer, no_stream, post, read_error, whole_reply
 from harness.dialects.tei_headers import read_headers
 from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest
 
@@ -26,13 +26,12 @@ def build(ask: Ask) -> HttpRequest:
 
 def read_whole(body: bytes) -> Delta:
     """What the reply says: `items` is the number of vectors."""
-    try:
-        vectors = _decoder.decode(body)
-    except UNDECODABLE as fault:
-        return undecodable(body, fault)
-    if not all(bytes(vector)[:1] == b"[" and bytes(vector) not in _EMPTY for vector in vectors):
-        return undecodable(body, ValueError("an item is no vector"))
-    return Delta(items=len(vectors), end=True)
+    return whole_reply(_decoder, body, _embedded, "an item is no vector")
+
+
+def _embedded(vectors: list[msgspec.Raw]) -> Delta | None:
+    whole = all(bytes(vector)[:1] == b"[" and bytes(vector) not in _EMPTY for vector in vectors)
+    return Delta(items=len(vectors), end=True) if whole else None
 
 
 DIALECT = Dialect(

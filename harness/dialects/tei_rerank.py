@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from harness.dialects.json_fields import UNDECODABLE, bearer, no_stream, post, read_error, undecodable
+from harness.dialects.json_fields import bearer, no_stream, post, read_error, whole_reply
 from harness.dialects.tei_headers import read_headers
 from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest
 
@@ -29,11 +29,7 @@ def build(ask: Ask) -> HttpRequest:
 
 def read_whole(body: bytes) -> Delta:
     """What the reply says: `items` is the number of ranked texts."""
-    try:
-        ranks = _decoder.decode(body)
-    except UNDECODABLE as fault:
-        return undecodable(body, fault)
-    return Delta(items=len(ranks), end=True)
+    return whole_reply(_decoder, body, lambda ranks: Delta(items=len(ranks), end=True))
 
 
 DIALECT = Dialect(

@@ -1,38 +1,26 @@
-"""The text of YAML files, and their plain values -> typed records. Every error names place, key, value and rule."""
+"""The plain values of YAML files -> typed records. Every error names place, key, value and rule."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
 from harness.errors import UsageFault
-from harness.inputs.plain_yaml import MOST_BYTES
+from harness.inputs.secrecy import masked
 
 Typed = TypeVar("Typed")
 _AT = re.compile(r"^(?P<rule>.*?)(?: - at `(?P<path>[^`]*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(?P<key>.*)`$", re.DOTALL)
-_SECRET = re.compile(r"_env$|\bheaders\b|\bbody\b|secret")  # where somebody may have written a key by mistake
+# Where somebody may have written a key by mistake; and where short values are none.
+_SECRET = re.compile(r"_env$|\b(?:headers|body|aws|url)\b|secret")
+_SHORT = re.compile(r"\b(?:query|argv)\b")
+_MOST_SHORT = 7
 _ANY = "[...]"
 _JSON_NAMES: dict[type, str] = {type(None): "null", list: "array", dict: "object"}
 _STEP = re.compile(r"\.([A-Za-z_]\w*)|\[(\d+)\]")
-
-
-def text_of_file(path: Path, what: str, hint: str) -> str:
-    """The text of a file, `what` it should be, and the `hint` where there is none to read. Raises UsageFault."""
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            raise UsageFault(
-                f"{path}: {path.stat().st_size} bytes: a {what} has at most {MOST_BYTES}", f"is it a {what}?"
-            )
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageFault(f"{path}: cannot be read: {error.strerror}", hint) from error
-    except UnicodeDecodeError as error:
-        raise UsageFault(f"{path}: byte {error.start}: not UTF-8 text", f"save the {what} as UTF-8") from error
 
 
 def typed(document: Mapping[str, Any], kind: type[Typed], place: str, under: str, guide: str, example: str) -> Typed:
@@ -53,7 +41,7 @@ def _fail_conversion(
     where = f"{under}{path.removeprefix('$')}".lstrip(".")
     unknown = _UNKNOWN.match(rule)
     if unknown:
-        full = f"{where}.{unknown['key']}".lstrip(".")
+        full = f"{where}.{masked(unknown['key'])}".lstrip(".")
         fail(place, full, None, "unknown key", f"see {guide} for the keys; a file is checked against them all")
     value: Any = document
     for name, index in _STEP.findall(path):
@@ -61,7 +49,8 @@ def _fail_conversion(
     if where.endswith(_ANY) and isinstance(value, dict):
         key, value = _entry_of(value, rule)
         where = f"{where.removesuffix(_ANY)}{key}"
-    shown = None if isinstance(value, (dict, list)) or _SECRET.search(where) else value
+    long = _SHORT.search(where) and len(str(value)) > _MOST_SHORT
+    shown = None if long or isinstance(value, (dict, list)) or _SECRET.search(where) else value
     fail(place, where, shown, rule[:1].lower() + rule[1:], f"see {guide}, or {example} for an example")
 
 
@@ -75,6 +64,7 @@ def _entry_of(mapping: Mapping[Any, Any], rule: str) -> tuple[str, Any]:
 
 
 def fail(place: str, key: str, value: Any, rule: str, hint: str) -> NoReturn:
-    """Raise UsageFault: place, key, value (None: not shown) and the rule that was broken."""
-    shown = "" if value is None else f" {str(value)[:80]!r}:" if isinstance(value, str) else f" {value}:"
+    """Raise UsageFault: place, key, value (None: not shown; without what has the form of a key) and the rule that was
+    broken."""
+    shown = "" if value is None else f" {masked(value)[:80]!r}:" if isinstance(value, str) else f" {value}:"
     raise UsageFault(": ".join(part for part in (place, key) if part) + f":{shown} {rule}", hint)

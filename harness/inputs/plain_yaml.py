@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from harness.errors import UsageFault
+from harness.inputs.secrecy import masked
 
 MOST_BYTES = 1_000_000
 MOST_DEPTH = 64
@@ -26,16 +27,20 @@ _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 def read_plain_yaml(path: Path, hint: str, what: str = "YAML") -> Any:
     """The value in a YAML file. `what` it should be stands in errors. Raises UsageFault."""
+    return plain_yaml(text_of_file(path, what, hint), str(path), hint, what)
+
+
+def text_of_file(path: Path, what: str, hint: str) -> str:
+    """The text of a file, `what` it should be, and the `hint` where there is none to read. Raises UsageFault."""
     try:
         size = path.stat().st_size
         if size > MOST_BYTES:
-            raise UsageFault(f"{path}: {size} bytes: not {what}: that has at most {MOST_BYTES}", hint)
-        text = path.read_text("utf-8")
+            raise UsageFault(f"{path}: {size} bytes: {what} has at most {MOST_BYTES}", f"is it {what}?")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise UsageFault(f"{path}: cannot be read: {error.strerror}", "name a readable YAML file") from error
-    except ValueError as error:
-        raise UsageFault(f"{path}: not {what}: not UTF-8 text", hint) from error
-    return plain_yaml(text, str(path), hint, what)
+        raise UsageFault(f"{path}: cannot be read: {error.strerror}", hint) from error
+    except UnicodeDecodeError as error:
+        raise UsageFault(f"{path}: byte {error.start}: not UTF-8 text", "save it as UTF-8") from error
 
 
 def plain_yaml(text: str, place: str, hint: str = "check indentation, colons and quotes", what: str = "YAML") -> Any:
@@ -48,9 +53,9 @@ def plain_yaml(text: str, place: str, hint: str = "check indentation, colons and
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark else ""
         problem = getattr(error, "problem", None) or " ".join(str(error).split())
-        raise UsageFault(f"{place}: not {what}: {line}{problem}", hint) from error
+        raise UsageFault(f"{place}: not {what}: {line}{masked(problem)}", hint) from error
     except _UNUSABLE as error:
-        raise UsageFault(f"{place}: not {what}: {' '.join(str(error).split())[:200]}", hint) from error
+        raise UsageFault(f"{place}: not {what}: {masked(' '.join(str(error).split())[:200])}", hint) from error
 
 
 class _Plain(yaml.SafeLoader):

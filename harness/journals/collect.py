@@ -1,7 +1,7 @@
 """Collecting side of the relay: what workers ship of their journals is appended to files here, exactly once.
 
-`python -m harness.journals.collect --run NAME --folder RUN_DIR [--redis URL]` does it in a process of its own; no
-gevent here.
+`python -m harness.journals.collect --run NAME --folder RUN_DIR` does it in a process of its own, with the URL of Redis
+in TOKENSWARM_REDIS; no gevent here.
 
 Each worker's journal is the write-ahead log, and a file here is a prefix of it in whole lines. So the size of that file
 is all there is to remember: bytes are appended only where they begin at its end, an overlap is cut off, and what lies
@@ -32,20 +32,15 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from harness.errors import UsageFault
+from harness.journals.redis_client import REDIS_URL, TIMEOUT_S, connect, redacted_url, told
 from harness.journals.relay_entries import FIELD, read_ends, read_entry
 from harness.rundir import RunDir
 
-REDIS_URL = "TOKENSWARM_REDIS"  # the environment variable: a URL with a password does not belong into a process list
 TTL_S = 7 * 24 * 3600
-TIMEOUT_S = 5.0
-UNCLEAR = "***"
 _DRAIN_S = 10.0
 _MOST_ENTRIES = 16  # read at once: with entries of 256 KiB that is 4 MiB
 _PUBLISH_S = 1.0
@@ -83,52 +78,6 @@ class CollectReport:
 def keys_of(run: str) -> Keys:
     """The names in Redis of a run."""
     return Keys(*(f"tokenswarm:{run}:{part}" for part in ("journal", "sent", "acked")))
-
-
-def redacted_url(url: str) -> str:
-    """A Redis URL as it may be shown: no user, password or option, and nothing at all where it is unclear which is
-    which."""
-    try:
-        parts = urlsplit(url)
-        unclear = parts.scheme not in ("redis", "rediss", "unix") or parts.port == 0
-    except ValueError:
-        return UNCLEAR
-    if unclear or "@" in parts.path + parts.query + parts.fragment:
-        return UNCLEAR
-    user, at, host = parts.netloc.rpartition("@")
-    return f"{parts.scheme}://{'***@' * bool(user or at)}{host}{parts.path}{'?***' * bool(parts.query)}"
-
-
-def connect(url: str, timeout_s: float = TIMEOUT_S) -> redis.Redis:
-    """A client that waits no longer than `timeout_s` for anything and never retries by itself. Connects when it is
-    first used. Raises UsageFault for what is no Redis URL."""
-    shown = redacted_url(url)
-    try:
-        if shown == UNCLEAR:
-            raise ValueError  # noqa: TRY301
-        client = redis.Redis.from_url(
-            url,
-            socket_timeout=timeout_s,
-            socket_connect_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-        )
-        pool = client.connection_pool
-        pool.connection_class(**pool.connection_kwargs)  # an unknown option would be found at the first use only
-    except (ValueError, TypeError, redis.RedisError):
-        hint = "redis://[USER:PASSWORD@]HOST:PORT[/DB], rediss:// for TLS; special characters of a password as %XX"
-        raise UsageFault(f"redis: {shown}: this is no Redis URL", hint) from None
-    return client
-
-
-def check_redis(url: str) -> None:
-    """Whether Redis answers, to be asked before a run. Raises UsageFault."""
-    with connect(url) as client:
-        try:
-            client.ping()
-        except redis.RedisError as error:
-            message = f"redis: {redacted_url(url)}: does not answer: {type(error).__name__}: {error}"
-            raise UsageFault(message, "start Redis, or correct the URL, user and password") from None
 
 
 def field_of(worker: str, first_line: bytes) -> str:
@@ -342,7 +291,7 @@ def collect(
                 in_a_row = 0
             except redis.RedisError as error:
                 if not in_a_row:
-                    _log.warning("redis: %s: %s; waiting for it", redacted_url(url), error)
+                    _log.warning("redis: %s: %s; waiting for it", redacted_url(url), told(error, client))
                 faults, in_a_row = faults + 1, in_a_row + 1
                 time.sleep(min(_MOST_PAUSE_S, 0.1 * 2 ** min(in_a_row, 10)))
         counts = (collector.written_bytes, collector.gaps_asked, faults, collector.refused)
@@ -377,7 +326,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m harness.journals.collect", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("--redis", default=os.environ.get(REDIS_URL, ""), help=f"URL; else from ${REDIS_URL}")
     parser.add_argument("--run", required=True, help="the run's id: PLAN/START-ID")
     parser.add_argument("--folder", required=True, type=Path, help="the run directory to collect into")
     given = parser.parse_args()
@@ -388,9 +336,8 @@ def main() -> int:
         signal.signal(number, lambda number, _: asked_to_end.append(number))
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(message)s")
     try:
-        report = collect(
-            given.redis, given.run, given.folder, stop=lambda: bool(asked_to_end) or _forsaken(parent, journals)
-        )
+        url = os.environ.get(REDIS_URL, "")
+        report = collect(url, given.run, given.folder, stop=lambda: bool(asked_to_end) or _forsaken(parent, journals))
     except UsageFault as fault:
         print(f"error: {fault.message}\nhint: {fault.hint}", file=sys.stderr)  # noqa: T201
         return 2

@@ -14,16 +14,18 @@ GRAVITY: dict[Gravity, int] = {"note": 0, "suspect": 1, "invalid": 2}
 @dataclass
 class Troubles:
     """What went wrong and still matters. `clock_set_s`: how far the wall clock was set back (negative: ahead) since the
-    monitor began; `ahead_s`: how far the clocks of journals are ahead; `not_written`: a file, and why."""
+    monitor began; `ahead_s`: how far the clocks of journals are ahead; `not_written`: a file, and why; `not_probed`:
+    why no probes are sent."""
 
     clock_set_s: float | None = None
     ahead_s: dict[str, float] = field(default_factory=dict)
     not_written: str | None = None
+    not_probed: str | None = None
 
 
 def doubts_of(troubles: Troubles, tail: Tail, found: Sequence[LiveCell]) -> list[Doubt]:
     """All of them, in words."""
-    return [*_of_clocks(troubles), *_of_files(troubles, tail), *_of_windows(found)]
+    return [*_of_clocks(troubles), *_of_probes(troubles), *_of_files(troubles, tail), *_of_windows(found)]
 
 
 def _of_clocks(troubles: Troubles) -> Iterator[Doubt]:
@@ -48,6 +50,12 @@ def _of_files(troubles: Troubles, tail: Tail) -> Iterator[Doubt]:
     if troubles.not_written is not None:
         why = "after a restart it would not know where it stands"
         yield _doubt("cannot-write", "suspect", troubles.not_written, why, "free some space")
+
+
+def _of_probes(troubles: Troubles) -> Iterator[Doubt]:
+    if troubles.not_probed is not None:
+        why = "nothing is known of the targets meanwhile"
+        yield _doubt("no-probes", "invalid", troubles.not_probed, why, "free some space; see locust/probe.log")
 
 
 def _of_windows(found: Sequence[LiveCell]) -> Iterator[Doubt]:

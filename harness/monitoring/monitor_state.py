@@ -34,7 +34,8 @@ class KeptPlace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MonitorState(msgspec.Struct, frozen=True, kw_only=True):
-    """All of it. `at_ns`: up to when everything was taken in and judged (wall clock)."""
+    """All of it. `at_ns`: up to when everything was taken in and judged; `watched_ns`: when a monitor first watched
+    (wall clock)."""
 
     schema: int = _SCHEMA
     begun_ns: int
@@ -43,6 +44,7 @@ class MonitorState(msgspec.Struct, frozen=True, kw_only=True):
     cells: list[CellState]
     minutes_to_ns: int = 0
     bad_lines: int = 0
+    watched_ns: int = 0
 
 
 def read_state(path: Path) -> MonitorState | None:

@@ -31,7 +31,6 @@ from harness.handover.planned import with_simulator
 from harness.handover.question_sets import with_copied_questions
 from harness.health import Gauges, HealthWatch
 from harness.journal import Journal
-from harness.launch import simulator_of
 from harness.loop import garbage
 from harness.monitoring.probe_record import (
     PART_BYTES,
@@ -48,6 +47,7 @@ from harness.prices import most_usd, priced, usd_of
 from harness.prompts import prompt
 from harness.records.health_record import Health, encode_health
 from harness.rundir import RunDir, write_whole
+from harness.runs.reachable import simulator_of
 from harness.sample import Sample
 from harness.sockets.endpoint import endpoint_of
 from harness.transport import Connection
@@ -56,7 +56,7 @@ _JITTER = 0.1
 _BEAT_S = 10.0
 _HEALTH_BYTES = 1_000_000
 _LOOK_S = 0.25
-_GRACE_S = 15.0
+UNRECORDED = 74  # exit code: it cannot record, so it sends nothing (EX_IOERR of sysexits.h)
 
 
 class Probe:
@@ -249,9 +249,11 @@ def write_run_json(run_dir: RunDir, plan: Plan, ended: str, missing: list[str]) 
     write_whole(run_dir.run_json, msgspec.json.format(msgspec.json.encode(record), indent=2) + b"\n")
 
 
-def probe(run_dir: RunDir) -> str:
-    """Send until it is over; how it ended. Raises UsageFault, and OSError where it cannot record."""
+def probe(run_dir: RunDir, left_s: float | None = None) -> str:
+    """Send until it is over; how it ended. `left_s`: of its time, where the files do not know it. Raises UsageFault,
+    and OSError where it cannot record."""
     probing, progress = read_probing(run_dir.probe), read_progress(run_dir.probe_state)
+    progress = progress if left_s is None else msgspec.structs.replace(progress, left_s=left_s)
     plan = with_copied_questions(priced(read_plan(str(run_dir.plan))), run_dir)
     with simulator_of(plan, run_dir) as url:
         sender = Probe(run_dir, with_simulator(plan, url), probing, progress, url)
@@ -301,15 +303,25 @@ def _ended_with_parent(sender: Probe) -> Iterator[None]:
 
 
 def main() -> None:
-    """`python -m harness.monitoring.probes RUN_DIR`: exit code 0: its time is over, 3: its budget is, 130: ended."""
+    """`python -m harness.monitoring.probes RUN_DIR [LEFT_S]`: exit code 0: its time is over, 3: its budget is, 130: it
+    was ended, 74: it cannot record."""
     try:
         run_dir = RunDir(Path(sys.argv[1]))
+        left_s = float(sys.argv[2]) if sys.argv[2:] else None
         with alone(run_dir):
-            ended = probe(run_dir)
+            ended = probe(run_dir, left_s)
     except UsageFault as fault:
-        os.write(2, f"error: {fault.message}\nhint: {fault.hint}\n".encode())
+        _complain(fault.message, fault.hint)
         sys.exit(2)
+    except OSError as error:
+        _complain(f"{error.filename or 'a journal'}: {error.strerror or error}", "free some space")
+        sys.exit(UNRECORDED)
     sys.exit({"complete": 0, "degraded": 3}.get(ended, 130))
+
+
+def _complain(message: str, hint: str) -> None:
+    with suppress(OSError):  # a log on the same full disk
+        os.write(2, f"error: {message}\nhint: {hint}\n".encode())
 
 
 if __name__ == "__main__":

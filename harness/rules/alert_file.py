@@ -10,17 +10,26 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from harness.errors import UsageFault
-from harness.inputs.checked_yaml import fail, text_of_file, typed
-from harness.inputs.plain_yaml import plain_yaml
+from harness.inputs.checked_yaml import fail, typed
+from harness.inputs.plain_yaml import plain_yaml, text_of_file
+from harness.inputs.secrecy import (
+    has_form_of_key,
+    holds_key,
+    is_credential,
+    looks_like_key,
+    masked,
+    may_be_credential,
+)
 from harness.records.alert_record import (
     PLAIN,
     WINDOWED,
     WINDOWS,
     AlertConfig,
+    CommandSink,
     LogSink,
     Reports,
     Rule,
@@ -29,6 +38,15 @@ from harness.records.alert_record import (
 )
 
 _GUIDE = ("docs/alerts.md", "harness/alert_rules.yaml")
+_HOOKS = (  # who has a URL there can post
+    "slack.com",
+    "discord.com",
+    "discordapp.com",
+    "webhook.office.com",
+    "logic.azure.com",
+    "chat.googleapis.com",
+    "hooks.zapier.com",
+)
 _PLACES = {"rule", "metric", "target", "workload", "value", "threshold"}
 
 
@@ -39,7 +57,7 @@ def read_alerts(source: str | Path | Mapping[str, Any], place: str = "alerts") -
     else:
         place = str(source)
         hint = "leave it out to have the shipped rules; docs/alerts.md shows a file"
-        document = plain_yaml(text_of_file(Path(source), "rule file", hint), place)
+        document = plain_yaml(text_of_file(Path(source), "a rule file", hint), place)
     if not isinstance(document, Mapping) or not all(isinstance(key, str) for key in document):
         found = "an empty file" if document is None else type(document).__name__
         raise UsageFault(f"{place}: {found}: rules are a mapping with keys such as `rules`", "see docs/alerts.md")
@@ -91,6 +109,8 @@ def check_alerts(config: AlertConfig, place: str, under: str) -> None:
     for index, sink in enumerate(config.sinks or ()):
         if isinstance(sink, WebhookSink):
             _check_webhook(sink, place, f"{top}sinks[{index}]")
+        if isinstance(sink, CommandSink):
+            _check_command(sink, place, f"{top}sinks[{index}]")
     _check_reports(config.reports, named, place, f"{top}reports")
 
 
@@ -136,15 +156,39 @@ def _check_webhook(sink: WebhookSink, place: str, key: str) -> None:
     if (sink.url is None) == (sink.url_env is None):
         hint = "such as url: https://example.org/hook; a URL that is a secret is named by url_env"
         fail(place, key, sink.name, "has exactly one of `url` and `url_env`", hint)
+    for name in ("url_env", "secret_env"):
+        if looks_like_key(getattr(sink, name) or ""):
+            fail(place, f"{key}.{name}", None, "looks like a secret itself", "name the environment variable")
     if sink.attach_reports and sink.format != "plain":
         fail(place, f"{key}.attach_reports", None, "wants `format: plain`", "Slack's webhooks take no files")
     if sink.url is not None:
         fault = fault_of_url(sink.url)
         if fault is not None:
             fail(place, f"{key}.url", _shown_url(sink.url), fault, "such as https://example.org/hook")
-        if (urlsplit(sink.url).hostname or "").endswith("slack.com"):
+        if _opens_by_itself(sink.url):
             hint = "put it into an environment variable, and name that by url_env"
             fail(place, f"{key}.url", _shown_url(sink.url), "who has this URL can post: it does not belong here", hint)
+
+
+def _opens_by_itself(url: str) -> bool:
+    """Whether who knows the URL of a webhook can post to it: a key stands in it."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    known = any(host == name or host.endswith(f".{name}") for name in _HOOKS)
+    query = parse_qsl(parts.query, keep_blank_values=True)
+    named = any(is_credential(name) or may_be_credential(name, value) for name, value in query)
+    return known or named or holds_key(f"{unquote(parts.path)} {unquote(parts.query)}")
+
+
+def _check_command(sink: CommandSink, place: str, key: str) -> None:
+    """A program's words stand in the plan and in the list of processes."""
+    for index, word in enumerate(sink.argv):
+        before = sink.argv[index - 1] if index else ""
+        option, _, value = word.partition("=" if word.startswith("-") else ":")
+        named = may_be_credential(option.lstrip("-"), value) or may_be_credential(before.lstrip("-"), word)
+        if named or has_form_of_key(word) or is_credential(before.lstrip("-")):
+            hint = "the program finds it in its environment, which is that of the monitor"
+            fail(place, f"{key}.argv[{index}]", None, "a secret must not stand in a list of processes", hint)
 
 
 def fault_of_url(url: str) -> str | None:
@@ -163,13 +207,13 @@ def fault_of_url(url: str) -> str | None:
     return None
 
 
-def _shown_url(url: str) -> str:
-    """A URL without what may be secret."""
+def _shown_url(url: str) -> str | None:
+    """A URL without what may be secret; None: nothing of it can be shown."""
     try:
         parts = urlsplit(url)
-        return f"{parts.scheme}://{parts.hostname}/..." if parts.hostname else url[:20]
     except ValueError:
-        return url[:8]
+        return None
+    return f"{parts.scheme}://{masked(parts.hostname)}/..." if parts.hostname else None
 
 
 def _check_reports(reports: Reports, named: Sequence[tuple[str, Sink]], place: str, key: str) -> None:

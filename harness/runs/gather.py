@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.journals.collect import REDIS_URL
 from harness.handover.planned import lost_workers, read_late
+from harness.journals.redis_client import REDIS_URL
 from harness.rundir import RunDir
 from harness.runs.swarm import Swarm
 

@@ -1,4 +1,4 @@
-"""A target of a plan as it can be asked from this process: a simulated one is served meanwhile."""
+"""The targets of a plan as they can be asked now: simulated ones are served meanwhile."""
 
 from __future__ import annotations
 
@@ -10,10 +10,29 @@ from pathlib import Path
 import msgspec
 import yaml
 
-from harness.plan import Plan, Target
-from harness.handover.planned import with_simulator
 from harness.attempts.prepare import check_parser, key_of, simulator_key
+from harness.handover.planned import with_simulator
+from harness.plan import Plan, Target
+from harness.rundir import RunDir
 from harness.simulator.process import running
+from harness.simulator.serve import DEFAULT_HOST
+
+
+@contextmanager
+def simulator_of(plan: Plan, run_dir: RunDir, host: str = DEFAULT_HOST) -> Iterator[str | None]:
+    """The embedded simulator for as long as the block lasts, if the plan has a simulated target. Yields its URL."""
+    if not any(target.simulated for target in plan.targets):
+        yield None
+        return
+    config = _config_in(run_dir.root, plan)
+    with running(config, run_dir.truth, host=host, log=run_dir.root / "simulator.log") as url:
+        yield url
+
+
+def _config_in(folder: Path, plan: Plan) -> Path:
+    path = folder / "simulator.yaml"
+    path.write_text(yaml.safe_dump(plan.simulator, sort_keys=False), encoding="utf-8")
+    return path
 
 
 @contextmanager
@@ -24,9 +43,6 @@ def reachable(plan: Plan, target: Target, truth: Path | None = None) -> Iterator
         yield target, key_of(target)
         return
     check_parser(target)
-    with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder) / "simulator.yaml"
-        config.write_text(yaml.safe_dump(plan.simulator, sort_keys=False), encoding="utf-8")
-        with running(config, truth) as url:
-            alone = msgspec.structs.replace(plan, targets=(target,))
-            yield with_simulator(alone, url).targets[0], simulator_key(target)
+    with tempfile.TemporaryDirectory() as folder, running(_config_in(Path(folder), plan), truth) as url:
+        alone = msgspec.structs.replace(plan, targets=(target,))
+        yield with_simulator(alone, url).targets[0], simulator_key(target)

@@ -16,11 +16,11 @@ from importlib.resources import files
 
 from harness import __version__
 from harness.allowances.allowance import Purse
-from harness.handover.carried_traces import packed
 from harness.environment import boot_id
-from harness.plan import Plan
+from harness.handover.carried_traces import packed
 from harness.handover.planned import REDIS, HandedOver, to_environment
 from harness.handover.question_sets import packed_questions
+from harness.plan import Plan
 from harness.rundir import RunDir
 
 DEFAULT_PORT = 5557

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from harness.errors import UsageFault
 from harness.simulator.serve import DEFAULT_HOST, END_WITH_STDIN
@@ -16,42 +18,56 @@ _STOP_S = 10.0
 
 
 @contextmanager
-def running(config: Path | None = None, truth: Path | None = None, port: int = 0) -> Iterator[str]:
-    """A simulator that runs as long as the block: yields its `http://HOST:PORT`.
+def running(
+    config: Path | None = None,
+    truth: Path | None = None,
+    port: int = 0,
+    *,
+    host: str = DEFAULT_HOST,
+    log: Path | None = None,
+) -> Iterator[str]:
+    """A simulator that runs as long as the block: yields a URL, `http://HOST:PORT`, by which this machine reaches it.
 
-    Afterwards it has ended and its truth is written. Raises UsageFault with its own words when it does not start.
+    What it says on stderr goes to `log`. Afterwards it has ended and its truth is written. It is in a session of its
+    own, so that a Ctrl-C on the terminal does not end it before the block. Raises UsageFault with its own words when it
+    does not start.
     """
-    command = [sys.executable, "-m", "harness.simulator", "--host", DEFAULT_HOST, "--port", str(port)]
+    command = [sys.executable, "-m", "harness.simulator", "--host", host, "--port", str(port)]
     command += ["--truth", str(truth)] if truth else []
     command += ["--", str(config)] if config else []
-    with subprocess.Popen(  # noqa: S603
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {END_WITH_STDIN: "1"},  # it ends with this process, however that ends
-    ) as process:
+    with (
+        tempfile.TemporaryFile() if log is None else log.open("w+b") as said,
+        subprocess.Popen(  # noqa: S603
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            env=os.environ | {END_WITH_STDIN: "1"},  # it ends with this process, however that ends
+            start_new_session=True,
+        ) as process,
+    ):
         try:
-            yield _url_of(process)
+            yield _url_of(process, said).replace("//0.0.0.0:", "//127.0.0.1:")
         finally:
             _stop(process)
 
 
-def _url_of(process: subprocess.Popen[str]) -> str:
+def _url_of(process: subprocess.Popen[bytes], said: IO[bytes]) -> str:
     assert process.stdout is not None
-    assert process.stderr is not None
-    word, _, url = process.stdout.readline().strip().partition(" ")
+    word, _, url = process.stdout.readline().decode().strip().partition(" ")
     if word == "ready":
         return url
-    said = process.stderr.read().strip().splitlines() or ["it said nothing"]
-    hint = said[-1].removeprefix("hint: ")
-    raise UsageFault(
-        said[0].removeprefix("error: ") if len(said) == 2 else f"simulator: {said[-1]}: did not start", hint
+    _stop(process)
+    said.seek(0)
+    lines = said.read().decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
+    error = next((line.removeprefix("error: ") for line in lines if line.startswith("error:")), lines[-1])
+    hint = next(
+        (line.removeprefix("hint: ") for line in lines if line.startswith("hint:")), "try `tokenswarm simulate`"
     )
+    raise UsageFault(f"the simulator did not start: {error}", hint)
 
 
-def _stop(process: subprocess.Popen[str]) -> None:
+def _stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
         process.communicate(timeout=_STOP_S)

@@ -16,6 +16,7 @@ from harness.simulator.speech import (
     Speaker,
     asked_of_chat,
     encode,
+    named_event,
     read_json,
     texts_of,
 )
@@ -47,10 +48,8 @@ def read(body: bytes, _query: dict[str, str]) -> Asked:
         raise Refused("messages: at least one message is required")
     if request.max_tokens < 1:
         raise Refused("max_tokens: must be greater than or equal to 1")
-    contents = [request.system, *(message.content for message in request.messages)]
-    texts = [text for content in contents for text in texts_of(content)]
     return asked_of_chat(
-        texts,
+        texts_of(request.system, *(message.content for message in request.messages)),
         model=request.model,
         stream=bool(request.stream),
         max_tokens=request.max_tokens,
@@ -82,7 +81,7 @@ def stream(reply: Reply) -> Iterator[Event]:
 
 
 def _event(kind: str, fields: dict[str, Any]) -> Event:
-    return Event(b"event: %b\ndata: %b\n\n" % (kind.encode(), encode({"type": kind, **fields})))
+    return Event(named_event(kind.encode(), encode({"type": kind, **fields})))
 
 
 def _block_start(index: int, block: dict[str, Any]) -> Event:

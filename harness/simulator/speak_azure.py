@@ -12,12 +12,15 @@ from harness.simulator.speech import Asked, Event, Refused, Reply, Speaker, enco
 _SAFE: dict[str, Any] = {
     name: {"filtered": False, "severity": "safe"} for name in ("hate", "self_harm", "sexual", "violence")
 }
+_KNOWS_OBFUSCATION = "2025"  # a version refuses what came after it
 
 
 def read(body: bytes, query: dict[str, str]) -> Asked:
     """What a request asks; `query` holds the deployment as `model`. Raises Refused."""
     if "api-version" not in query:
         raise Refused("Missing required query parameter: api-version")
+    if query["api-version"] < _KNOWS_OBFUSCATION and b'"include_obfuscation"' in body:
+        raise Refused("Unrecognized request argument supplied: stream_options.include_obfuscation")
     named = body if b'"model"' in body else b'{"model":"",' + body.lstrip()[1:]
     return replace(speak_openai_chat.read(named, query), model=query["model"])
 

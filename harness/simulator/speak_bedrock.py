@@ -49,9 +49,8 @@ def read(body: bytes, query: dict[str, str]) -> Asked:
     cap = None if request.inference_config is None else request.inference_config.max_tokens
     if cap is not None and cap < 1:
         raise Refused("Value at 'inferenceConfig.maxTokens' failed to satisfy constraint: at least 1")
-    texts = [*texts_of(request.system), *(text for each in request.messages for text in texts_of(each.content))]
     return asked_of_chat(
-        texts,
+        texts_of(request.system, *(message.content for message in request.messages)),
         model=query["model"],
         stream=query["method"] == "converse-stream",
         max_tokens=cap,

@@ -16,6 +16,7 @@ from harness.simulator.speech import (
     Speaker,
     asked_of_chat,
     encode,
+    named_event,
     read_json,
     texts_of,
 )
@@ -44,9 +45,8 @@ def read(body: bytes, _query: dict[str, str]) -> Asked:
         raise Refused("invalid request: messages must be at least 1 message long.")
     if request.max_tokens is not None and request.max_tokens < 1:
         raise Refused("invalid request: max_tokens must be at least 1.")
-    texts = [text for message in request.messages for text in texts_of(message.content)]
     return asked_of_chat(
-        texts,
+        texts_of(*(message.content for message in request.messages)),
         model=request.model,
         stream=request.stream,
         max_tokens=request.max_tokens,
@@ -63,14 +63,14 @@ def stream(reply: Reply) -> Iterator[Event]:
         yield Event(_started(0, {"type": "thinking", "thinking": ""}))
     for text, tokens in reply.reasoning():
         said = b'{"type":"content-delta","index":0,"delta":{"message":{"content":{"thinking":"%b"}}}}' % text
-        yield Event(_named(b"content-delta", said) if reply.show_reasoning else b"", tokens)
+        yield Event(named_event(b"content-delta", said) if reply.show_reasoning else b"", tokens)
     if reply.reasoning_tokens and reply.show_reasoning:
         yield Event(_event("content-end", {"index": 0}))
         block = 1
     yield Event(_started(block, {"type": "text", "text": ""}))
     for text, tokens in reply.text():
         said = b'{"type":"content-delta","index":%d,"delta":{"message":{"content":{"text":"%b"}}}}' % (block, text)
-        yield Event(_named(b"content-delta", said), tokens)
+        yield Event(named_event(b"content-delta", said), tokens)
     yield Event(_event("content-end", {"index": block}))
     yield Event(_event("message-end", {"delta": {"finish_reason": _finish_reason(reply), "usage": _usage(reply)}}))
     yield Event(b"data: [DONE]\n\n")
@@ -81,11 +81,7 @@ def _started(index: int, content: dict[str, Any]) -> bytes:
 
 
 def _event(name: str, fields: dict[str, Any]) -> bytes:
-    return _named(name.encode(), encode({"type": name, **fields}))
-
-
-def _named(name: bytes, data: bytes) -> bytes:
-    return b"event: " + name + b"\ndata: " + data + b"\n\n"
+    return named_event(name.encode(), encode({"type": name, **fields}))
 
 
 def whole(reply: Reply) -> bytes:

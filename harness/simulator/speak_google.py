@@ -49,9 +49,8 @@ def read(body: bytes, query: dict[str, str]) -> Asked:
     if cap is not None and cap < 1:
         raise Refused("max_output_tokens must be positive.")
     system = [] if request.system_instruction is None else [request.system_instruction]
-    texts = [text for content in (*system, *request.contents) for text in texts_of(content.parts)]
     return asked_of_chat(
-        texts,
+        texts_of(*(content.parts for content in (*system, *request.contents))),
         model=query["model"],
         stream=query["method"] == "streamGenerateContent",
         max_tokens=cap,

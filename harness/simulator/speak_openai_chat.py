@@ -65,9 +65,8 @@ def read(body: bytes, _query: dict[str, str]) -> Asked:
     cap = request.max_completion_tokens or request.max_tokens
     if cap is not None and cap < 1:
         raise Refused("Invalid 'max_tokens': integer below minimum value.")
-    texts = [text for message in request.messages for text in texts_of(message.content)]
     return asked_of_chat(
-        texts,
+        texts_of(*(message.content for message in request.messages)),
         model=request.model,
         stream=bool(request.stream),
         max_tokens=cap,

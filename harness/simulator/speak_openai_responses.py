@@ -16,6 +16,7 @@ from harness.simulator.speech import (
     Speaker,
     asked_of_chat,
     encode,
+    named_event,
     read_json,
     texts_of,
 )
@@ -53,9 +54,8 @@ def read(body: bytes, _query: dict[str, str]) -> Asked:
     if request.max_output_tokens is not None and request.max_output_tokens < 1:
         raise Refused("Invalid 'max_output_tokens': integer below minimum value.")
     items = [request.input] if isinstance(request.input, str) else [item.content for item in request.input]
-    texts = [text for content in (request.instructions, *items) for text in texts_of(content)]
     return asked_of_chat(
-        texts,
+        texts_of(request.instructions, *items),
         model=request.model,
         stream=bool(request.stream),
         max_tokens=request.max_output_tokens,
@@ -76,7 +76,7 @@ class _Numbered:
     def event(self, kind: str, fields: Json) -> Event:
         """An event that carries no content."""
         body = encode({"type": kind, "sequence_number": self._next(), **fields})
-        return Event(b"event: %b\ndata: %b\n\n" % (kind.encode(), body))
+        return Event(named_event(kind.encode(), body))
 
     def deltas(self, kind: str, ids: Json, pieces: Iterator[tuple[bytes, int]]) -> Iterator[Event]:
         """One event for each piece of text."""
@@ -194,7 +194,7 @@ def _usage(reply: Reply) -> Json:
 def error_event(_reply: Reply, message: str) -> bytes:
     """An error inside a stream."""
     error = {"type": "error", "sequence_number": 0, "code": "server_error", "message": message, "param": None}
-    return b"event: error\ndata: " + encode(error) + b"\n\n"
+    return named_event(b"error", encode(error))
 
 
 SPEAKER = Speaker("openai", read, whole, stream, error_event)

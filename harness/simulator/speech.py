@@ -220,6 +220,11 @@ def asked_of_chat(
 encode = msgspec.json.encode
 
 
+def named_event(name: bytes, data: bytes) -> bytes:
+    """A server-sent event that has a name."""
+    return b"event: " + name + b"\ndata: " + data + b"\n\n"
+
+
 def quoted(text: str) -> bytes:
     """`text` as a JSON string."""
     return encode(text)
@@ -242,8 +247,12 @@ class Part(msgspec.Struct):
 Content = str | list[Part] | None
 
 
-def texts_of(content: Content) -> list[str]:
-    """The texts in a message's content."""
+def texts_of(*contents: Content) -> list[str]:
+    """The texts in the contents of messages, in their order."""
+    return [text for content in contents for text in _texts_in(content)]
+
+
+def _texts_in(content: Content) -> list[str]:
     if content is None:
         return []
     return [content] if isinstance(content, str) else [part.text for part in content if part.text is not None]

@@ -110,7 +110,7 @@ def test_the_simulator_of_a_run_does_not_outlive_whoever_started_it(tmp_path: Pa
     with started(tmp_path, "m", None, plan) as leader:
         until(lambda: recorded(tmp_path / "m") > 2000, "load")
         children = psutil.Process(leader.pid).children()
-        (simulator,) = [each for each in children if "simulate" in each.cmdline()]
+        (simulator,) = [each for each in children if "harness.simulator" in each.cmdline()]
         leader.kill()
         assert not psutil.wait_procs([simulator], timeout=60)[1]
         for each in children:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -22,6 +25,7 @@ from harness.rundir import RunDir
 from harness.sample import Sample, decode
 
 ROOT = Path(__file__).parent.parent.parent
+long = pytest.mark.skipif(not os.environ.get("TOKENSWARM_ALL_FAULTS"), reason="make test-robustness")
 RULES = {
     "rules": [{"name": "down", "metric": "failures_in_row", "above": 2, "for_s": 0, "resolve_after_s": 1}],
     "sinks": [{"kind": "log"}],
@@ -147,6 +151,45 @@ def test_probing_keeps_its_budget_over_a_kill_and_goes_on_in_its_directory(tmp_p
     last = json.loads(said)
     assert (last["mode"], last["state"], last["spend"]["requests"]) == ("probe", "ended", 30)
     assert "budget is used up" in json.loads(run_dir.run_json.read_text())["missing"][0]
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("again", [False, pytest.param(True, marks=long)])
+def test_a_full_disk_stops_neither_the_time_of_probing_nor_what_is_said_of_it(tmp_path: Path, *, again: bool) -> None:
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(PLAN | {"simulator": {}}))
+    words = [sys.executable, "-m", "harness", "monitor", "plan.yaml", "--target", "a", "--every", "0.2s"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    monitor = psutil.Popen(
+        [*words, "--for", "60s" if again else "8s", "--json"],
+        cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        _await("probes", lambda: sum(path.read_bytes().count(b'"ok"') for path in tmp_path.glob("runs/*/*/journal/*")))
+        run_dir = RunDir(next(tmp_path.glob("runs/watched-probe/*")))
+        for process in (monitor, *monitor.children(recursive=True)):
+            process.rlimit(psutil.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))  # what a full disk is to a process
+        asked = len(_samples(run_dir))
+        first = monitor.stderr.readline() + monitor.stderr.readline()
+        while "no probes are sent" not in first:
+            line = monitor.stderr.readline()
+            assert line, first
+            first += line
+        if again:
+            monitor.rlimit(psutil.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            _await("probes again", lambda: len(_samples(run_dir)) > asked + 3)
+            monitor.send_signal(signal.SIGINT)
+        out, said = monitor.communicate(timeout=100)
+    finally:
+        if monitor.poll() is None:
+            monitor.kill()
+    if again:
+        assert monitor.returncode == 130
+        return
+    assert monitor.returncode == 3
+    assert re.search(r"error: no probes were sent for \d+ s: the process that probes cannot record in ", said)
+    assert "hint: free some space" in said
+    assert "Traceback" not in first + said
+    assert [each["code"] for each in json.loads(out)["findings"] if each["severity"] == "invalid"] == ["no-probes"]
 
 
 @pytest.mark.parametrize(

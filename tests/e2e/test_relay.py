@@ -20,7 +20,8 @@ import redis
 import trustme
 
 from harness.journal import Journal
-from harness.journals.collect import REDIS_URL, keys_of
+from harness.journals.collect import keys_of
+from harness.journals.redis_client import REDIS_URL
 from harness.relay import Shipper
 from harness.sample import Outcome, Sample
 

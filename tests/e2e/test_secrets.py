@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 import redis
 import trustme
@@ -29,12 +30,15 @@ from leaks import Echoing, Search
 
 from harness.attempts.prepare import prepare
 from harness.cli import tokenswarm
+from harness.commands.cli_shown import warn_of_clear_redis
 from harness.dialects import DIALECTS
 from harness.errors import ErrorKind, UsageFault
 from harness.exchange import Origin, perform
+from harness.journals.redis_client import REDIS_URL, check_redis, connect
 from harness.plan import Target, Timeouts, Workload
 from harness.plan_file import read_plan
 from harness.prompts import prompt
+from harness.rules.alert_file import read_alerts
 from harness.rules.target_rules import travels_in_clear
 from harness.sample import Outcome, encode
 from harness.sockets.endpoint import endpoint_of
@@ -65,15 +69,16 @@ def provider() -> Iterator[Echoing]:
 
 
 @contextmanager
-def redis_with(password: str, folder: Path) -> Iterator[str]:
-    """The URL of a Redis that wants a password, which it reads from its standard input."""
+def redis_with(password: str, folder: Path, *, knows_auth: bool = True) -> Iterator[str]:
+    """The URL of a Redis that wants a password, which it reads from its standard input; or one that has no AUTH."""
     port = free_port()
-    settings = f"port {port}\nbind 127.0.0.1\nsave ''\nappendonly no\ndir {folder}\nrequirepass {password}\n"
+    wants = f"requirepass {password}" if knows_auth else 'rename-command AUTH ""'
+    settings = f"port {port}\nbind 127.0.0.1\nsave ''\nappendonly no\ndir {folder}\n{wants}\n"
     with subprocess.Popen(["redis-server", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as server:
         assert server.stdin is not None
         server.stdin.write(settings.encode())
         server.stdin.close()
-        client = redis.Redis(port=port, password=password)
+        client = redis.Redis(port=port, password=password if knows_auth else None)
         for _ in range(500):
             with suppress(redis.RedisError):
                 if client.ping():
@@ -325,6 +330,80 @@ def fetch(search: Search, url: str, seen: Path) -> None:
     seen.touch()
 
 
+@needs_redis
+def test_a_redis_that_repeats_the_password_is_not_quoted(tmp_path: Path) -> None:
+    """A server without AUTH says `unknown command 'AUTH', with args beginning with: ...`."""
+    keys = planted("PASSWORD")
+    search = Search(keys)
+    with redis_with(keys["PASSWORD"], tmp_path, knows_auth=False) as url:
+        with pytest.raises(redis.ResponseError) as said, connect(url) as client:
+            client.ping()
+        assert keys["PASSWORD"] in str(said.value), "this server repeats it"
+        with pytest.raises(UsageFault, match="unknown command 'AUTH'") as caught:
+            check_redis(url)
+        search.look("error", caught.value.message)
+        journal = tmp_path / "w.jsonl"
+        journal.write_text('{"pid": 1}\n')
+        command = [sys.executable, "-m", "harness.journals.collect", "--run", "p/1", "--folder", str(tmp_path)]
+        with subprocess.Popen(command, env=os.environ | {REDIS_URL: url}, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            line = process.stderr.readline()
+            process.terminate()
+        assert "waiting for it" in line
+        search.look("log", line)
+    assert not search.found
+
+
+@pytest.mark.parametrize("way", ["--redis {}", "--redis={}"])
+def test_a_password_among_the_words_of_a_command_is_gone_once_it_has_begun(way: str, tmp_path: Path) -> None:
+    keys = planted("PASSWORD")
+    search = Search(keys)
+    url = f"redis://:{keys['PASSWORD']}@127.0.0.1:{free_port()}/0"
+    words = command("run", "--worker", "--master-host", "127.0.0.1", "--master-port", str(free_port()))
+    words += way.format(url).split()
+    with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=os.environ) as process:
+        assert process.stderr is not None
+        said = process.stderr.readline()
+        seen = [psutil.Process(process.pid)]
+        end_s = time.monotonic() + 60
+        while len(seen) < 2 and time.monotonic() < end_s:
+            time.sleep(0.02)
+            seen = [seen[0], *seen[0].children()]
+        search.look("process list", "\0".join(word for each in seen for word in each.cmdline()))
+        given = [each.environ().get(REDIS_URL) for each in seen]
+        process.send_signal(signal.SIGINT)
+        search.look("stderr", said + process.stderr.read())
+    assert "waiting for the master" in said
+    assert given == [url, url], "it was handed over"
+    assert not search.found
+
+
+@pytest.mark.parametrize(
+    ("url", "clear"),
+    [
+        ("redis://:pw@redis.example:6379/0", True),
+        ("redis://redis.example?password=pw", True),
+        ("redis://redis.example:6379/0", False),
+        ("rediss://:pw@redis.example:6379/0", False),
+        ("redis://:pw@127.0.0.1", False),
+        ("redis://:pw@[::1]:6379", False),
+        ("unix://:pw@/run/redis.sock", False),
+    ],
+)
+def test_a_password_of_redis_that_travels_unencrypted_is_told(
+    url: str, *, clear: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    warn_of_clear_redis(url)
+    assert ("its password travels unencrypted" in capsys.readouterr().err) is clear
+
+
+def test_redis_over_tls_verifies_certificate_and_name() -> None:
+    with connect("rediss://:pw@127.0.0.1:1") as client:
+        connection = client.connection_pool.make_connection()
+    assert connection.check_hostname is True
+    assert connection.cert_reqs == ssl.CERT_REQUIRED
+
+
 def mistakes(key: str) -> dict[str, Callable[[dict[str, Any]], None]]:
     """What people do with a key in a plan."""
     return {
@@ -338,8 +417,23 @@ def mistakes(key: str) -> dict[str, Callable[[dict[str, Any]], None]]:
         "another header": lambda target: target.update(headers={"x-api-key": key}),
         "a header of the wrong type": lambda target: target.update(headers=[key]),
         "a header with a line break": lambda target: target.update(headers={"x-a": f"{key}\r\nx-b: c"}),
+        "a header whose name is half known": lambda target: target.update(headers={"x-functions-key": key}),
+        "a header after a word": lambda target: target.update(headers={"cf-aig-authorization": f"Bearer {key}"}),
+        "a variable within a header": lambda target: target.update(headers={"authorization": f"Bearer ${{{key}}}"}),
+        "the query": lambda target: target.update(query={"key": key}),
+        "the whole query": lambda target: target.update(query=key),
         "the body": lambda target: target.update(body={"extra": {"api_key": key}}),
+        "the body, below": lambda target: target.update(body={"api_keys": [{"value": key}]}),
+        "a field's name": lambda target: target.update({f"api_key {key}": 1}),
+        "instead of a URL": lambda target: target.update(base_url=key),
+        "user in the URL, escaped": lambda target: target.update(base_url=f"https://u%3A{key}%40api.example.com"),
+        "id of a key of AWS": lambda target: target.update(AWS | {"aws": {"key_id_env": key}}),
+        "token of AWS": lambda target: target.update(AWS | {"aws": {"session_token_env": key}}),
+        "instead of `aws`": lambda target: target.update(AWS | {"aws": key}),
     }
+
+
+AWS: dict[str, Any] = {"dialect": "bedrock-converse", "key_env": "AWS_SECRET_ACCESS_KEY"}
 
 
 @pytest.mark.parametrize("mistake", sorted(mistakes("")))
@@ -357,13 +451,99 @@ def test_a_key_in_a_plan_is_refused_and_not_repeated(mistake: str, tmp_path: Pat
     assert not search.found, caught.value.message
 
 
+FORMS = {
+    "lower case": "jina_q7rk2ztyb9wmx4cv8nlp3sdf6ghj5tqe",
+    "capitals": "AKIA3IOSFODNN7EXAMPQ",
+    "letters alone": "qwkzjfhrtpmxvcnbqwsdftgh",
+    "hexadecimal": "af9a1c7be2d04586a9b1c2d3e4f50617",
+}
+
+
+@pytest.mark.parametrize("form", sorted(FORMS))
+def test_a_key_of_any_form_is_no_name_of_a_variable(form: str, tmp_path: Path) -> None:
+    target = {"name": "t", "dialect": "openai-chat", "base_url": "https://h", "model": "m", "key_env": FORMS[form]}
+    plan = {"name": "p", "targets": [target], "workload": {}, "stages": [{"concurrency": 1, "duration_s": 1}]}
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
+    with pytest.raises(UsageFault, match="looks like a key itself") as caught:
+        read_plan(str(tmp_path / "plan.yaml"))
+    assert FORMS[form][:8] not in caught.value.message + caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"headers": {"openai-organization": "org-a1B2c3D4e5F6g7H8i9J0k1L2", "idempotency-key": "run-2026-11-28-0001"}},
+        {"headers": {"authorization": "Bearer ${SOME_KEY}", "x-token": "${OTHER_TOKEN_2}"}},
+        {"body": {"prompt_cache_key": "tenant-0001-of-2026", "stop_token": "<|endoftext|>", "max_tokens": 5}},
+        {"query": {"api-version": "2024-10-21", "code": "de"}},
+        {"key_env": "AWS_BEARER_TOKEN_BEDROCK_EU_2"},
+        {"model": "accounts/fireworks/models/llama-v3p1-405b-instruct"},
+    ],
+)
+def test_what_is_no_key_is_let_in(part: dict[str, Any], tmp_path: Path) -> None:
+    target = {"name": "t", "dialect": "openai-chat", "base_url": "https://h", "model": "m"} | part
+    plan = {"name": "p", "targets": [target], "workload": {}, "stages": [{"concurrency": 1, "duration_s": 1}]}
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
+    assert read_plan(str(tmp_path / "plan.yaml")).targets[0].name == "t"
+
+
+def sinks_with(key: str) -> dict[str, dict[str, Any]]:
+    """A key where a sink of alerts is described."""
+    return {
+        "a URL that opens": {"kind": "webhook", "url": f"https://discord.com/api/webhooks/1/{key}"},
+        "a query that opens": {"kind": "webhook", "url": f"https://h.example/x?token={key}"},
+        "instead of a URL": {"kind": "webhook", "url": key},
+        "instead of its variable": {"kind": "webhook", "url_env": key},
+        "instead of the secret's": {"kind": "webhook", "url": "https://h.example", "secret_env": key},
+        "a program's option": {"kind": "command", "argv": ["page", "--token", key]},
+        "a program's header": {"kind": "command", "argv": ["curl", "-H", f"Authorization: Bearer {key}"]},
+        "instead of words": {"kind": "command", "argv": key},
+    }
+
+
+@pytest.mark.parametrize("mistake", sorted(sinks_with("")))
+def test_a_key_in_a_sink_is_refused_and_not_repeated(mistake: str) -> None:
+    keys = planted("KEY")
+    search = Search(keys)
+    with pytest.raises(UsageFault) as caught:
+        read_alerts({"sinks": [sinks_with(keys["KEY"])[mistake]]})
+    search.look("error", f"{caught.value.message} {caught.value.hint}")
+    assert not search.found, caught.value.message
+
+
+@pytest.mark.parametrize("setting", ["{}", "targets.t.key_env=!{} a", "targets.t.key_env={}", "targets.{}.model=m"])
+def test_a_key_in_a_setting_is_not_repeated(setting: str, tmp_path: Path) -> None:
+    keys = planted("KEY")
+    search = Search(keys)
+    target = {"name": "t", "dialect": "openai-chat", "base_url": "https://h", "model": "m"}
+    plan = {"name": "p", "targets": [target], "workload": {}, "stages": [{"concurrency": 1, "duration_s": 1}]}
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
+    with pytest.raises(UsageFault) as caught:
+        read_plan(str(tmp_path / "plan.yaml"), [setting.format(keys["KEY"])])
+    search.look("error", f"{caught.value.message} {caught.value.hint}")
+    assert not search.found, caught.value.message
+
+
 def test_a_key_that_travels_unencrypted_to_another_machine_is_told(tmp_path: Path) -> None:
     target = {"name": "t", "dialect": "openai-chat", "base_url": "http://api.example.com/v1", "model": "m"}
     plan = {"name": "p", "targets": [target | {"key_env": "SOME_KEY"}], "workload": {},
             "stages": [{"concurrency": 1, "duration_s": 1}]}  # fmt: skip
     (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
     done = said(Search({}), "check", command("check", "plan.yaml"), tmp_path, {"SOME_KEY": "x"})
-    assert "warning: target t: http://api.example.com/v1: its key travels unencrypted to another machine" in done.stderr
+    told = "warning: target t: http://api.example.com/v1: its key travels unencrypted to another machine"
+    assert told in done.stderr
+
+
+@pytest.mark.parametrize("verb", ["limits", "capacity", "monitor --target t"])
+def test_what_sends_without_a_run_tells_it_too(verb: str, tmp_path: Path) -> None:
+    target = {"name": "t", "dialect": "openai-chat", "base_url": "http://api.example.com/v1", "model": "m"}
+    plan = {"name": "p", "targets": [target | {"key_env": "NOT_SET_ANYWHERE"}], "workload": {},
+            "slo": {"e2e_s": 1}, "stages": [{"concurrency": 1, "duration_s": 1}]}  # fmt: skip
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan))
+    name, *options = verb.split()
+    done = CliRunner().invoke(tokenswarm, [name, str(tmp_path / "plan.yaml"), *options])
+    assert isinstance(done.exception, UsageFault), "it has no key, and sends nothing"
+    assert "its key travels unencrypted to another machine" in done.stderr
 
 
 @pytest.mark.parametrize(

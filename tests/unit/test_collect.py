@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import UsageFault
-from harness.journals.collect import append, check_redis, collect, connect, field_of, opened, redacted_url, whole_lines
+from harness.journals.collect import append, collect, field_of, opened, whole_lines
 from harness.journals.merge import merge
+from harness.journals.redis_client import check_redis, connect, redacted_url
 from harness.relay import Shipper
 
 JOURNAL = b"".join(b'{"type":"sample","seq":%d}\n' % number for number in range(12))
@@ -66,6 +67,8 @@ def test_whole_lines_end_at_the_last_newline(text: str, padding: int) -> None:
         ("redis://:s3?cret@host", "***"),
         ("redis://:s3#cret@host", "***"),
         ("s3cret", "***"),
+        ("redis://host:6379/s3cret", "***"),
+        ("redis://s3cretA9s3cretB8s3cretC7", "***"),
         ("s3cret://host", "***"),
     ],
 )

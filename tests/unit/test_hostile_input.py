@@ -7,8 +7,8 @@ import tracemalloc
 from pathlib import Path
 
 import msgspec
-import pyarrow as pa
-import pyarrow.parquet as pq
+import pyarrow as pa  # type: ignore[import-untyped]
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
 from analysis.deciding.use_cases import read_use_case
@@ -21,6 +21,7 @@ from harness.journals.relay_entries import read_acked, read_end, read_ends, read
 from harness.plan_file import read_plan
 from harness.prices import read_prices
 from harness.questions.question_files import load_questions
+from harness.rules.alert_file import read_alerts
 from harness.rundir import RunDir
 from harness.sample import Header, Outcome, Sample, encode
 from harness.simulator.config import load_config
@@ -92,11 +93,33 @@ LAUGHS = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
 def test_yaml_that_makes_much_of_little_is_refused_by_every_reader(text: str, said: str, tmp_path: Path) -> None:
     path = tmp_path / "given.yaml"
     path.write_text(text)
-    for read in (read_prices, load_config, lambda path: read_use_case(str(path)), lambda path: read_plan(str(path))):
+    for message in _refusals(path):
+        assert said in message, message
+        assert len(message) < 500
+
+
+def test_a_yaml_file_that_is_no_text_or_not_there_is_refused_by_every_reader_in_the_same_words(tmp_path: Path) -> None:
+    path = tmp_path / "given.yaml"
+    path.write_bytes(b"name: \xe9t\xe9\n")
+    assert set(_refusals(path)) == {f"{path}: byte 6: not UTF-8 text"}
+    path.unlink()
+    assert set(_refusals(path)) == {f"{path}: cannot be read: No such file or directory"}
+
+
+def _refusals(path: Path) -> list[str]:
+    """What every reader of YAML files says of a bad one."""
+    said = []
+    for read in (
+        read_prices,
+        load_config,
+        read_alerts,
+        lambda path: read_use_case(str(path)),
+        lambda p: read_plan(str(p)),
+    ):
         with pytest.raises(UsageFault) as caught:
             read(path)
-        assert said in caught.value.message, caught.value.message
-        assert len(caught.value.message) < 500
+        said.append(caught.value.message)
+    return said
 
 
 def test_plain_yaml_reads_what_people_write() -> None:

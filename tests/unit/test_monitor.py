@@ -6,11 +6,13 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hook_receiver import Receiver, receiving
 from msgspec import structs
 
 from harness.alerting.alert_log import read_events
@@ -19,7 +21,7 @@ from harness.errors import ErrorKind
 from harness.monitor import Watch
 from harness.monitoring.run_ending import ending_of
 from harness.plan_file import read_plan
-from harness.records.alert_record import AlertConfig, Rule, utc_text
+from harness.records.alert_record import AlertConfig, Rule, WebhookSink, utc_text
 from harness.records.monitor_record import Picture, read_picture
 from harness.rundir import RunDir
 from harness.sample import SCHEMA, Header, Outcome, Sample, Usage, encode, outcome_of
@@ -46,6 +48,12 @@ def _sample(seq: int, end_s: float, *, ok: bool = True) -> Sample:
         outcome=outcome_of(error), error=error,
         usage=Usage(source="provider", input_tokens=10, output_tokens=5) if ok else None,
     )  # fmt: skip
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as found:
+        yield found
 
 
 class Made:
@@ -167,6 +175,43 @@ def test_a_run_of_long_ago_is_gone_through_as_if_it_had_been_watched(tmp_path: P
     before = made.run_dir.alerts.read_bytes()
     assert again.look(*_clocks(10**6 + 5)).spend == picture.spend
     assert made.run_dir.alerts.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("watched_s", "ended", "told"),
+    [
+        (10**6, True, []),  # a run of long ago
+        (120, False, []),  # it goes on, but its outage is over
+        (80, False, ["down/t/w", "errors/t/w"]),  # and here the outage goes on
+    ],
+)
+def test_what_was_over_before_anybody_watched_is_recorded_and_told_to_nobody(
+    watched_s: float, told: list[str], tmp_path: Path, receiver: Receiver, *, ended: bool
+) -> None:
+    made = Made(tmp_path / "p" / "r")
+    made.grow(min(watched_s, 125))
+    if ended:
+        made.ended("complete", 125)
+    _alive(made, watched_s)
+    config = AlertConfig(rules=RULES.rules, sinks=(WebhookSink(url=receiver.url),))
+    delivery = Delivery(config, made.run_dir)
+    watch = Watch(made.run_dir, read_plan(str(made.run_dir.plan)), config, *_clocks(watched_s), delivery=delivery)
+    watch.look(*_clocks(watched_s))
+    assert delivery.close(60)
+    keys = receiver.keys()
+    recorded = {(each.rule, each.state) for each in read_events(made.run_dir.alerts)}
+    assert {("down", "firing"), ("errors", "firing")} < recorded
+    assert (("down", "resolved") in recorded) == (not told)
+    assert sorted(key.rsplit("/", 1)[0] for key in keys) == told
+    assert all(key.endswith(":firing") for key in keys)
+    if not ended:  # a restart: what it missed is told
+        after = made.watch(watched_s + 60, config)
+        made.down_s = (watched_s + 10, watched_s + 30)
+        made.grow(watched_s + 60)
+        _alive(made, watched_s + 60)
+        after.look(*_clocks(watched_s + 60))
+        assert after._delivery is not None and after._delivery.close(60)
+        assert sum(key.endswith(":firing") for key in set(receiver.keys())) > len(keys)
 
 
 def test_what_is_firing_when_a_run_ends_is_resolved_and_says_why(tmp_path: Path) -> None:

@@ -79,6 +79,24 @@ def test_an_error_body_gives_its_type_its_message_and_its_kind(path: Path) -> No
     assert classify(told["status"], reply.error.type) == told["kind"]
 
 
+def test_a_request_that_the_server_gave_up_is_its_failure_and_not_the_requests() -> None:
+    """499: whoever asked is still there. 498 without a type is not known to be anybody's."""
+    assert [classify(status, "") for status in (499, 498)] == ["server_error", "bad_request"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("rate_limit", ("rate_limit_exceeded", "throttlingException", "RESOURCE_EXHAUSTED", "ramp_limit_exceeded")),
+        ("quota", ("insufficient_quota", "enforced_spend_limit_reached", "billing_error", "credit_balance_exhausted")),
+        ("refused", ("content_filter", "invalid_prompt", "bio_policy", "misalignment_policy_violation")),
+        ("stream_error", ("", "server_error", "overloaded_error", "content_filter_error", "modelStreamErrorException")),
+    ],
+)
+def test_the_type_of_an_error_in_a_stream_gives_its_kind(kind: str, words: tuple[str, ...]) -> None:
+    assert [classify(None, word) for word in words] == [kind] * len(words)
+
+
 @pytest.mark.parametrize("dialect", sorted(DIALECTS))
 def test_a_body_that_is_no_json_is_quoted_in_printable_characters(dialect: str) -> None:
     error = DIALECTS[dialect].read_error(b"\x00\x1bupstream\r\n\tis\x07 down \xff" + b"x" * 10_000).error

@@ -107,6 +107,7 @@ def test_every_request_of_a_job_has_the_key_and_looks_are_told_from_the_rest(dia
 
 WRONG = [
     ("anthropic-batches", ["job_ended.json", "job_results_errored.jsonl"], None, [None, ErrorKind.BAD_REQUEST, None]),
+    ("anthropic-batches", ["job_ended.json", "job_results_blocked.jsonl"], None, [None, ErrorKind.REFUSED, None]),
     ("anthropic-batches", ["job_ended.json", "job_results_overloaded.jsonl"], None, [None, ErrorKind.OVERLOADED, None]),
     ("anthropic-batches", ["job_ended.json", "job_results_expired.jsonl"], None, [None, None, ErrorKind.SERVER_ERROR]),
     (

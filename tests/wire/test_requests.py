@@ -206,6 +206,23 @@ def test_google_generate_body() -> None:
     assert body("google-generate") == {"contents": contents}
 
 
+def test_azure_is_not_sent_what_its_version_refuses() -> None:
+    """The deployment's name is often its model's, and OpenAI's own service is asked not to pad its events."""
+    usage = {"include_usage": True}
+    assert body("openai-chat", model="gpt-4o")["stream_options"] == usage | {"include_obfuscation": False}
+    assert body("azure-openai", model="gpt-4o", max_tokens=7) == {
+        "model": "gpt-4o",
+        "messages": [{"role": "user", "content": "Hello"}],
+        "max_completion_tokens": 7,
+        "stream": True,
+        "stream_options": usage,
+    }
+    own = {"stream_options": {"include_obfuscation": False}}
+    assert body("azure-openai", model="gpt-4o", body=own)["stream_options"] == usage | {"include_obfuscation": False}
+    assert "stream_options" not in body("azure-openai", model="gpt-4o", body={"stream_options": None})
+    assert "stream_options" not in body("azure-openai", model="gpt-4o", stream=False)
+
+
 def test_the_bodies_of_other_chats() -> None:
     messages = [{"role": "user", "content": "Hello"}]
     asked = {"max_tokens": 7, "temperature": 0.0}
