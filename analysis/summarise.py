@@ -40,7 +40,7 @@ from analysis.summary import Batch, Dist, Provider, Result, ServerTimes, Summary
 from analysis.summary import Window as WindowPart
 from analysis.validity import judge_run
 from harness.cells import Cell, cells, stages_of
-from harness.errors import UsageFault
+from harness.errors import UNREADABLE, UsageFault
 from harness.plan import OutageRule, Plan
 from harness.plan_file import read_plan, with_outage
 from harness.prices import priced
@@ -168,7 +168,7 @@ def summary_json(summary: Summary) -> bytes:
 def _run_json(run_dir: RunDir) -> dict[str, Any]:
     try:
         found = msgspec.json.decode(run_dir.run_json.read_bytes())
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *UNREADABLE):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -22,7 +22,7 @@ import msgspec
 import psutil
 
 from harness.environment import now_utc
-from harness.errors import UsageFault
+from harness.errors import UNREADABLE, UsageFault
 from harness.plan import Plan
 from harness.plan_file import dump_plan
 from harness.rundir import RunDir, write_whole
@@ -142,7 +142,7 @@ def _state(started: Started, run_dir: Path | None) -> State:
         return "failed"
     try:
         ended = msgspec.json.decode(RunDir(run_dir).run_json.read_bytes()).get("ended")
-    except (OSError, msgspec.MsgspecError, AttributeError):
+    except (OSError, *UNREADABLE, AttributeError):
         return "failed"
     found: State = ended if ended in ("complete", "degraded", "interrupted") else "failed"
     return found
@@ -188,7 +188,7 @@ def _folder(runs_root: Path, name: str) -> Path:
 def _started(folder: Path) -> Started | None:
     try:
         return msgspec.json.decode((folder / "job.json").read_bytes(), type=Started)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNREADABLE):
         return None
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from harness.errors import UNREADABLE
 from harness.rundir import RunDir
 
 MOST = 30
@@ -63,7 +64,7 @@ def listed_of(root: Path, name: str) -> Listed | None:
     run_dir = RunDir(root / name)
     try:
         record = msgspec.json.decode(run_dir.run_json.read_bytes(), type=_RunJson)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNREADABLE):
         if not run_dir.plan.exists() and not run_dir.monitor.exists():
             return None
         record = _RunJson(plan=name.partition("/")[0])

@@ -18,7 +18,7 @@ from analysis.records.history_record import Trends
 from analysis.samples import Samples, load_samples
 from analysis.summary import SCHEMA, Summary
 from analysis.trends import Judged, judge, trends_of
-from harness.errors import UsageFault
+from harness.errors import UNREADABLE, UsageFault
 from harness.rundir import RunDir
 
 FRESH_S = 2.0  # how long a look at the folder is believed
@@ -217,7 +217,7 @@ def _read_summary(path: Path, _changed_ns: int, _size: int) -> Summary:
         return msgspec.json.decode(content, type=Summary)
     except OSError as error:
         raise UsageFault(f"summary.json: {error.strerror}", "may this user read it?") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise UsageFault(f"summary.json: damaged: {error}", again) from error
 
 

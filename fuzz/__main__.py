@@ -30,7 +30,7 @@ _KEPT_BYTES = 2048
 _MOST_SEED = 8192
 _OF_FUZZER = re.compile("[0-9a-f]{8,40}")  # names of inputs that nobody wrote
 _KEPT = 10  # inputs of one run
-_LATE_S = 120
+_LATE_S = 600  # a machine that is busy takes minutes to begin
 ROUND_S = 60  # under atheris a process grows by up to 0.1 MB an execution, which the same inputs without it do not
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fuzz import files, wires
+from fuzz import files, runs, wires, words
 from harness.dialects import DIALECTS
 
 Surface = Callable[[bytes], None]
@@ -27,4 +27,14 @@ SURFACES: dict[str, Surface] = {
     "locust-csv": files.locust_csv,
     "journals": files.journals,
     "small-records": files.small_records,
+    "rival-results": runs.rival_results,
+    "run-folder": runs.run_folder,
+    "watched": runs.watched,
+    "monitor-files": runs.monitor_files,
+    "expressions": words.expressions,
+    "conversations": words.conversations,
+    "judgements": words.judgements,
+    "forms": words.forms,
+    "addresses": words.addresses,
+    "dashboard-requests": words.requests,
 }

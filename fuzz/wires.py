@@ -10,13 +10,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
+
 from fuzz.files import folder
 from harness.attempts.alike import alike
 from harness.attempts.rate_limits import read_limits, retry_after_s
 from harness.attempts.reply import Reply, read_pieces
 from harness.dialects import DIALECTS
 from harness.dialects.jobs import matched
-from harness.dialects.wire import Ask, Delta, Dialect, JobEnd, Step
+from harness.dialects.wire import Ask, Delta, Dialect, JobEnd, Step, believed
 from harness.errors import UsageFault
 from harness.journals.collect import append
 from harness.journals.redis_client import connect
@@ -120,9 +122,8 @@ def dialect(name: str) -> Callable[[bytes], None]:
 def _check(delta: Delta) -> None:
     for part in (delta.malformed, None if delta.error is None else delta.error.message):
         assert part is None or len(part) < 4096
-    if delta.usage is not None:
-        counts = (delta.usage.input_tokens, delta.usage.output_tokens, delta.usage.cached_tokens)
-        assert all(count is None or 0 <= count < 2**63 for count in counts), delta.usage
+    for told in (believed(delta.usage), believed(delta.server)):
+        assert msgspec.json.encode(told)
 
 
 def _stream(spoken: Dialect, data: bytes) -> None:
@@ -134,6 +135,7 @@ def _stream(spoken: Dialect, data: bytes) -> None:
                 read_pieces(reply, [(at, piece) for at, piece in enumerate(pieces)], reader_of(spoken.framing), spoken)
             told.append((reply.text_chars, len(reply.event_ns), reply.usage, reply.finish, reply.error, reply.ended))
     assert len(set(map(repr, told))) == 1, told
+    msgspec.json.encode([reply.usage, reply.server])
     events = SseReader().feed(data) if spoken.framing == "sse" else []
     if len(events) == 1:
         alike(data, spoken.read(events[0].event, events[0].data), spoken)

@@ -9,6 +9,11 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+import msgspec
+
+# What msgspec raises on bytes that are not the wanted record; text that is not UTF-8 and deep nesting are the last two.
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 
 class ErrorClass(StrEnum):
     """Who or what is at fault, in the words of the metrics page."""

@@ -27,6 +27,7 @@ from harness.sockets.http_framing import TransportFault
 from harness.transport import Connection
 from harness.workloads.structured import valid
 
+_WORD_CHARS = 100  # of what is a word of the provider's
 _REQUEST_ID_HEADERS = (
     *("x-request-id", "request-id", "x-goog-request-id", "apim-request-id", "x-amzn-requestid", "x-debug-trace-id"),
     *("mistral-correlation-id", "x-kong-request-id"),
@@ -155,14 +156,14 @@ def _sample(prepared: Prepared, origin: Origin, attempt: _Attempt, reply: Reply,
         error_detail=reply.detail,
         status=response.head.status,
         retry_after_s=retry_after_s(headers, headers_wall_s),
-        request_id=_request_id(headers) if course.job is None else course.job[:100],
+        request_id=_request_id(headers) if course.job is None else course.job[:_WORD_CHARS],
         reused=attempt.connect_ns is None,
         usage=reply.usage,
         text_chars=reply.text_chars if reply.content or reply.error is None else None,
         items=_items(attempt.came, reply),
         response_bytes=sum(each.body_bytes for each in course.responses),
-        finish_reason=reply.finish,
-        fingerprint=reply.fingerprint,
+        finish_reason=_short(reply.finish),
+        fingerprint=_short(reply.fingerprint),
         stamps=response.stamps,
         server=reply.server or (_server_time(headers, streamed=workload.stream) if prepared.job is None else None),
         limits=read_limits(headers, headers_wall_s),
@@ -188,8 +189,12 @@ def _relative(t_ns: int | None, anchor_ns: int) -> int | None:
     return None if t_ns is None else t_ns - anchor_ns
 
 
+def _short(word: str | None) -> str | None:
+    return None if word is None else word[:_WORD_CHARS]
+
+
 def _request_id(headers: dict[str, str]) -> str | None:
-    return next((headers[name][:100] for name in _REQUEST_ID_HEADERS if name in headers), None)
+    return next((headers[name][:_WORD_CHARS] for name in _REQUEST_ID_HEADERS if name in headers), None)
 
 
 _SECONDS = re.compile(r"^\d{1,9}(\.\d{1,9})?$")

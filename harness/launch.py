@@ -17,6 +17,7 @@ from harness.allowances.budget import purse_of
 from harness.arrivals import expected_arrivals
 from harness.cells import Cell, cells
 from harness.environment import describe_environment, now_utc
+from harness.errors import UNREADABLE
 from harness.handover.planned import read_lost, with_simulator
 from harness.handover.question_sets import write_questions
 from harness.journals.redis_client import redacted_url
@@ -144,7 +145,7 @@ def _go_on(run_dir: RunDir, record: dict[str, Any], ending: Ending) -> None:
     """Keep what run.json says of the repeats that were run before."""
     try:
         earlier = msgspec.json.decode(run_dir.run_json.read_bytes(), type=dict[str, Any])
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNREADABLE):
         return
     record["started_utc"] = earlier.get("started_utc", record["started_utc"])
     record["commands"] = list(earlier.get("commands", []))
@@ -320,7 +321,7 @@ class _Follower:
             name = data.rfind(_TARGET, 0, at) + len(_TARGET)
             target = self._priced.get(data[name : data.find(b'"', name)])
             if target is not None:
-                with suppress(msgspec.MsgspecError):  # a damaged line: the analysis tells of it
+                with suppress(*UNREADABLE):  # a damaged line: the analysis tells of it
                     usage = msgspec.json.decode(data[begin : data.find(b"}", begin) + 1], type=Usage)
                     yield usd_of(target, usage) or 0.0
             at = data.find(_USAGE, begin, end)

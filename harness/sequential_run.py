@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from harness import launch
+from harness.errors import UNREADABLE
 from harness.plan import Plan
 from harness.records.sequential_record import Ended, SequentialRecord, read_sequential, write_sequential
 from harness.rundir import RunDir, write_whole
@@ -85,7 +86,7 @@ def whole_repeats(run_dir: RunDir) -> int:
 def _run_json(run_dir: RunDir) -> dict[str, Any]:
     try:
         return msgspec.json.decode(run_dir.run_json.read_bytes(), type=dict[str, Any])
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNREADABLE):
         return {}
 
 
@@ -100,7 +101,7 @@ def _has_footer(path: Path) -> bool:
         lines = journal.read().splitlines()
     try:
         return bool(lines) and isinstance(decode(lines[-1]), Footer)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return False
 
 
@@ -124,7 +125,7 @@ def put_aside(run_dir: RunDir, first: int) -> None:
 def _repeat_of_row(row: bytes) -> int:
     try:
         return int(msgspec.json.decode(row, type=dict[str, Any]).get("repeat", 0))
-    except (msgspec.MsgspecError, ValueError, TypeError):
+    except (*UNREADABLE, ValueError, TypeError):
         return 0
 
 

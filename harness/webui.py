@@ -30,6 +30,7 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 from locust.web import WebUI
 
+from harness.errors import UNREADABLE
 from harness.inputs.loopback import is_loopback_host
 from harness.inputs.secrecy import has_form_of_key, looks_like_key
 from harness.live.live import Board, CellReport, Live
@@ -217,7 +218,7 @@ def _tell_prometheus(
 def _counted_before(run_dir: RunDir | None, planned: tuple[Plan, int] | None) -> list[CellReport]:
     """What the repeats before this one counted: each has a Locust of its own, and a counter must not fall."""
     for repeat in range(0 if planned is None else planned[1] - 1, 0, -1):
-        with suppress(OSError, msgspec.MsgspecError):
+        with suppress(OSError, *UNREADABLE):
             assert run_dir is not None
             return msgspec.json.decode(run_dir.counts(repeat).read_bytes(), type=list[CellReport])
     return []

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from analysis.records.quality_record import Marks
 from analysis.records.record import Estimate
 from analysis.statistics import clusters
+from harness.errors import UNREADABLE
 from harness.records.grade_record import Embedding, Likeness, Mark, decode, text_id
 
 _SPAN = 4  # of marks: 1 to 5
@@ -36,7 +36,7 @@ def read_opinions(path: Path) -> Opinions:
     for line in path.read_bytes().splitlines() if path.exists() else ():
         try:
             record = decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNREADABLE:
             continue
         match record:
             case Embedding():

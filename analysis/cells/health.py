@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import msgspec
 import numpy as np
 
 from analysis.samples import Samples
 from analysis.summary import Finding, Result
+from harness.errors import UNREADABLE
 from harness.records.health_record import LAG_BOUNDS_S, Health, decode_health
 from harness.rundir import RunDir
 
@@ -93,7 +93,7 @@ def read_health(run_dir: RunDir) -> list[Health]:
     for line in lines:
         try:
             rows.append(decode_health(line))
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             continue
     return rows
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import cast
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -22,7 +21,7 @@ from analysis.metrics import times_s
 from analysis.reading.gaps import Whole
 from analysis.samples import Floats, Samples, load_samples
 from analysis.watching.slices import Sketch, sketch_of
-from harness.errors import PROVIDER_FAILURES, UsageFault
+from harness.errors import PROVIDER_FAILURES, UNREADABLE, UsageFault
 from harness.plan import Plan
 from harness.records.monitor_record import Minute, decode_minute
 from harness.rundir import RunDir
@@ -123,7 +122,7 @@ def _minutes(run_dir: RunDir) -> Iterator[Minute]:
         for line in file:
             try:
                 yield decode_minute(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
+            except UNREADABLE:
                 continue
 
 

@@ -20,6 +20,7 @@ import numpy.typing as npt
 from analysis.histories.history_metrics import METRICS
 from analysis.histories.history_reading import RunEntry, SeriesKey, Values
 from analysis.records.history_record import Findings
+from harness.errors import UNREADABLE
 from harness.rundir import write_whole
 
 NAME = ".history-index"
@@ -66,7 +67,7 @@ def load_index(root: Path) -> tuple[Table, dict[str, Findings]]:
             return Table(), {}
         stored = msgspec.msgpack.decode(body, type=_Stored)
         return (Table(), {}) if stored.stamp != _stamp() else (_table(stored), stored.findings)
-    except (OSError, ValueError, msgspec.DecodeError):
+    except (OSError, ValueError, *UNREADABLE):
         return Table(), {}
 
 

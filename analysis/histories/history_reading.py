@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from analysis.histories.history_metrics import COSTS, DISTRIBUTIONS, ESTIMATES, METRICS, RATES, SIZES
 from analysis.summary import SCHEMA
+from harness.errors import UNREADABLE
 
 Values = npt.NDArray[np.float32]
 
@@ -183,7 +184,7 @@ def _whole(path: str, mtime_ns: int, size: int, content: bytes) -> Read:
         raise _NotASummaryError("is empty")
     try:
         summary = _DECODE(content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise _NotASummaryError(f"is not a whole summary: {str(error)[:120]}") from error
     if not 1 <= summary.schema <= SCHEMA:
         raise _NotASummaryError(f"has schema {summary.schema}; this version knows {SCHEMA}")

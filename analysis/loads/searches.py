@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from analysis.records.capacity_record import CapacitySearch
+from harness.errors import UNREADABLE
 from harness.records.search_record import SearchRecord
 from harness.rundir import RunDir
 
@@ -13,7 +14,7 @@ def read_search(run_dir: RunDir) -> CapacitySearch | None:
     """The search that this run directory is of; None where it is of none, or what is kept cannot be read."""
     try:
         record = msgspec.json.decode(run_dir.capacity.read_bytes(), type=SearchRecord)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNREADABLE):
         return None
     return CapacitySearch(
         target=record.target,

@@ -15,11 +15,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa  # type: ignore[import-untyped]
 
+from harness.errors import UNREADABLE
 from harness.sample import Header, Sample, ServerTime, Usage, decode
 
 RANGE_BYTES = 8_000_000
@@ -107,7 +107,7 @@ def read_range(path: Path, begin: int, end: int) -> Batch:
     for index, line in enumerate(lines):
         try:
             record = decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNREADABLE:
             torn = cut and index == len(lines) - 1
             bad += not torn
             continue

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from analysis.rivals.told import Beside, Told, at, count, given, known, number, stated, text
+from harness.errors import UNREADABLE
 
 _NAMES = {name: name for name in ("p50", "p90", "p95", "p99", "max")} | {"mean": "avg"}
 _MS = 1e-3
@@ -80,7 +81,7 @@ def _requests(lines: bytes | None) -> dict[str, Any]:
         return {}
     try:
         records = [msgspec.json.decode(line) for line in lines.splitlines() if line.strip()]
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return {}
     good = [each for each in records if at(each, "error") is None and not at(each, "metadata", "was_cancelled")]
     own = [each for each in good if at(each, "metadata", "benchmark_phase") in (None, "profiling")]

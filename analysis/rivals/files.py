@@ -17,7 +17,7 @@ from analysis.reliability import Counts, put_together
 from analysis.rivals import TOOLS
 from analysis.rivals.told import Told
 from analysis.summary import Dist, Finding, Provider, Repeat, Result, Summary, Validity
-from harness.errors import UsageFault
+from harness.errors import UNREADABLE, UsageFault
 
 _MOST_BYTES = 2 << 30
 _TIMES = ("ttft_s", "itl_s", "tpot_s", "e2e_s")
@@ -81,10 +81,10 @@ def _documents(path: Path, *, alone: bool) -> list[Any]:
         raise UsageFault(f"{path}: cannot be read: {error.strerror}", _HINT) from error
     try:
         return [msgspec.json.decode(content)]
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         try:
             return [msgspec.json.decode(line) for line in content.splitlines() if line.strip()] or _none(path, error)
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             return _none(path, error) if alone else []
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from analysis.rivals.told import Beside, Told, at, count, given, known, number, stated, text
+from harness.errors import UNREADABLE
 
 _NAMES = {name: name for name in ("mean", "p50", "p90", "p95", "p99", "max")}
 _METRICS = {"ttft_s": "ttft", "tpot_s": "tpot", "e2e_s": "e2e_latency"}
@@ -58,7 +59,7 @@ def read(document: object, beside: Beside) -> list[Told]:
 def _about(metadata: bytes | None) -> object:
     try:
         return None if metadata is None else msgspec.json.decode(metadata)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from analysis.rivals.told import Beside, Told, at, count, given, known, number, stated, text, tpot_s, utc_of
+from harness.errors import UNREADABLE
 
 _STATISTICS = {
     "mean": "mean",
@@ -71,7 +72,7 @@ def _requests(document: object, beside: Beside) -> list[Any]:
     content = beside(f"{name}_individual_responses.json") if name else None
     try:
         found = None if content is None else msgspec.json.decode(content)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return []
     return found if isinstance(found, list) else []
 

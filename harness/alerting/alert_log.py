@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from harness.alerts import fold
+from harness.errors import UNREADABLE
 from harness.records.alert_record import AlertAction, AlertEvent, Episode
 from harness.rundir import RunDir, write_whole
 
@@ -104,7 +105,7 @@ def _lines(path: Path, cursor: int) -> Iterator[tuple[int, bytes]]:
 def _decoded(decoder: msgspec.json.Decoder[Any], line: bytes) -> Any:
     try:
         return decoder.decode(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         return None
 
 
@@ -119,6 +120,6 @@ def recover(run_dir: RunDir) -> dict[str, Episode]:
     broken files; raises OSError where they cannot be read."""
     try:
         kept = msgspec.json.decode(run_dir.alert_states.read_bytes(), type=_Kept)
-    except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError):
+    except (FileNotFoundError, *UNREADABLE):
         kept = _Kept(events_to=0, states={})
     return fold(kept.states, (event for _, event in events_after(run_dir.alerts, kept.events_to)))

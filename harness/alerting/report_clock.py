@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from harness.alerting.webhook import Notice, post
+from harness.errors import UNREADABLE
 from harness.records.alert_record import AlertConfig, WebhookSink, utc_text
 from harness.rules.alert_file import sinks_of
 from harness.rundir import RunDir, write_whole
@@ -169,5 +170,5 @@ class ReportClock:
 def _read(path: Path) -> dict[str, _Done]:
     try:
         return msgspec.json.decode(path.read_bytes(), type=_ReportFile).reports
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+    except (OSError, *UNREADABLE):
         return {}

@@ -20,6 +20,7 @@ import msgspec
 from harness.alerting.alert_command import start_command
 from harness.alerting.alert_log import append_events, events_after
 from harness.alerting.webhook import Notice, Sent, in_clear, notice_of, post, unready
+from harness.errors import UNREADABLE
 from harness.records.alert_record import (
     AlertConfig,
     AlertEvent,
@@ -54,7 +55,7 @@ def read_sinks(run_dir: RunDir) -> dict[str, SinkState]:
     """How far each sink has come; none where there is no such file, or a broken one. Raises OSError."""
     try:
         return msgspec.json.decode(run_dir.sinks.read_bytes(), type=_SinkFile).sinks
-    except (FileNotFoundError, msgspec.MsgspecError, UnicodeDecodeError):
+    except (FileNotFoundError, *UNREADABLE):
         return {}
 
 

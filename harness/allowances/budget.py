@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
-
 from harness.allowances.allowance import Purse, paid
-from harness.errors import UsageFault
+from harness.errors import UNREADABLE, UsageFault
 from harness.inputs.lengths import parse_length
 from harness.plan import Plan, Target
 from harness.rundir import RunDir
@@ -80,7 +78,7 @@ def _sent(path: Path) -> Iterator[Sample]:
         for line in journal:
             try:
                 record = decode(line)
-            except msgspec.MsgspecError:
+            except UNREADABLE:
                 continue  # the torn last line of a worker that was killed
             if isinstance(record, Sample) and record.outcome is not Outcome.DROPPED:
                 yield record

@@ -11,7 +11,7 @@ from harness.attempts.alike import Alike, alike
 from harness.attempts.batch_job import Course
 from harness.attempts.prepare import Prepared
 from harness.dialects.jobs import matched
-from harness.dialects.wire import Delta, Dialect, Fault, JobEnd, added_usage, merge_usage
+from harness.dialects.wire import Delta, Dialect, Fault, JobEnd, added_usage, believed, merge_usage
 from harness.errors import ErrorKind, classify
 from harness.records.dialect_names import GENERATING
 from harness.records.stream_event import BrokenFrame, EventTooLarge, StreamReader
@@ -210,9 +210,9 @@ def _add(reply: Reply, delta: Delta, t_ns: int | None) -> None:
 
 def _add_rest(reply: Reply, delta: Delta) -> None:
     """What few events of a stream say."""
-    reply.usage = merge_usage(reply.usage, delta.usage)
+    reply.usage = merge_usage(reply.usage, believed(delta.usage))
     reply.finish = delta.finish or reply.finish
-    reply.server = delta.server or reply.server
+    reply.server = believed(delta.server) or reply.server
     reply.items = max(reply.items, delta.items)
     reply.ended = reply.ended or delta.end
     reply.refused = reply.refused or delta.refused or bool(delta.refusal)

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from harness.errors import UsageFault
+from harness.errors import UNREADABLE, UsageFault
 from harness.records.health_record import Health, decode_health
 from harness.rundir import RunDir
 from harness.sample import Header, Outcome, Sample, decode
@@ -222,7 +222,7 @@ def kept() -> Calibration | None:
     """The calibration of this machine, if there is one that this version can read."""
     try:
         found = msgspec.json.decode(cache_path().read_bytes(), type=Calibration)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNREADABLE):
         return None
     return found if found.machine == machine() else None
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from harness.allowances.budget import check_limits
 from harness.commands.cli_shown import ERR, as_text, chosen, complain, console, finish, warn_of_clear
-from harness.errors import UsageFault
+from harness.errors import UNREADABLE, UsageFault
 from harness.handover.question_sets import write_questions
 from harness.plan import Plan, Slo
 from harness.plan_file import read_plan
@@ -161,7 +161,7 @@ def _kept(run_dir: RunDir) -> SearchRecord:
     except OSError as error:
         hint = "name the run directory that `tokenswarm capacity` printed"
         raise UsageFault(f"{run_dir.capacity}: {error.strerror}: no search is kept here", hint) from None
-    except msgspec.MsgspecError as error:
+    except UNREADABLE as error:
         raise UsageFault(f"{run_dir.capacity}: {error}", "it was not written by this version") from None
 
 

@@ -200,14 +200,16 @@ def _tool_arguments(message: _Message) -> str:
     return "".join(each if isinstance(each, str) else msgspec.json.encode(each).decode() for each in given if each)
 
 
-def _server_time(timings: _Timings) -> ServerTime:
+def _server_time(timings: _Timings) -> ServerTime | None:
     prompt_ns, output_ns = _nanoseconds(timings.prompt_ms), _nanoseconds(timings.predicted_ms)
+    if prompt_ns is None and output_ns is None:
+        return None
     total_ns = None if prompt_ns is None or output_ns is None else prompt_ns + output_ns
     return ServerTime(source="timings", total_ns=total_ns, prompt_ns=prompt_ns, output_ns=output_ns)
 
 
 def _nanoseconds(milliseconds: float | None) -> int | None:
-    return None if milliseconds is None else round(milliseconds * 1e6)
+    return None if milliseconds is None or not abs(milliseconds) < 1e12 else round(milliseconds * 1e6)
 
 
 def _usage(usage: _Usage) -> Usage:

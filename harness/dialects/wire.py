@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
@@ -189,6 +189,24 @@ class Dialect:
     framing: Framing = "sse"
     read_headers: Callable[[Mapping[str, str]], Delta] | None = None
     sign: Callable[[Unsigned], dict[str, str]] | None = None
+
+
+MOST_TOKENS = 10**12  # of one reply
+MOST_NS = 10**17  # three years
+Told = TypeVar("Told", Usage, ServerTime)
+
+
+def believed(told: Told | None) -> Told | None:
+    """What a provider counted or timed, without what is no number of tokens or nanoseconds: below 0, or beyond all
+    reason. That is not measured; a reply is none the worse for it. None: nothing is left."""
+    if told is None:
+        return None
+    most = MOST_TOKENS if isinstance(told, Usage) else MOST_NS
+    numbers = {name: value for name in told.__struct_fields__ if isinstance(value := getattr(told, name), int)}
+    wrong = dict.fromkeys(name for name, value in numbers.items() if not 0 <= value <= most)
+    if not wrong:
+        return told
+    return msgspec.structs.replace(told, **wrong) if len(wrong) < len(numbers) else None
 
 
 def merge_usage(earlier: Usage | None, later: Usage | None) -> Usage | None:

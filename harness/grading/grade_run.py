@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-import msgspec
 import numpy as np
 
+from harness.errors import UNREADABLE
 from harness.grading.second_opinion import HelpRefused, answered, embedded, named
 from harness.plan import Plan, Target, Workload
 from harness.plan_file import read_plan
@@ -246,7 +246,7 @@ def _samples(path: Path) -> Iterator[Sample]:
         for line in lines:
             try:
                 record = decode_sample(line)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
+            except UNREADABLE:
                 continue  # torn: analysis tells of it
             if isinstance(record, Sample):
                 yield record

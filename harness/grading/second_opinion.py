@@ -16,7 +16,7 @@ from harness.attempts.prepare import headers_of, url_of
 from harness.attempts.rate_limits import retry_after_s
 from harness.dialects import DIALECTS
 from harness.dialects.wire import Ask
-from harness.errors import UsageFault
+from harness.errors import UNREADABLE, UsageFault
 from harness.inputs.secrecy import hidden, secrets_of
 from harness.plan import Target
 
@@ -38,7 +38,7 @@ def embedded(client: httpx.Client, target: Target, key: str | None, texts: Seque
     try:
         rows = msgspec.json.decode(body)["data"]
         vectors = np.array([_vector(row["embedding"]) for row in rows], dtype=np.float64)
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError) as fault:
+    except (*UNREADABLE, KeyError, TypeError, ValueError) as fault:
         raise _refused(target, key, f"no embeddings in its reply: {fault}") from None
     if vectors.shape[:1] != (len(texts),) or vectors.ndim != 2:
         raise HelpRefused(f"{target.name}: {len(vectors)} embeddings for {len(texts)} texts")

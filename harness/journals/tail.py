@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from harness.errors import UNREADABLE
 from harness.sample import OLDEST_READ, SCHEMA, Footer, Header, Sample, decode
 
 MOST_BYTES = 4_000_000
@@ -83,7 +84,7 @@ class Tail:
     def place_anew(self, wall_ns: int, mono_ns: int) -> None:
         """Place every journal in time by the clocks of now: those of before a restart may have been set since."""
         for name, place in self.places.items():
-            with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            with suppress(*UNREADABLE):
                 header = decode(place.head)
                 if isinstance(header, Header):
                     anchor_ns = anchor_of(header, wall_ns, mono_ns)
@@ -173,7 +174,7 @@ def _taken(place: Place, data: bytes, wall_ns: int, mono_ns: int) -> tuple[Place
             head = line[:4096]
         try:
             record = decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNREADABLE:
             bad += 1
             continue
         if isinstance(record, Header):

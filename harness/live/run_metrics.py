@@ -15,6 +15,7 @@ from pathlib import Path
 
 import msgspec
 
+from harness.errors import UNREADABLE
 from harness.journals.tail import Tail
 from harness.live.exposition import Exposition, Shown
 from harness.live.live import Board, Live
@@ -100,7 +101,7 @@ class Follower:
             for line in data[:whole].splitlines():
                 try:
                     row = decode_health(line)
-                except msgspec.MsgspecError:
+                except UNREADABLE:
                     continue
                 if row.t_ns > self._latest.get(row.worker, -1):  # shipped rows are copied at the end
                     self._latest[row.worker] = row.t_ns
@@ -129,7 +130,7 @@ def _planned(name: str) -> bool:
 def _judged(shown: Shown, run_dir: RunDir) -> Shown:
     try:
         found = msgspec.json.decode(run_dir.summary.read_bytes(), type=_Summary).validity
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNREADABLE):
         return shown
     return replace(shown, verdict=found.verdict, findings=[(each.code, each.severity) for each in found.findings])
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from analysis.cells.health import judge_workers, worker_of
+from harness.errors import UNREADABLE
 from harness.records.health_record import Health, decode_health
 from harness.records.monitor_record import Doubt
 
@@ -63,5 +64,5 @@ class ClientHealth:
 def _row(line: bytes) -> Health | None:
     try:
         return decode_health(line)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         return None

@@ -10,8 +10,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-import msgspec
-
+from harness.errors import UNREADABLE
 from harness.monitoring.watched_cell import WatchedCell
 from harness.records.alert_record import utc_text
 from harness.records.monitor_record import Minute, decode_minute, encode_minute
@@ -61,7 +60,7 @@ def minutes_to_ns(path: Path) -> int | None:
     except OSError:
         return None
     for line in reversed(lines):
-        with suppress(msgspec.MsgspecError, UnicodeDecodeError, ValueError):
+        with suppress(*UNREADABLE, ValueError):
             return round(datetime.fromisoformat(decode_minute(line).at_utc).timestamp() * 1e9)
     return None
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from harness.errors import UNREADABLE
 from harness.journals.tail import Place
 from harness.monitoring.watched_cell import CellState
 from harness.records.monitor_record import WINDOWS_S
@@ -50,7 +51,7 @@ def read_state(path: Path) -> MonitorState | None:
     """What was kept; None: nothing, or nothing that can be used, so that the run is gone through from its begin."""
     try:
         found = msgspec.json.decode(path.read_bytes(), type=MonitorState)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+    except (OSError, *UNREADABLE):
         return None
     return found if found.schema == _SCHEMA else None
 

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import msgspec
 
-from harness.errors import UsageFault
+from harness.errors import UNREADABLE, UsageFault
 from harness.plan import Plan, Stage
 from harness.rundir import RunDir, write_whole
 
@@ -47,7 +47,7 @@ def read_probing(path: Path) -> Probing:
     """What `probe.json` asks for. Raises UsageFault."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Probing)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise UsageFault(
             f"{path}: does not say how to probe: {error}", "start it from a plan, with --target"
         ) from error
@@ -60,7 +60,7 @@ def read_progress(path: Path) -> Progress:
         return msgspec.json.decode(path.read_bytes(), type=Progress)
     except FileNotFoundError:
         return Progress()
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise UsageFault(f"{path}: does not say what was spent: {error}", "probe in a new directory") from error
 
 

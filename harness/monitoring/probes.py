@@ -26,7 +26,7 @@ import msgspec
 from harness.attempts.prepare import SIMULATOR_KEY, Prepared, key_of, prepare
 from harness.cells import Cell, cells
 from harness.environment import describe_environment, now_utc
-from harness.errors import UsageFault
+from harness.errors import UNREADABLE, UsageFault
 from harness.exchange import Origin, perform
 from harness.handover.planned import with_simulator
 from harness.handover.question_sets import with_copied_questions
@@ -241,7 +241,7 @@ def write_run_json(run_dir: RunDir, plan: Plan, ended: str, missing: list[str]) 
     """Environment, and how it goes or ended; the start is that of the first process. Raises OSError."""
     record: dict[str, Any] = {"schema": 1, "run": run_dir.name, "plan": plan.name, "started_utc": now_utc()}
     record |= {"environment": describe_environment(), "commands": [], "workers_per_repeat": 1, "workers": []}
-    with suppress(OSError, msgspec.MsgspecError):
+    with suppress(OSError, *UNREADABLE):
         record |= msgspec.json.decode(run_dir.run_json.read_bytes(), type=dict[str, Any])
         record.pop("ended_utc", None)
     record |= {"mode": "probe", "ended": ended, "missing": missing}

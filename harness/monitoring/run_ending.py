@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from harness.errors import UNREADABLE
 from harness.records.monitor_record import RunState
 from harness.rundir import RunDir
 
@@ -28,7 +29,7 @@ def ending_of(run_dir: RunDir, now_ns: int) -> Ending:
     """By `run.json`; a run that says that it goes on but writes nothing for two minutes has died."""
     try:
         said = msgspec.json.decode(run_dir.run_json.read_bytes(), type=dict[str, Any])
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+    except (OSError, *UNREADABLE):
         said = {}
     began_ns = _ns_of(said.get("started_utc"))
     ended_ns = _ns_of(said.get("ended_utc"))

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from harness.errors import UsageFault
+from harness.errors import UNREADABLE, UsageFault
 
 SCHEMA = 1
 WINDOWS_S = {"10s": 10.0, "1m": 60.0, "10m": 600.0}
@@ -199,7 +199,7 @@ def read_picture(path: Path) -> Picture | None:
         picture = _picture.decode(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (OSError, *UNREADABLE) as error:
         raise UsageFault(f"{path}: not the picture of a monitor: {error}", "start the monitor again") from error
     if picture.schema > SCHEMA:
         raise UsageFault(f"{path}: schema {picture.schema}: this version reads up to {SCHEMA}", "use a newer version")

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from harness.errors import UsageFault
+from harness.errors import UNREADABLE, UsageFault
 
 Kind = Literal["choice", "number", "text"]
 
@@ -59,7 +59,7 @@ def decode_questions(data: bytes) -> tuple[Question, ...]:
             continue
         try:
             question = _decoder.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             raise ValueError(f"line {number}: {error}") from error
         wrong = _wrong(question) or ("an id that an earlier line has" if question.id in found else None)
         if wrong:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from harness.errors import UsageFault
+from harness.errors import UNREADABLE, UsageFault
 from harness.rundir import RunDir, write_whole
 
 Ended = Literal["decided", "most", "budget", "nothing", "interrupted", "failed"]
@@ -32,7 +32,7 @@ def read_sequential(run_dir: RunDir) -> SequentialRecord | None:
         return msgspec.json.decode(run_dir.sequential.read_bytes(), type=SequentialRecord)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, *UNREADABLE) as error:
         hint = "take it from a copy of the run: without it p-values would be too small"
         raise UsageFault(f"{run_dir.sequential}: {error}", hint) from None
 

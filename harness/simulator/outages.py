@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from harness.errors import UsageFault
+from harness.errors import UNREADABLE, UsageFault
 from harness.simulator.config import Config, Fault, Outages, PortFault
 from harness.simulator.draws import sampler
 
@@ -189,5 +189,5 @@ def read_outages(path: Path) -> list[Outage]:
         return [_decoder.decode(line) for line in path.read_bytes().split(b"\n")[:-1]]
     except OSError as fault:
         raise UsageFault(f"{path}: cannot be read: {fault.strerror}", hint) from fault
-    except msgspec.DecodeError as fault:
+    except UNREADABLE as fault:
         raise UsageFault(f"{path}: {fault}", hint) from fault

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from harness.errors import UNREADABLE
 from harness.records.dialect_names import DialectName
 from harness.simulator.batches import Item, Job, Jobs
 from harness.simulator.refusals import STATUS, Cause, Denied, refusal
@@ -156,7 +157,7 @@ def _read_openai(body: bytes, jobs: Jobs) -> list[tuple[str, bytes]]:
     try:
         lines = [_line_decoder.decode(line) for line in jobs.files[asked.input_file_id].splitlines()]
         return _unique([(line.custom_id, bytes(line.body)) for line in lines])
-    except (msgspec.DecodeError, UnicodeDecodeError, Refused):
+    except (*UNREADABLE, Refused):
         return []
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from harness.errors import UNREADABLE
 from harness.questions.asking import stem_of
 from harness.questions.judging import parts_of
 from harness.workloads.echo import code_asked
@@ -233,7 +234,7 @@ def read_json(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
     """The decoded body. Raises Refused."""
     try:
         return decoder.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+    except UNREADABLE as fault:
         raise Refused(f"Invalid request body: {fault}") from fault
 
 

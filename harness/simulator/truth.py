@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from harness.errors import UsageFault
+from harness.errors import UNREADABLE, UsageFault
 
 
 class Truth(msgspec.Struct, kw_only=True):
@@ -104,5 +104,5 @@ def read_truth(path: Path) -> list[Truth]:
 def _decoded(line: bytes, path: Path, number: int) -> Truth:
     try:
         return _decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+    except UNREADABLE as fault:
         raise UsageFault(f"{path}:{number}: {fault}", "name a simulator's truth file") from fault

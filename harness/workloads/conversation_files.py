@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from harness.errors import UsageFault
+from harness.errors import UNREADABLE, UsageFault
 
 _MOST_BYTES = 1 << 30
 _MOST_CONVERSATIONS = 200_000
@@ -58,7 +58,7 @@ def _values(data: bytes, path: str) -> Iterator[tuple[str, Any]]:
             if line.strip():
                 place = f"line {number}"
                 yield place, msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         where = "" if data.lstrip()[:1] == b"[" else f" line {number}:"
         raise UsageFault(f"{path}:{where} not JSON: {error}", _HINT) from error
 

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from harness.errors import UNREADABLE
+
 ASK = "Describe the words above as a JSON object with a `title`, a `count` of them and up to five `tags`."
 
 
@@ -32,6 +34,6 @@ def valid(text: str) -> bool:
     """Whether a reply is JSON of the schema and nothing else: no fence, no word before it."""
     try:
         _decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except (*UNREADABLE, UnicodeError):
         return False
     return True

@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from harness.errors import UsageFault
+from harness.errors import UNREADABLE, UsageFault
 from harness.plan import TraceFormat
 
 Floats = np.ndarray[tuple[int], np.dtype[np.float64]]
@@ -176,7 +176,7 @@ def _mooncake(path: Path) -> list[_Numbers]:
                 continue
             try:
                 rows.append(decoder.decode(text))
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            except UNREADABLE as error:
                 shown = text[:60].decode(errors="replace")
                 raise UsageFault(f"{path}:{number}: {shown!r}: {error}", _HINT) from error
             lines.append(number)

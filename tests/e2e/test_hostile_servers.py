@@ -21,7 +21,7 @@ from harness.exchange import Origin, perform
 from harness.grading.second_opinion import HelpRefused, answered
 from harness.plan import Target, Timeouts, Workload
 from harness.prompts import prompt
-from harness.sample import Sample
+from harness.sample import Outcome, Sample, decode, encode
 from harness.sockets.endpoint import endpoint_of
 from harness.transport import Connection
 
@@ -159,6 +159,41 @@ def test_a_server_that_never_ends_is_given_up_within_bounds(
     assert resident_bytes() - before < GROWTH_BYTES
     assert (sample.response_bytes or 0) <= MOST_BYTES
     assert len(sample.error_detail or "") <= 300
+
+
+def replied(*events: bytes) -> Callable[[], Pieces]:
+    body = b"".join(b"data: %s\n\n" % event for event in (*events, b"[DONE]"))
+    return lambda: iter([HEAD + b"content-length: %d\r\n\r\n%s" % (len(body), body)])
+
+
+TEXT = b'{"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}'
+
+
+@pytest.mark.parametrize(
+    ("event", "tokens"),
+    [
+        (b'{"choices":[],"usage":{"prompt_tokens":-5,"completion_tokens":7}}', (None, 7)),
+        (b'{"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":99999999999999999999999}}', (5, None)),
+        (b'{"choices":[],"usage":{"prompt_tokens":9223372036854775807,"completion_tokens":-1}}', None),
+        (b'{"choices":[],"timings":{"prompt_ms":1e308,"predicted_ms":-1e308}}', None),
+        (b'{"choices":[],"timings":{"prompt_ms":-7,"predicted_ms":-5}}', None),
+    ],
+)
+def test_counts_and_times_that_nothing_can_be_are_not_measured(event: bytes, tokens: tuple[int, int] | None) -> None:
+    with serving(replied(TEXT, event)) as url:
+        sample = ask(url)
+    assert sample.outcome is Outcome.OK
+    assert (sample.usage and (sample.usage.input_tokens, sample.usage.output_tokens)) == tokens
+    assert sample.server is None
+    assert decode(encode(sample)) == sample
+
+
+def test_words_of_a_provider_are_cut_where_they_are_no_words() -> None:
+    event = b'{"choices":[{"delta":{"content":"a"},"finish_reason":"%s"}],"system_fingerprint":"%s"}'
+    with serving(replied(event % (b"f" * 1_000_000, b"p" * 1_000_000))) as url:
+        sample = ask(url)
+    assert (sample.finish_reason, sample.fingerprint) == ("f" * 100, "p" * 100)
+    assert len(encode(sample)) < 2000
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,83 @@
+"""Run directories and replies that somebody made to do harm, each with the input that showed a defect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from analysis.rivals.files import summarise_files
+from analysis.samples import load_samples
+from analysis.summarise import summarise
+from fuzz.runs import monitor_files
+from harness.errors import UsageFault
+from harness.journals.tail import Tail
+from harness.rundir import RunDir
+from harness.sample import Header, Outcome, Sample, encode
+
+DEEP = b'{"type":"sample","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+PLAN = """
+name: p
+targets: [{name: t, dialect: openai-chat, base_url: "sim://p", model: m}]
+workload: {kind: chat, name: w}
+stages: [{concurrency: 1, duration_s: 2}]
+"""
+
+
+def header() -> Header:
+    return Header(
+        schema=3, run="p/r", worker="w0", repeat=1, share=(0, 1), wall_ns=10**18, mono_ns=10**12, pid=1, host="h"
+    )
+
+
+def sample(seq: int) -> Sample:
+    return Sample(
+        run="p/r",
+        target="t",
+        dialect="openai-chat",
+        model="m",
+        workload="w",
+        stage=0,
+        repeat=1,
+        worker="w0",
+        seq=seq,
+        prompt_id="p",
+        start_ns=seq * 10**9,
+        end_ns=seq * 10**9 + 10**8,
+        outcome=Outcome.OK,
+    )
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> RunDir:
+    found = RunDir(tmp_path / "p" / "r")
+    found.journals.mkdir(parents=True)
+    found.plan.write_text(PLAN)
+    lines = [encode(header()), encode(sample(0)), DEEP + b"\n", encode(sample(1))]
+    found.journal("w0").write_bytes(b"".join(lines))
+    return found
+
+
+def test_a_line_that_is_nested_without_end_is_a_bad_line_and_the_samples_around_it_stay(run_dir: RunDir) -> None:
+    found = load_samples(run_dir)
+    assert len(found.table) == 2
+    (read,) = Tail(run_dir.journals).read(10**18, 10**12)
+    assert [each.seq for each in read.samples] == [0, 1]
+
+
+@pytest.mark.parametrize("content", [DEEP, b'{"ended":"\xff"}', b'{"ended":"complete","\xff":1}'])
+def test_a_run_json_that_cannot_be_read_is_a_run_that_died(run_dir: RunDir, content: bytes) -> None:
+    run_dir.run_json.write_bytes(content)
+    assert summarise(run_dir)[0].ended == "died"
+
+
+@pytest.mark.parametrize("kind", range(9))
+def test_no_file_of_a_monitor_fails_by_its_nesting(kind: int) -> None:
+    monitor_files(bytes([kind]) + DEEP)
+
+
+@pytest.mark.parametrize("content", [DEEP, b'{"a":"\xff"}', b'{"a":1}\n{"b":"\xff"}'])
+def test_a_result_file_of_another_tool_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "result.json").write_bytes(content)
+    with pytest.raises(UsageFault, match=r"result\.json: "):
+        summarise_files(tmp_path / "result.json")
