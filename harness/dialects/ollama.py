@@ -7,23 +7,16 @@ target's `body`.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import msgspec
 
-from harness.dialects.json_fields import (
-    UNDECODABLE,
-    bearer,
-    error_event,
-    post,
-    read_error,
-    undecodable,
-    unread,
-    whole_reply,
-)
+from harness.dialects.json_fields import UNDECODABLE, bearer, post, undecodable, unread, whole_reply
+from harness.dialects.json_fields import read_error as read_any_error
 from harness.dialects.messages import ollama_messages
 from harness.dialects.wanted import ollama_wanted
-from harness.dialects.wire import Ask, Delta, Dialect, HttpRequest
+from harness.dialects.wire import Ask, Delta, Dialect, ErrorReply, HttpRequest, WireError
 from harness.sample import ServerTime, Usage
 
 
@@ -79,7 +72,7 @@ def read(event: str, data: bytes) -> Delta:
     except UNDECODABLE as fault:
         return unread(event, data, fault)
     if event == "error" or reply.error:
-        return error_event(data)
+        return Delta(error=read_error(data).error)
     if reply.message is None and not reply.done:
         return undecodable(data, ValueError("no message"))
     return _delta(reply, whole=False)
@@ -87,7 +80,7 @@ def read(event: str, data: bytes) -> Delta:
 
 def read_whole(body: bytes) -> Delta:
     """What a reply says that was not streamed."""
-    return whole_reply(_decoder, body, _whole, "no message")
+    return whole_reply(_decoder, body, _whole, "no message", read_error)
 
 
 def _whole(reply: _Reply) -> Delta | None:
@@ -128,6 +121,18 @@ def _server_time(reply: _Reply) -> ServerTime | None:
         prompt_ns=reply.prompt_eval_duration,
         output_ns=reply.eval_duration,
     )
+
+
+_USED_UP = re.compile(r"\b(?:session|hourly|daily|weekly|monthly) usage limit\b")
+
+
+def read_error(body: bytes) -> ErrorReply:
+    """What the body of a failed response, or a line that is an error, says. It has no type; that what a plan of its
+    cloud includes is used up stands in its words."""
+    reply = read_any_error(body)
+    if reply.error.type or not _USED_UP.search(reply.error.message):
+        return reply
+    return ErrorReply(WireError("usage_limit", reply.error.message))
 
 
 DIALECT = Dialect(
