@@ -37,6 +37,7 @@ INSTEAD = [
     (r"\.venv/bin/", ""),
     (r"(predict) RUN_DIR --target \w+", r"\1 runs/sweep --target sim"),
     (r"RUN_DIR(\.\.\.)?", "runs/old/one"),
+    (r"run vllm\.yaml", "run vllm.yaml --targets my-targets.yaml"),
     (r"\bMONDAY\b", "runs/old/one"),
     (r"\bTUESDAY\b", "runs/old/two"),
     (r"runs/chat/\S+", "runs/old/one"),
