@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 from dash import Dash, Input, Output, dcc, html, set_props
 from dash.exceptions import DependencyException
 from flask import Flask, Response, g, request, send_file
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import BadRequest, HTTPException
 from werkzeug.wrappers import Response as Answer
 
 from dashboard import picker
@@ -22,6 +22,7 @@ from dashboard.routes import PAGES
 from dashboard.runs import Runs
 from dashboard.security import Guard, Policy
 from dashboard.site import Page, Query, Site
+from dashboard.typed_callbacks import typed
 from harness.errors import UsageFault
 
 TITLE = "tokenswarm"
@@ -31,7 +32,13 @@ logger = logging.getLogger(__name__)
 
 
 class StrictDash(Dash):
-    """Dash whose page stands under a strict content security policy: what scripts add of styles has a nonce."""
+    """Dash whose page stands under a strict content security policy: what scripts add of styles has a nonce; and whose
+    callbacks take only what their annotations say."""
+
+    def callback(self, *places: Any, **options: Any) -> Any:
+        """A decorator, as Dash's, for a callback that is annotated."""
+        register = super().callback(*places, **options)
+        return lambda function: register(typed(function))
 
     def interpolate_index(self, **parts: str) -> str:
         """The page around everything."""
@@ -98,7 +105,15 @@ def make_app(
 
 
 def _failed(error: Exception) -> None:
-    """An answer that went wrong: the page stays as it is and says so, and the log says why."""
+    """An answer that went wrong: the page stays as it is and says so, and the log says why. What no page asks for is
+    answered 400, with one line in the log: the terminal is not for whoever sends junk to fill."""
+    if isinstance(error, BadRequest):
+        logger.warning("a request that no page makes: %.200r", error.description)
+        raise error
+    if isinstance(error, UsageFault):  # a run was taken away, or is no run
+        logger.warning("the dashboard could not answer: %.200r", error.message)
+        set_props("said", {"children": f"{error.message} ({error.hint})"})
+        return
     logger.error("the dashboard could not answer", exc_info=error)
     set_props("said", {"children": "That could not be answered; the terminal of the dashboard says why."})
 

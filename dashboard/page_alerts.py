@@ -10,6 +10,7 @@ from analysis.wording import NOTHING
 from dashboard.alert_book import Alert, Book, Silence, act, read_book, runs_with_alerts
 from dashboard.pieces import card, chips, empty, heading, table
 from dashboard.site import Page, Query, Site
+from dashboard.typed_callbacks import pressed
 from harness.errors import UsageFault
 from harness.records.alert_record import AlertEvent
 
@@ -176,7 +177,7 @@ def callbacks(app: Any, site: Site) -> None:
         State("alerts-run", "data"),
         State("alerts-seen", "data"),
     )
-    def look(_: int | None, __: str, run: str, seen: str | None) -> Any:
+    def look(_: Any, __: Any, run: str, seen: str | None) -> Any:
         book = _book(site, run)
         now = str(hash(book))
         return (no_update, no_update) if now == seen else (_lists(book), now)
@@ -197,14 +198,14 @@ def callbacks(app: Any, site: Site) -> None:
         if place is None or not ctx.triggered or not ctx.triggered[0]["value"]:
             return no_update  # a button that has just appeared was not pressed
         try:
-            return _done(site, dict(place), str(hours or ""), str(comment or ""))
+            return _done(site, pressed(dict[str, str]), str(hours or ""), str(comment or ""))
         except UsageFault as fault:
             return f"{fault.message} ({fault.hint})"
 
 
 def _done(site: Site, place: dict[str, str], hours: str, comment: str) -> str:
     """Do what a button says; what was done, in words."""
-    run, kind = place["run"], place["do"]
+    run, kind = place.get("run", ""), place.get("do", "")
     site.runs.folder(run)
     if kind == "acknowledge":
         act(site.runs.root, run, "acknowledge", _BY, episode=place["id"], comment=comment)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import html as markup
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypedDict
 
 from dash import ALL, Input, Output, ctx, dcc, html, no_update
 
@@ -17,6 +17,7 @@ from dashboard import picker
 from dashboard.pieces import badge, card, chips, empty, figure, heading, table
 from dashboard.runs import Listed
 from dashboard.site import Page, Query, Site
+from dashboard.typed_callbacks import taken
 
 PATH = "history"
 MOST_FIGURES = 6
@@ -157,12 +158,18 @@ def _skipped(found: Trends) -> Any:
     )
 
 
+class Clicked(TypedDict):
+    """What Plotly tells of a click on a figure."""
+
+    points: list[dict[str, Any]]
+
+
 def callbacks(app: Any, site: Site) -> None:
     """Charts come after the page, whose claims are read first; a mark of one leads to its run."""
 
     @app.callback(Output("history-figures", "children"), Input("history-shown", "data"))
-    def draw(shown: Mapping[str, Any]) -> Any:
-        plan, metric = str(shown["plan"]), str(shown["metric"])
+    def draw(shown: dict[str, str | None]) -> Any:
+        plan, metric = str(shown.get("plan") or ""), str(shown.get("metric") or "")
         return _figures(site.runs.trends(metrics=[metric], plans=[plan] if plan else []).series)
 
     @app.callback(
@@ -170,9 +177,9 @@ def callbacks(app: Any, site: Site) -> None:
         Input({"type": "history-figure", "n": ALL}, "clickData"),
         prevent_initial_call=True,
     )
-    def open_run(_: Sequence[Any]) -> Any:
-        chosen = ctx.triggered[0]["value"] if ctx.triggered else None
-        text = ((chosen or {}).get("points") or [{}])[0].get("text")
+    def open_run(_: Any) -> Any:
+        chosen = taken(ctx.triggered[0]["value"] if ctx.triggered else None, Clicked | None)
+        text = chosen["points"][0].get("text") if chosen and chosen["points"] else None
         if not isinstance(text, str):
             return no_update
         run = markup.unescape(text)

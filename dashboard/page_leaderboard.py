@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypedDict
 from urllib.parse import parse_qsl
 
-from dash import ALL, Input, Output, State, ctx, dcc, html, no_update
+from dash import ALL, Input, Output, State, dcc, html, no_update
 
 from analysis.deciding.burdens import CATEGORIES
 from analysis.deciding.entrants import Contest
@@ -16,6 +16,7 @@ from dashboard import picker
 from dashboard.board import COLOUR, board
 from dashboard.pieces import card, empty, fault, heading
 from dashboard.site import Page, Query, Site
+from dashboard.typed_callbacks import pressed
 from dashboard.weighing import chosen_load, load_key
 from harness.errors import UsageFault
 
@@ -137,6 +138,12 @@ def preset(name: str) -> list[int]:
     return [round(100 * weights.get(each, 0.0) / most / _STEP) * _STEP for each in CATEGORIES]
 
 
+class Preset(TypedDict):
+    """The id of a button that sets the sliders."""
+
+    name: str
+
+
 def callbacks(app: Any, site: Site) -> None:
     """Sliders weigh, presets set sliders."""
 
@@ -148,8 +155,8 @@ def callbacks(app: Any, site: Site) -> None:
         State("address", "search"),
         prevent_initial_call=True,
     )
-    def weigh(*values: Any) -> Any:
-        query = dict(parse_qsl((values[-1] or "").removeprefix("?")))
+    def weigh(*values: str | float | None) -> Any:
+        query = dict(parse_qsl(str(values[-1] or "").removeprefix("?")))
         run = picker.chosen(site, query, lambda each: len(each.targets) > 1)
         weights = {name: _whole(value) for name, value in zip(CATEGORIES, values[:-1], strict=True)}
         if run is None or not any(weights.values()):
@@ -164,10 +171,11 @@ def callbacks(app: Any, site: Site) -> None:
         Input({"type": "leaderboard-preset", "name": ALL}, "n_clicks"),
         prevent_initial_call=True,
     )
-    def choose(clicks: Sequence[int | None]) -> Any:
+    def choose(clicks: list[int | None]) -> Any:
         if not any(clicks):
             return [no_update] * len(CATEGORIES)
-        return preset(ctx.triggered_id["name"])
+        name = pressed(Preset)["name"]
+        return preset(name) if name == "equal" or name in shipped() else [no_update] * len(CATEGORIES)
 
 
 def _whole(value: object) -> float:

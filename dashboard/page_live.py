@@ -123,7 +123,7 @@ def callbacks(app: Any, site: Site) -> None:
         State("live-run", "data"),
         State("live-at", "data"),
     )
-    def follow(_: int | None, name: str, seen: float | None) -> Any:
+    def follow(_: Any, name: str, seen: float | None) -> Any:
         picture, trouble = _look(site, watch, name)
         nothing = [no_update] * (5 + len(charts))
         if picture is None:
@@ -142,7 +142,7 @@ def callbacks(app: Any, site: Site) -> None:
         ]
 
     @app.callback(Output("live-list", "children"), Input("live-list-tick", "n_intervals"), State("live-run", "data"))
-    def look_for_runs(_: int | None, name: str) -> Any:
+    def look_for_runs(_: Any, name: str) -> Any:
         return _runs(site, latest(site.runs.root), name)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import parse_qsl
 
-from dash import ALL, Input, Output, State, ctx, html, no_update
+from dash import ALL, Input, Output, State, html, no_update
 
 from analysis.comparing.leaders import leaders
 from analysis.deciding.entrants import Contest, Entrant
@@ -23,6 +23,7 @@ from dashboard.board import left_apart
 from dashboard.compared import against_others, metrics_of, repeats_figure
 from dashboard.pieces import card, empty, ends, fault, figure, heading, table
 from dashboard.site import Page, Query, Site
+from dashboard.typed_callbacks import pressed
 from dashboard.weighing import chosen_load
 from harness.errors import UsageFault
 
@@ -99,6 +100,13 @@ def _tint(near: float | None) -> str:
     return f"color-mix(in srgb, var(--accent) {share:.0f}%, transparent)"
 
 
+class CellAt(TypedDict):
+    """The id of a cell."""
+
+    row: int
+    column: int
+
+
 def callbacks(app: Any, site: Site) -> None:
     """A cell opens the drill-down."""
 
@@ -108,7 +116,7 @@ def callbacks(app: Any, site: Site) -> None:
         State("address", "search"),
         prevent_initial_call=True,
     )
-    def drill(clicks: Sequence[int | None], search: str | None) -> Any:
+    def drill(clicks: list[int | None], search: str | None) -> Any:
         if not any(clicks):
             return no_update
         query = dict(parse_qsl((search or "").removeprefix("?")))
@@ -117,8 +125,11 @@ def callbacks(app: Any, site: Site) -> None:
             return no_update
         summary = site.runs.summary(run)
         contest, _ = chosen_load(site.weighing.contests(summary), query.get("load"))
-        at = ctx.triggered_id
-        path = metrics_of(contest.entrants, MATRIX)[at["row"]]
+        at = pressed(CellAt)
+        paths = metrics_of(contest.entrants, MATRIX)
+        if not (0 <= at["row"] < len(paths) and 0 <= at["column"] < len(contest.entrants)):
+            return no_update  # the run was measured on, or made smaller, since the page was drawn
+        path = paths[at["row"]]
         return _drill(site, run, summary, contest, contest.entrants[at["column"]], path)
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypedDict
 
 from dash import ALL, Input, Output, Patch, State, ctx, dcc, html, no_update
+from werkzeug.exceptions import BadRequest
 
 from dashboard.jobs import Job, jobs, start, stop
 from dashboard.pieces import card, chips, empty, heading, table
 from dashboard.plan_draft import Checked, Draft, checked, estimate_rows, suite_text, text_of
-from dashboard.plan_form import ROW, blank_stage, blank_target, form
+from dashboard.plan_form import blank_stage, blank_target, form
 from dashboard.site import Page, Query, Site
+from dashboard.typed_callbacks import pressed
 from harness.errors import UsageFault
 from harness.plan_file import suites
 
@@ -143,6 +145,26 @@ def callbacks(app: Any, site: Site) -> None:
         _started(app, site)
 
 
+class FieldAt(TypedDict):
+    """The id of an input of the form."""
+
+    part: str
+    row: int
+    key: str
+
+
+class RowAt(TypedDict):
+    """The id of what belongs to a row of the form."""
+
+    row: int
+
+
+class JobAt(TypedDict):
+    """The id of a button that stops a run."""
+
+    stop: str
+
+
 def _check_and_start(app: Any, site: Site) -> None:
     fields = {"page": "new", "part": ALL, "row": ALL, "key": ALL}
 
@@ -158,7 +180,9 @@ def _check_and_start(app: Any, site: Site) -> None:
         State(fields, "id"),
         prevent_initial_call=True,
     )
-    def check(_: Any, __: Any, text: str | None, values: list[Any], places: list[dict[str, Any]]) -> Any:
+    def check(_: Any, __: Any, text: str | None, values: list[Any], places: list[FieldAt]) -> Any:
+        if len(values) != len(places):
+            raise BadRequest("as many values as places")
         of_form = ctx.triggered_id != "new-check-text"
         if of_form and not (ctx.triggered and ctx.triggered[0]["value"]):
             return no_update, no_update, no_update, no_update
@@ -176,7 +200,7 @@ def _check_and_start(app: Any, site: Site) -> None:
         State("new-checked", "data"),
         prevent_initial_call=True,
     )
-    def begin(_: int, text: str | None, digest: str | None) -> Any:
+    def begin(_: Any, text: str | None, digest: str | None) -> Any:
         if _digest(text or "") != digest:
             return "The text was changed since it was checked: check it again."
         try:
@@ -187,7 +211,7 @@ def _check_and_start(app: Any, site: Site) -> None:
         return f"Started {found.plan.name} as {name}. It appears below."
 
 
-def draft_of(values: list[Any], places: list[dict[str, Any]]) -> Draft:
+def draft_of(values: list[Any], places: list[FieldAt]) -> Draft:
     """What was typed, by the ids of the inputs."""
     parts: dict[str, dict[int, dict[str, Any]]] = {}
     for value, place in zip(values, places, strict=True):
@@ -213,9 +237,7 @@ def _rows(app: Any) -> None:
             State({"page": "new", "remove": part, "row": ALL}, "id"),
             prevent_initial_call=True,
         )
-        def change(
-            added: int | None, _: Any, places: list[dict[str, Any]], blank: Any = blank, part: str = part
-        ) -> Any:
+        def change(added: int | None, _: Any, places: list[RowAt], blank: Any = blank, part: str = part) -> Any:
             rows = [place["row"] for place in places]
             patched = Patch()
             if ctx.triggered_id == f"new-add-{part}":
@@ -225,7 +247,10 @@ def _rows(app: Any) -> None:
                 return patched
             if not (ctx.triggered and ctx.triggered[0]["value"]) or len(rows) < 2:
                 return no_update
-            del patched[rows.index(ctx.triggered_id[ROW])]
+            row = pressed(RowAt)["row"]
+            if row not in rows:
+                return no_update
+            del patched[rows.index(row)]
             return patched
 
 
@@ -236,11 +261,10 @@ def _started(app: Any, site: Site) -> None:
         Input("new-started", "children"),
         Input({"page": "new", "stop": ALL}, "n_clicks"),
     )
-    def follow(_: Any, __: Any, clicks: list[int]) -> Any:
-        place = ctx.triggered_id
-        if isinstance(place, dict) and any(clicks):
+    def follow(_: Any, __: Any, clicks: list[int | None]) -> Any:
+        if isinstance(ctx.triggered_id, dict) and any(clicks):
             with suppress(UsageFault):  # it has ended by itself, as the list now says
-                stop(site.runs.root, place["stop"])
+                stop(site.runs.root, pressed(JobAt)["stop"])
         return _jobs(site)
 
 

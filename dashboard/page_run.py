@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypedDict
 
-from dash import ALL, Input, Output, State, dcc, html
+from dash import ALL, Input, Output, State, dcc, html, no_update
 
 from analysis.showing.wording_capacity import capacity, cause_line, law, trend_line, verdict
 from analysis.showing.wording_cost import price_lines
@@ -171,6 +171,12 @@ def _later(part: str) -> Any:
     return html.Div(id={"type": "run-figures", "part": part}, className="grid")
 
 
+class FigureOf(TypedDict):
+    """The id of a place for figures."""
+
+    part: str
+
+
 def callbacks(app: Any, site: Site) -> None:
     """Figures come after the page: its numbers are read first, and single requests may take a while to read."""
 
@@ -179,9 +185,10 @@ def callbacks(app: Any, site: Site) -> None:
         Input("run-name", "data"),
         State({"type": "run-figures", "part": ALL}, "id"),
     )
-    def figures(run: str, places: Sequence[Mapping[str, str]]) -> Any:
+    def figures(run: str, places: list[FigureOf]) -> Any:
         summary = site.runs.summary(run)
-        return [_cards(run_figures.OF_PARTS[each["part"]](summary)) for each in places]
+        parts = [run_figures.OF_PARTS.get(each["part"]) for each in places]
+        return [no_update if part is None else _cards(part(summary)) for part in parts]
 
     @app.callback(Output("run-distributions", "children"), Input("run-name", "data"))
     def distributions(run: str) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
 from dash import ALL, Input, Output, State, dcc, html
 
@@ -16,6 +16,7 @@ from dashboard import picker
 from dashboard.board import COLOUR
 from dashboard.pieces import card, chips, empty, heading, table
 from dashboard.site import Page, Query, Site
+from dashboard.typed_callbacks import taken
 from dashboard.what_if import Supposed, answer, billed, loads_of, usual_weights
 from harness.errors import UsageFault
 
@@ -38,7 +39,7 @@ def layout(site: Site, query: Query) -> Any:
         return [head, picker.picker(site, name), _uses(site, name, use), empty("Nothing to choose from", reason)]
     load = query["load"] if query.get("load") in loads else next(reversed(loads))
     entries = [(text, site.href("what-if", run=name, use=use, load=key), key == load) for key, text in loads.items()]
-    asked = {"run": name, "use": use, "load": load}
+    asked: Asked = {"run": name, "use": use, "load": load}
     says, answers, shares = _answered(site, asked, _nothing_supposed(use, load))
     return [
         head,
@@ -123,6 +124,20 @@ def _nothing_supposed(use: str, load: str) -> Supposed:
     return Supposed(use, workload=workload, stage=int(stage))
 
 
+class Asked(TypedDict):
+    """What the page is about."""
+
+    run: str
+    use: str
+    load: str
+
+
+class PriceOf(TypedDict):
+    """The id of an input for a price."""
+
+    price: str
+
+
 def callbacks(app: Any, site: Site) -> None:
     """Every change is answered from the numbers in memory."""
     sliders, shares = [f"what-if-{name}" for name in CATEGORIES], [f"what-if-{name}-share" for name in CATEGORIES]
@@ -142,9 +157,11 @@ def callbacks(app: Any, site: Site) -> None:
     )
     def ask(*values: Any) -> Any:
         *weights, prices, limits, volume, budget, priced, asked = values
-        named = [each["price"] for each in priced]
+        asked, limits = taken(asked, Asked), taken(limits, str | None)
+        weights, prices = taken(weights, list[float | None]), taken(prices, list[str | float | None])
+        named = [each["price"] for each in taken(priced, list[PriceOf])]
         try:
-            supposed = _supposed(asked, weights, limits, volume, budget, dict(zip(named, prices, strict=True)))
+            supposed = _supposed(asked, weights, limits, volume, budget, dict(zip(named, prices, strict=False)))
         except UsageFault as fault:
             return [_refusal(fault), [], *[NOTHING] * len(CATEGORIES)]
         says, answers, told = _answered(site, asked, supposed)
@@ -152,10 +169,12 @@ def callbacks(app: Any, site: Site) -> None:
 
 
 def _supposed(
-    asked: dict[str, str], weights: list[Any], limits: str | None, volume: Any, budget: Any, prices: dict[str, Any]
+    asked: Asked, weights: list[Any], limits: str | None, volume: Any, budget: Any, prices: dict[str, Any]
 ) -> Supposed:
     """What stands in the controls."""
     stage, _, workload = asked["load"].partition(":")
+    if not stage.isdecimal():
+        raise UsageFault(f"load: {stage[:60]!r}: is none", "open the page anew")
     lines = [line.strip() for line in (limits or "").splitlines() if line.strip()]
     return Supposed(
         asked["use"],
@@ -178,7 +197,7 @@ def _number(name: str, text: Any) -> float | None:
         raise UsageFault(f"{name[:60]}: {typed[:60]!r}: must be a number", "such as 1.5") from error
 
 
-def _answered(site: Site, asked: dict[str, str], supposed: Supposed) -> tuple[Any, list[Any], list[str]]:
+def _answered(site: Site, asked: Asked, supposed: Supposed) -> tuple[Any, list[Any], list[str]]:
     """The answer in short and at length, and the shares of the weights; or why there is none."""
     try:
         found = answer([site.runs.summary(asked["run"])], supposed)

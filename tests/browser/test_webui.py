@@ -89,26 +89,37 @@ def _started(folder: Path, command: Sequence[str | Path]) -> Iterator[subprocess
 
 
 @contextmanager
+def _serving(
+    folder: Path, command: Sequence[str | Path], *arguments: str
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A process with Locust's web UI, and where that answers. Locust does not tell which port it was given, so one is
+    chosen, and another where somebody was faster: then the process ends, and whoever answers is not it."""
+    for _ in range(5):
+        port = str(free_port())
+        with _started(folder, [*command, "--web-port", port, *arguments]) as process:
+            url = f"http://127.0.0.1:{port}"
+            _wait(lambda: process.poll() is not None or _answers(url), "Locust's web UI")  # noqa: B023  (called here)
+            if process.poll() is None:
+                yield process, url
+                return
+        said = (folder / "log.txt").read_text()
+        assert f":{port}" in said or "in use" in said, said
+    raise AssertionError("five ports in turn were taken by others")
+
+
+@contextmanager
 def _planned(folder: Path, plan: dict[str, Any], *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A run with its web UI: the process, and where the UI answers."""
     (folder / "plan.yaml").write_text(yaml.safe_dump(plan))
-    port = free_port()
-    with _started(
-        folder, [BIN / "tokenswarm", "run", "plan.yaml", "--ui", "--web-port", str(port), *arguments]
-    ) as process:
-        url = f"http://127.0.0.1:{port}"
-        _wait(lambda: _answers(url), "Locust's web UI")
-        yield process, url
+    with _serving(folder, [BIN / "tokenswarm", "run", "plan.yaml", "--ui"], *arguments) as found:
+        yield found
 
 
 @contextmanager
 def _stock(folder: Path, simulator: str, file: Path, *arguments: str) -> Iterator[str]:
     """Where the web UI of a stock `locust` answers that sends to the simulator."""
-    port = free_port()
-    options = ["-f", str(file), "-H", f"{simulator}/v1", "--web-host", "127.0.0.1", "--web-port", str(port)]
-    with _started(folder, [BIN / "locust", *options, *arguments]):
-        url = f"http://127.0.0.1:{port}"
-        _wait(lambda: _answers(url), "Locust's web UI")
+    options = ["-f", str(file), "-H", f"{simulator}/v1", "--web-host", "127.0.0.1"]
+    with _serving(folder, [BIN / "locust", *options], *arguments) as (_, url):
         yield url
 
 
@@ -279,6 +290,17 @@ def test_with_web_login_nothing_is_served_without_a_login(
         told = httpx.get(metrics, headers={"Authorization": "Bearer s3cret"})
         assert told.status_code == 200
         assert "tokenswarm_run_info" in told.text
+
+
+def test_another_port_is_chosen_where_somebody_was_faster(
+    tmp_path: Path, simulator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports = [int(taken.getsockname()[1]), free_port()]
+        monkeypatch.setattr(f"{__name__}._free_port", lambda: ports.pop(0))
+        with _stock(tmp_path, simulator, ROOT / "locustfiles" / "openai.py") as url:
+            assert url != f"http://127.0.0.1:{taken.getsockname()[1]}"
+            assert httpx.get(url, timeout=30).status_code == 200
 
 
 def test_a_port_that_is_taken_is_told_in_one_line(tmp_path: Path) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from prometheus_client.parser import text_string_to_metric_families
 from test_exposition import sample_of
+from test_monitor import Made, _go
 
+from harness.live.exposition import Exposition
 from harness.live.monitor_metrics import KEPT_S, Told
 from harness.records.monitor_record import Picture, RunState, SpendNow
 from harness.rundir import RunDir
@@ -44,3 +47,30 @@ def test_runs_are_told_apart_and_one_that_is_over_for_some_minutes_more(tmp_path
     now_s += 2
     told.tell([picture_of(runs[0], "running")])
     assert [shown.run for shown in told.shown()] == ["p/a"]
+
+
+def _counters(told: Told) -> dict[str, float]:
+    """Every counter as Prometheus reads it: the sum over its labels."""
+    text = Exposition(told.shown).page(None)[0].decode()
+    families = [each for each in text_string_to_metric_families(text) if each.type == "counter"]
+    return {each.name: sum(one.value for one in each.samples if one.name.endswith("_total")) for each in families}
+
+
+def test_a_monitor_that_is_started_again_is_a_reset_and_counts_nothing_twice(tmp_path: Path) -> None:
+    """PromQL's `increase` takes a value that is lower than the last one for a new beginning at zero, and adds all of
+    it: so what both processes told last adds up to what the run had."""
+    made = Made(tmp_path / "p" / "r")
+    first, second, rises = Told(), Told(), dict[str, float]()
+    for told, begin_s, end_s in ((first, 1, 40), (second, 42, 70)):
+        watch = made.watch(begin_s, counted=told.counted(made.run_dir, None))
+        last: dict[str, float] = {}
+        for at_s in range(begin_s, end_s + 1, 4):
+            told.tell([_go(made, watch, at_s, at_s)])
+            now = _counters(told)
+            assert all(now[name] >= value for name, value in last.items()), "within a process none falls"
+            if not last and told is second:
+                assert now["tokenswarm_requests"] < rises["tokenswarm_requests"], "a reset is seen"
+            last = now
+        watch.close()
+        rises = {name: rises.get(name, 0.0) + value for name, value in last.items()}
+    assert rises["tokenswarm_requests"] == made.written
