@@ -12,6 +12,8 @@ from analysis.summarise import summarise
 from fuzz.runs import monitor_files
 from harness.errors import UsageFault
 from harness.journals.tail import Tail
+from harness.monitor import Watch
+from harness.records.alert_record import AlertConfig
 from harness.rundir import RunDir
 from harness.sample import Header, Outcome, Sample, encode
 
@@ -74,6 +76,24 @@ def test_a_run_json_that_cannot_be_read_is_a_run_that_died(run_dir: RunDir, cont
 @pytest.mark.parametrize("kind", range(9))
 def test_no_file_of_a_monitor_fails_by_its_nesting(kind: int) -> None:
     monitor_files(bytes([kind]) + DEEP)
+
+
+@pytest.mark.timeout(100)
+@pytest.mark.parametrize("began", ["0001-01-01T00:00:00Z", "1970-01-01T00:05:00Z", "2000-01-01T00:00:00"])
+def test_a_run_that_began_by_a_clock_that_was_wrong_is_watched_at_once(run_dir: RunDir, began: str) -> None:
+    run_dir.run_json.write_bytes(b'{"started_utc":"%s","ended":"running"}' % began.encode())
+    now_ns = 10**18 + 5 * 10**9
+    watch = Watch(run_dir, None, AlertConfig(), now_ns, 10**12 + 5 * 10**9)
+    (cell,) = watch.look(now_ns, 10**12 + 5 * 10**9).cells
+    assert (cell.target, cell.windows["10m"].attempted) == ("t", 2)
+
+
+@pytest.mark.timeout(100)
+@pytest.mark.parametrize("at_ns", [0, -(2**63), 2**80])
+def test_a_monitor_that_is_said_to_have_stood_anywhere_goes_on_now(run_dir: RunDir, at_ns: int) -> None:
+    run_dir.monitor_state.write_bytes(b'{"schema":1,"begun_ns":%d,"at_ns":%d,"places":{},"cells":[]}' % (at_ns, at_ns))
+    watch = Watch(run_dir, None, AlertConfig(), 10**18, 10**12)
+    assert watch.look(10**18 + 10**9, 10**12 + 10**9).state
 
 
 @pytest.mark.parametrize("content", [DEEP, b'{"a":"\xff"}', b'{"a":1}\n{"b":"\xff"}'])
