@@ -75,6 +75,10 @@ def bomb() -> Pieces:
     yield HEAD + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(body) + body
 
 
+def bomb_in_chunks() -> Pieces:
+    yield HEAD + b"transfer-encoding: gzip, chunked\r\n\r\n" + chunk(gzip.compress(b"\0" * 50_000_000)) + b"0\r\n\r\n"
+
+
 def huge_promise() -> Pieces:
     yield HEAD + b"content-length: 999999999999999999\r\n\r\n"
     yield from repeat(b"x" * 60_000)
@@ -140,6 +144,7 @@ def ask(url: str, *, stream: bool = True) -> Sample:
         (endless_trailer, {ErrorKind.PROTOCOL, ErrorKind.MALFORMED}),
         (endless_interim, {ErrorKind.PROTOCOL}),
         (bomb, {ErrorKind.PROTOCOL}),
+        (bomb_in_chunks, {ErrorKind.PROTOCOL}),
         (endless_event, {ErrorKind.MALFORMED}),
         (endless_events, {ErrorKind.MALFORMED}),
         (endless_comments, {ErrorKind.MALFORMED}),

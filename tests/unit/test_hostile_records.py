@@ -10,9 +10,11 @@ from analysis.rivals.files import summarise_files
 from analysis.samples import load_samples
 from analysis.summarise import summarise
 from fuzz.runs import monitor_files
+from harness.commands.cli_shown import complain
 from harness.errors import UsageFault
 from harness.journals.tail import Tail
 from harness.monitor import Watch
+from harness.plan_file import read_plan
 from harness.records.alert_record import AlertConfig
 from harness.rundir import RunDir
 from harness.sample import Header, Outcome, Sample, encode
@@ -101,3 +103,15 @@ def test_a_result_file_of_another_tool_that_cannot_be_read_is_refused(tmp_path: 
     (tmp_path / "result.json").write_bytes(content)
     with pytest.raises(UsageFault, match=r"result\.json: "):
         summarise_files(tmp_path / "result.json")
+
+
+def test_a_message_that_quotes_a_file_of_somebody_holds_nothing_that_a_terminal_obeys(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "plan.yaml").write_text('name: "\\e]0;owned\\a\\e[2J\\u202e"\n')
+    with pytest.raises(UsageFault) as caught:
+        read_plan(str(tmp_path / "plan.yaml"))
+    complain(f"{caught.value.message} \x1b[31m", f"{caught.value.hint}\x07\n\u202e")
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and "hint: " in said
+    assert all(char.isprintable() or char == "\n" for char in said)
