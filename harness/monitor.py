@@ -35,7 +35,7 @@ from harness.monitoring.folding import (
 from harness.monitoring.monitor_doubts import GRAVITY, Troubles, doubts_of
 from harness.monitoring.monitor_state import MonitorState, Taken, read_state, write_state
 from harness.monitoring.run_ending import Ending, ending_of
-from harness.monitoring.watched_cell import SLICE_NS, Promise, Used, WatchedCell, values_of
+from harness.monitoring.watched_cell import LONGEST_NS, SLICE_NS, Promise, Used, WatchedCell, values_of
 from harness.plan import Plan, Slo
 from harness.records.alert_record import AlertAction, AlertConfig, AlertEvent, Episode, Reading, utc_text
 from harness.records.monitor_record import AlertState, Doubt, Mode, Picture, SpendNow, encode_picture
@@ -136,7 +136,7 @@ class Watch:
                 key,
                 self._targets.get(key[0]),
                 self._slo,
-                self.begun_ns,
+                max(self.begun_ns, self.at_ns - round(DAY_S) * S),
                 baseline,
                 by_minute=self.mode == "probe",
                 promise=self._promise,
@@ -149,6 +149,7 @@ class Watch:
         ending = ending_of(self.run_dir, now_ns)
         over = ending.state in ("ended", "died")
         until_ns = min(now_ns, ending.ended_ns) if over and ending.ended_ns is not None else now_ns
+        self._begin_after(until_ns - LONGEST_NS)
         step_ns = max(S, (until_ns - self.at_ns) // _MOST_STEPS)
         self._client = [] if over else self._health.look(mono_ns / S)
         while self.at_ns < until_ns:
@@ -176,8 +177,21 @@ class Watch:
             self._take_in(edge_ns, clocks, all_of_it=False)
             for cell in self.cells.values():
                 cell.pass_time(edge_ns)
-            edge_ns += SLICE_NS
+            edge_ns = self._next_edge_ns(edge_ns, until_ns)
         self._take_in(until_ns, clocks, all_of_it=last)
+
+    def _next_edge_ns(self, edge_ns: int, until_ns: int) -> int:
+        """Where the next slice ends; before anything has happened, the one in which something does."""
+        if self.cells:
+            return edge_ns + SLICE_NS
+        waiting = (queue.anchor_ns + queue.rows[0][0].end_ns for queue in self._queues.values() if queue.rows)
+        first_ns = min(waiting, default=until_ns)
+        return max(edge_ns, first_ns - first_ns % SLICE_NS) + SLICE_NS
+
+    def _begin_after(self, floor_ns: int) -> None:
+        """Nothing is gone through that is said to be further back: a clock was wrong, or a file is."""
+        self.at_ns, self.begun_ns = max(self.at_ns, floor_ns), max(self.begun_ns, floor_ns)
+        self._folded_ns = max(self._folded_ns, floor_ns - floor_ns % MINUTE_NS)
 
     def _take_in(self, until_ns: int, clocks: tuple[int, int], *, all_of_it: bool) -> None:
         """Every attempt that ended until then; `all_of_it`: also one of a clock that is ahead."""

@@ -143,6 +143,9 @@ class Connection:
         `deadline_ns` is when the whole attempt is given up.
         """
         assert self._socket is not None, "connect() comes before ask()"
+        if self._served == 0 and self._tls is None and self._spoke_first():
+            self.close()
+            raise TransportFault(ErrorKind.PROTOCOL, "a response before the request")
         exchange = _Exchange(self.timeouts, deadline_ns, Hold(self._max_response_bytes))
         follows_ns = time.monotonic_ns() - self._ended_ns
         before_ns = wall_offset_ns()
@@ -173,6 +176,13 @@ class Connection:
             pass
         self._learn((self._closed_ns or time.monotonic_ns()) - self._ended_ns)
         return True
+
+    def _spoke_first(self) -> bool:
+        """Whether something came on a new connection before anything was asked: it answers nothing."""
+        try:
+            return bool(self._socket.recv(1, gevent.socket.MSG_PEEK))
+        except OSError:
+            return False
 
     def _learn(self, after_ns: int) -> None:
         """From a close that came `after_ns` after the last response. A server that closes at once after its first

@@ -34,8 +34,7 @@ class _Console(Console):
             if segment.control or segment.text.isprintable():
                 yield segment
             else:
-                shown = "".join(char if char.isprintable() or char == "\n" else "?" for char in segment.text)
-                yield Segment(shown, segment.style)
+                yield Segment(legible(segment.text), segment.style)
 
 
 def console(*, stderr: bool) -> Console:
@@ -50,7 +49,12 @@ ERR = console(stderr=True)
 def complain(message: str, hint: str) -> None:
     """An error is two lines: place, value and rule; then what to do."""
     first = " ".join(message.split())
-    click.echo(f"error: {first}\nhint: {hint}", err=True)
+    click.echo(f"error: {legible(first)}\nhint: {legible(hint)}", err=True)
+
+
+def legible(text: str) -> str:
+    """The text with what a terminal would obey as `?`: messages quote the files and names of others."""
+    return "".join(char if char.isprintable() or char == "\n" else "?" for char in text)
 
 
 def warn_of_clear(plan: Plan) -> None:

@@ -46,7 +46,7 @@ def ending_of(run_dir: RunDir, now_ns: int) -> Ending:
 def _ns_of(utc: Any) -> int | None:
     try:
         return round(datetime.fromisoformat(utc).timestamp() * S)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

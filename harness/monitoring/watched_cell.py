@@ -26,6 +26,7 @@ from harness.records.monitor_record import LiveCell, Shift, SlaState, Window
 from harness.sample import Outcome, Sample
 
 SLICE_NS = 10 * 10**9
+LONGEST_NS = 100 * 86_400 * 10**9  # of what is gone through at once, slice by slice: some seconds of work for ten days
 _MOST_PENDING = 2000
 _GIVEN_UP = (Outcome.CANCELLED, Outcome.DROPPED)
 _LATENCIES = ("ttft", "itl", "tpot", "e2e")
@@ -194,7 +195,8 @@ class WatchedCell:
         self.used, self._told_usd = kept.used, kept.told_usd
         self._degradation, self._sla, self._spreads = kept.degradation, kept.sla, kept.spreads
         self.shifts, self.levels = kept.shifts, kept.levels
-        self._slice = _Slice(min(kept.slice_begin_ns, now_ns - now_ns % SLICE_NS))
+        newest_ns = now_ns - now_ns % SLICE_NS
+        self._slice = _Slice(min(max(kept.slice_begin_ns, newest_ns - LONGEST_NS), newest_ns))
 
     def kept(self) -> CellState:
         """What a restart needs."""

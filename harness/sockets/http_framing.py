@@ -131,6 +131,10 @@ class Framing:
         if encoding.lower() != "identity":
             self._refused = f"content-encoding {encoding[:40]} was not asked for"
             raise TransportFault(ErrorKind.PROTOCOL, self._refused)
+        coding = headers.get("transfer-encoding", "chunked")
+        if coding.strip().lower() not in ("chunked", "identity", ""):
+            self._refused = f"transfer-encoding {coding[:40]} was not asked for"
+            raise TransportFault(ErrorKind.PROTOCOL, self._refused)
         if "transfer-encoding" not in headers and headers.get("content-length", "").isdigit():
             self._left = int(headers["content-length"])
 

@@ -297,7 +297,7 @@ def test_another_port_is_chosen_where_somebody_was_faster(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         ports = [int(taken.getsockname()[1]), free_port()]
-        monkeypatch.setattr(f"{__name__}._free_port", lambda: ports.pop(0))
+        monkeypatch.setattr(f"{__name__}.free_port", lambda: ports.pop(0))
         with _stock(tmp_path, simulator, ROOT / "locustfiles" / "openai.py") as url:
             assert url != f"http://127.0.0.1:{taken.getsockname()[1]}"
             assert httpx.get(url, timeout=30).status_code == 200

@@ -23,7 +23,8 @@ from harness.plan import Target, Timeouts, Workload
 from harness.prompts import prompt
 from harness.sample import Outcome, Sample, decode, encode
 from harness.sockets.endpoint import endpoint_of
-from harness.transport import Connection
+from harness.sockets.http_framing import TransportFault
+from harness.transport import Connection, Response
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
 CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
@@ -73,6 +74,10 @@ def endless_small_chunks() -> Pieces:
 def bomb() -> Pieces:
     body = gzip.compress(b"\0" * 50_000_000)
     yield HEAD + b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+
+
+def bomb_in_chunks() -> Pieces:
+    yield HEAD + b"transfer-encoding: gzip, chunked\r\n\r\n" + chunk(gzip.compress(b"\0" * 50_000_000)) + b"0\r\n\r\n"
 
 
 def huge_promise() -> Pieces:
@@ -140,6 +145,7 @@ def ask(url: str, *, stream: bool = True) -> Sample:
         (endless_trailer, {ErrorKind.PROTOCOL, ErrorKind.MALFORMED}),
         (endless_interim, {ErrorKind.PROTOCOL}),
         (bomb, {ErrorKind.PROTOCOL}),
+        (bomb_in_chunks, {ErrorKind.PROTOCOL}),
         (endless_event, {ErrorKind.MALFORMED}),
         (endless_events, {ErrorKind.MALFORMED}),
         (endless_comments, {ErrorKind.MALFORMED}),
@@ -159,6 +165,21 @@ def test_a_server_that_never_ends_is_given_up_within_bounds(
     assert resident_bytes() - before < GROWTH_BYTES
     assert (sample.response_bytes or 0) <= MOST_BYTES
     assert len(sample.error_detail or "") <= 300
+
+
+def test_a_response_before_the_request_is_no_reply() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    said = b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+    connection = Connection(endpoint_of(url), Timeouts(connect_s=10, read_s=10, total_s=20))
+    with listener:
+        connection.connect()
+        client, _ = listener.accept()
+        with client:
+            client.sendall(HEAD + b"content-length: %d\r\n\r\n%s" % (len(said), said))
+            with pytest.raises(TransportFault, match="a response before the request") as caught:
+                connection.ask(b"POST / HTTP/1.1\r\n\r\n", Response(), time.monotonic_ns() + 20 * 10**9)
+    assert caught.value.kind is ErrorKind.PROTOCOL
 
 
 def replied(*events: bytes) -> Callable[[], Pieces]:

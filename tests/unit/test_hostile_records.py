@@ -10,8 +10,12 @@ from analysis.rivals.files import summarise_files
 from analysis.samples import load_samples
 from analysis.summarise import summarise
 from fuzz.runs import monitor_files
+from harness.commands.cli_shown import complain
 from harness.errors import UsageFault
 from harness.journals.tail import Tail
+from harness.monitor import Watch
+from harness.plan_file import read_plan
+from harness.records.alert_record import AlertConfig
 from harness.rundir import RunDir
 from harness.sample import Header, Outcome, Sample, encode
 
@@ -76,8 +80,38 @@ def test_no_file_of_a_monitor_fails_by_its_nesting(kind: int) -> None:
     monitor_files(bytes([kind]) + DEEP)
 
 
+@pytest.mark.timeout(100)
+@pytest.mark.parametrize("began", ["0001-01-01T00:00:00Z", "1970-01-01T00:05:00Z", "2000-01-01T00:00:00"])
+def test_a_run_that_began_by_a_clock_that_was_wrong_is_watched_at_once(run_dir: RunDir, began: str) -> None:
+    run_dir.run_json.write_bytes(b'{"started_utc":"%s","ended":"running"}' % began.encode())
+    now_ns = 10**18 + 5 * 10**9
+    watch = Watch(run_dir, None, AlertConfig(), now_ns, 10**12 + 5 * 10**9)
+    (cell,) = watch.look(now_ns, 10**12 + 5 * 10**9).cells
+    assert (cell.target, cell.windows["10m"].attempted) == ("t", 2)
+
+
+@pytest.mark.timeout(100)
+@pytest.mark.parametrize("at_ns", [0, -(2**63), 2**80])
+def test_a_monitor_that_is_said_to_have_stood_anywhere_goes_on_now(run_dir: RunDir, at_ns: int) -> None:
+    run_dir.monitor_state.write_bytes(b'{"schema":1,"begun_ns":%d,"at_ns":%d,"places":{},"cells":[]}' % (at_ns, at_ns))
+    watch = Watch(run_dir, None, AlertConfig(), 10**18, 10**12)
+    assert watch.look(10**18 + 10**9, 10**12 + 10**9).state
+
+
 @pytest.mark.parametrize("content", [DEEP, b'{"a":"\xff"}', b'{"a":1}\n{"b":"\xff"}'])
 def test_a_result_file_of_another_tool_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "result.json").write_bytes(content)
     with pytest.raises(UsageFault, match=r"result\.json: "):
         summarise_files(tmp_path / "result.json")
+
+
+def test_a_message_that_quotes_a_file_of_somebody_holds_nothing_that_a_terminal_obeys(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "plan.yaml").write_text('name: "\\e]0;owned\\a\\e[2J\\u202e"\n')
+    with pytest.raises(UsageFault) as caught:
+        read_plan(str(tmp_path / "plan.yaml"))
+    complain(f"{caught.value.message} \x1b[31m", f"{caught.value.hint}\x07\n\u202e")
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and "hint: " in said
+    assert all(char.isprintable() or char == "\n" for char in said)
