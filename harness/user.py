@@ -228,7 +228,12 @@ class AskingUser(User):
 
     def on_start(self) -> None:
         """Connect before the first request, so that no handshake lies within a latency."""
-        self.cell, self.recorder, self.key = self.setting()
+        try:
+            self.cell, self.recorder, self.key = self.setting()
+        except UsageFault as fault:  # of the web UI's form, most likely: shown there
+            logging.getLogger(__name__).error("%s; hint: %s", fault.message, fault.hint)  # noqa: TRY400  (no traceback)
+            self.environment.events.user_error.fire(user_instance=self, exception=fault, tb=None)
+            raise gevent.GreenletExit from None
         self.connection = Connection(endpoint_of(self.cell.target.base_url), self.timeouts())
         self.connection.connect_ahead()
 
@@ -237,8 +242,9 @@ class AskingUser(User):
         return Timeouts()
 
     def on_stop(self) -> None:
-        """Close the connection."""
-        self.connection.close()
+        """Close the connection, if it came to one."""
+        if hasattr(self, "connection"):
+            self.connection.close()
 
     @task
     def ask(self) -> None:

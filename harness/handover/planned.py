@@ -90,6 +90,8 @@ def assignment_from_environment() -> Assignment:
         share = (int(k), int(n))
         purse = msgspec.json.decode(os.environ[PURSE], type=Purse)
         return Assignment(run_dir, plan, int(os.environ[REPEAT]), share, url, os.environ.get(REDIS), purse)
+    if HANDED_OVER not in os.environ:
+        raise UsageFault("planned.py: no plan was handed over", "`tokenswarm run PLAN` starts this file itself")
     return _from_master(msgspec.json.decode(os.environ[HANDED_OVER], type=HandedOver))
 
 
