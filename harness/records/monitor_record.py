@@ -7,7 +7,7 @@ measured; 0 means zero. What a window's figures mean is defined in `analysis/met
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -26,9 +26,9 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
     """One latency of the attempts that ended ok, in s. A quantile is None where there are too few values for it."""
 
     n: int
-    p50: float | None
-    p95: float | None
-    p99: float | None
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,17 +44,17 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     window_s: float
     since_s: float
     attempted: int
-    outcomes: dict[str, int]
-    errors: dict[str, int]
-    completed_rps: float | None
-    goodput_rps: float | None
-    output_tokens_per_s: float | None
-    error_ratio: float | None
-    throttled_ratio: float | None
-    ttft_s: Latency | None
-    itl_s: Latency | None
-    tpot_s: Latency | None
-    e2e_s: Latency | None
+    outcomes: dict[str, int] = {}
+    errors: dict[str, int] = {}
+    completed_rps: float | None = None
+    goodput_rps: float | None = None
+    output_tokens_per_s: float | None = None
+    error_ratio: float | None = None
+    throttled_ratio: float | None = None
+    ttft_s: Latency | None = None
+    itl_s: Latency | None = None
+    tpot_s: Latency | None = None
+    e2e_s: Latency | None = None
     thinned: float | None = None
 
 
@@ -207,8 +207,18 @@ def read_picture(path: Path) -> Picture | None:
 
 
 def encode_minute(minute: Minute) -> bytes:
-    """One line of `history.jsonl`, newline included."""
-    return _encoder.encode(minute) + b"\n"
+    """One line of `history.jsonl`, newline included: without what is not known or empty, which is read as such, and
+    numbers with seven digits, since these lines are kept for months."""
+    return _encoder.encode(_lean(msgspec.to_builtins(minute, str_keys=True))) + b"\n"
+
+
+def _lean(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _lean(each) for key, each in value.items() if each is not None and each != {}}
+    if not isinstance(value, float):
+        return value
+    short = float(f"{value:.7g}")
+    return int(short) if short.is_integer() else short
 
 
 def decode_minute(line: bytes) -> Minute:
