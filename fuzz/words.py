@@ -16,7 +16,7 @@ from analysis.answers.answers import graded
 from analysis.comparing.goals import check_goal
 from analysis.gating.gate_rules import forbids_better, read_gate
 from dashboard.app import make_app
-from dashboard.page_new import draft_of
+from dashboard.page_new import FieldAt, draft_of
 from dashboard.permit import Permit
 from dashboard.plan_draft import checked, text_of
 from dashboard.routes import PAGES
@@ -105,7 +105,7 @@ def forms(data: bytes) -> None:
     """The form of a new plan, field by field (`part row key value`, a line each), and the text that is made of it."""
     lines = data.decode("utf-8", "replace").split("\n")
     fields = [(*line.split(" ", 3), "", "", "", "")[:4] for line in lines]
-    places = [{"part": part, "row": len(row), "key": key} for part, row, key, _ in fields]
+    places = [FieldAt(part=part, row=len(row), key=key) for part, row, key, _ in fields]
     with suppress(UsageFault):
         checked(text_of(draft_of([value for *_, value in fields], places)), Permit())
     with suppress(UsageFault):

@@ -22,6 +22,7 @@ ODDITIES = [
     *(b"\r\n", b'"', b"\x1e", b"*a", b"&a"),
 ]
 SLOW = {"plan", "prices", "simulator", "use-case", "plan-settings", "locust-csv", "journals", "parquet", "questions"}
+SLOW |= {"run-folder", "rival-results", "watched", "forms", "addresses", "dashboard-requests"}
 
 
 def seeds(name: str) -> list[Path]:
