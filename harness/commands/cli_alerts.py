@@ -72,6 +72,8 @@ def alerts(
 
     Example: tokenswarm alerts runs/chat/20261127T101500Z-ab12 --silence slow --target acme --for 2h
     """
+    if rules is not None and as_json:
+        raise UsageFault("alerts: --json: is of the alerts of a run", "leave it out with --check")
     if rules is not None:
         return _check(rules, test_sinks=test_sinks)
     if run_dir is None or test_sinks:

@@ -52,6 +52,8 @@ def digest(
     if not run_dir.is_dir():
         raise UsageFault(f"{run_dir}: no such directory", "name the directory of a run or of a watch")
     wanted = None if day is None else _day(day)
+    if wanted is not None and not 1970 <= wanted.year <= 9000:
+        raise UsageFault(f"--day {day}: no clock was ever there", "such as --day 2026-11-27")
     plan = priced(read_plan(str(watched.plan)), prices) if watched.plan.is_file() else None
     config = _config(rules, plan, on_stdin=config_on_stdin)
     if timezone is not None:

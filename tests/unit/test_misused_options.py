@@ -154,3 +154,12 @@ def test_where_no_file_can_be_written_the_hint_is_about_the_place(tmp_path: Path
         assert done.returncode == 1
         error, told = done.stderr.splitlines()
         assert error.startswith(f"error: {tmp_path / place}: ") and told.startswith(f"hint: {hint}")
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+def test_a_day_beyond_the_calendar_is_refused(day: str, tmp_path: Path) -> None:
+    assert refused("digest", str(tmp_path), "--day", day).message.startswith(f"--day {day}: ")
+
+
+def test_a_check_of_rules_prints_no_json_and_says_so(tmp_path: Path) -> None:
+    assert "--json" in refused("alerts", "--check", str(tmp_path / "rules.yaml"), "--json").message
