@@ -20,7 +20,9 @@ from gevent.lock import BoundedSemaphore
 
 from harness.allowances.allowance import Ask, OwnLedger, Purse, longest, part, spacing_s
 from harness.allowances.pace import Heard, Pace, Told, paced_s
+from harness.errors import UNREADABLE
 from harness.journals.redis_client import connect, told
+from harness.journals.relay_entries import read_end
 from harness.journals.relay_keys import TTL_S
 from harness.plan import Limits
 
@@ -193,7 +195,8 @@ class SharedLedger:
         answers = self._call(both.execute)
         if answers is None or answers[0] is None:
             return None
-        return msgspec.json.decode(answers[0], type=Pace), _seconds(answers[1])
+        pace = read_pace(answers[0])
+        return None if pace is None else (pace, _seconds(answers[1]))
 
     def _begin(self, target: str, heard: Heard) -> None:
         """Note when sending began, unless another worker has."""
@@ -207,8 +210,8 @@ class SharedLedger:
         def change(pipe: Any) -> None:
             kept, accepted = pipe.mget(key, f"{self._prefix}:accepted:{target}")
             now_s = _seconds(pipe.time())
-            pace = _unhindered(heard, now_s) if kept is None else msgspec.json.decode(kept, type=Pace)
-            after = pace.refused(heard, now_s, int(accepted or 0))
+            pace = read_pace(kept) or _unhindered(heard, now_s)
+            after = pace.refused(heard, now_s, read_end(accepted) or 0)
             pipe.multi()
             pipe.set(key, msgspec.json.encode(after), ex=TTL_S)
             if after.holds > pace.holds:
@@ -272,6 +275,14 @@ class SharedLedger:
             return None
         self._away = False
         return answer
+
+
+def read_pace(kept: bytes | None) -> Pace | None:
+    """The pace that stands in Redis; None: none does, or something that a stranger wrote."""
+    try:
+        return None if kept is None else msgspec.json.decode(kept, type=Pace)
+    except UNREADABLE:
+        return None
 
 
 def _unhindered(heard: Heard, now_s: float) -> Pace:

@@ -10,6 +10,8 @@ from analysis.rivals.files import summarise_files
 from analysis.samples import load_samples
 from analysis.summarise import summarise
 from fuzz.runs import monitor_files
+from harness.allowances.pace import Pace
+from harness.allowances.shared_allowance import read_pace
 from harness.commands.cli_shown import complain
 from harness.errors import UsageFault
 from harness.journals.tail import Tail
@@ -115,3 +117,9 @@ def test_a_message_that_quotes_a_file_of_somebody_holds_nothing_that_a_terminal_
     said = capsys.readouterr().err
     assert said.startswith("error: ") and "hint: " in said
     assert all(char.isprintable() or char == "\n" for char in said)
+
+
+@pytest.mark.parametrize("kept", [b"", b"x", b"[]", b'{"held_s":"x","until_s":1}', b"\xff", b"[" * 100_000])
+def test_a_pace_in_redis_that_a_stranger_wrote_is_none(kept: bytes) -> None:
+    assert read_pace(kept) is None
+    assert read_pace(b'{"held_s":1.5,"until_s":2}') == Pace(held_s=1.5, until_s=2.0)
