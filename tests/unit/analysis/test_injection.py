@@ -12,6 +12,7 @@ from analysis.report import write_report
 from analysis.summarise import summarise
 from harness.cli import tokenswarm
 from harness.errors import ErrorKind
+from harness.exchange import describe
 from harness.plan_file import dump_plan, plan_of
 from harness.rundir import RunDir
 from harness.sample import Header, Outcome, encode
@@ -72,3 +73,11 @@ def test_no_page_holds_markup_of_a_provider(tmp_path: Path) -> None:
         text = page.read_text()
         assert "<script>alert(1)" not in text, page.name
         assert "<img src=x" not in text, page.name
+
+
+def test_no_cell_of_locusts_csv_holds_words_of_a_provider() -> None:
+    """So none can be a formula to a spreadsheet: the detail of an error stays in the samples."""
+    for kind in ErrorKind:
+        words = {"error_detail": HOSTILE, "finish_reason": HOSTILE, "request_id": HOSTILE, "model": HOSTILE}
+        failed = made_sample(outcome=Outcome.FAILED, error=kind, status=500, **words)
+        assert str(describe(failed)["exception"]) == f"{kind} (HTTP 500)"
