@@ -52,8 +52,14 @@ def capacity(plan: str | None, resume: Path | None, *, as_json: bool, out: Path,
     Prints the answer and, as the last line, the run directory. Example:
     tokenswarm capacity plan.yaml --target openai --slo e2e_s=2 --slo ttft_s=0.5
     """
+    from analysis.cells.health import judge_workers, worker_of  # noqa: PLC0415  (all of it before the load begins)
     from analysis.loads.searches import read_search  # noqa: PLC0415
     from harness.capacity.capacity_run import Scene, pursue  # noqa: PLC0415
+
+    def client_limit(rows: Sequence[Health]) -> str | None:
+        """What shows that this process was the bottleneck; None where nothing does."""
+        invalid = [each for each in judge_workers([worker_of("r1-w0", None, rows)], []) if each.severity == "invalid"]
+        return invalid[0].saw if invalid else None
 
     whole, record, run_dir, part = _resumed(resume, plan) if resume else _asked(plan, out, options)
     if options["spend_requests"] is not None:
@@ -65,7 +71,7 @@ def capacity(plan: str | None, resume: Path | None, *, as_json: bool, out: Path,
     fault: OSError | None = None
     with reachable(whole, target, run_dir.truth) as (there, key), _Shown(record.question) as watch:
         try:
-            pursue(Scene(whole, there, workload, key, run_dir, part), record, watch, _client_limit)
+            pursue(Scene(whole, there, workload, key, run_dir, part), record, watch, client_limit)
         except OSError as error:
             fault = error
     code = finish(run_dir)
@@ -163,14 +169,6 @@ def _kept(run_dir: RunDir) -> SearchRecord:
         raise UsageFault(f"{run_dir.capacity}: {error.strerror}: no search is kept here", hint) from None
     except UNREADABLE as error:
         raise UsageFault(f"{run_dir.capacity}: {error}", "it was not written by this version") from None
-
-
-def _client_limit(rows: Sequence[Health]) -> str | None:
-    """What shows that this process was the bottleneck; None where nothing does."""
-    from analysis.cells.health import judge_workers, worker_of  # noqa: PLC0415
-
-    invalid = [each for each in judge_workers([worker_of("r1-w0", None, rows)], []) if each.severity == "invalid"]
-    return invalid[0].saw if invalid else None
 
 
 def _document(found: CapacitySearch, run_dir: RunDir) -> dict[str, Any]:
