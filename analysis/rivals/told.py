@@ -14,6 +14,8 @@ from analysis.summary import Dist
 
 Beside = Callable[[str], bytes | None]  # a file by its name in the folder of the result file; None: it is not there
 
+_MOST_REQUESTS = 1e12
+
 
 @dataclass(frozen=True)
 class Told:
@@ -73,9 +75,9 @@ def number(value: object) -> float | None:
 
 
 def count(value: object) -> int:
-    """A number of requests: 0 where it is none."""
+    """A number of requests: 0 where it is none, or more than any load has."""
     found = number(value)
-    return 0 if found is None else max(0, int(found))
+    return 0 if found is None or not 0 < found < _MOST_REQUESTS else int(found)
 
 
 def text(value: object) -> str | None:

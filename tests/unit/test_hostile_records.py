@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from analysis.rivals.files import summarise_files
@@ -123,3 +124,16 @@ def test_a_message_that_quotes_a_file_of_somebody_holds_nothing_that_a_terminal_
 def test_a_pace_in_redis_that_a_stranger_wrote_is_none(kept: bytes) -> None:
     assert read_pace(kept) is None
     assert read_pace(b'{"held_s":1.5,"until_s":2}') == Pace(held_s=1.5, until_s=2.0)
+
+
+def test_a_count_of_requests_that_no_load_has_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "summary_lifecycle_metrics.json"
+    latency = {"request_latency": {"mean": 1.0}}
+    document = {
+        "load_summary": {"count": 2},
+        "successes": {"count": 1e60, "latency": latency},
+        "failures": {"count": 1},
+    }
+    path.write_bytes(msgspec.json.encode(document))
+    (result,) = summarise_files(path).results
+    assert result.outcomes == {"failed": 1}
