@@ -25,6 +25,11 @@ or two of them. No folder imports in a circle, and `tests/test_architecture.py` 
 
 
 @functools.cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
 def modules() -> Mapping[str, Path]:
     """Every module of the project by its dotted name."""
     paths = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
@@ -39,12 +44,12 @@ def _name(path: Path) -> str:
 def imported(path: Path) -> set[str]:
     """Every module that a file names in an import, wherever it stands."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= names if names <= set(modules()) else names | {node.module}
+            found |= names if names <= modules().keys() else names | {node.module}
     return found
 
 
@@ -56,7 +61,7 @@ def folder_of(module: str) -> str:
 @functools.cache
 def graph() -> Mapping[str, frozenset[str]]:
     """Module -> modules of the project that it imports."""
-    return {name: frozenset(imported(path) & set(modules()) - {name}) for name, path in modules().items()}
+    return {name: frozenset(imported(path) & modules().keys() - {name}) for name, path in modules().items()}
 
 
 def folders() -> Mapping[str, frozenset[str]]:
@@ -78,27 +83,30 @@ def depths_of(imports: Mapping[str, frozenset[str]]) -> Mapping[str, int]:
 
 def _line(module: str) -> str:
     path = modules()[module]
-    said = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    said = ast.get_docstring(_tree(path)) or ""
     first = _SENTENCE.split(" ".join(said.split()), maxsplit=1)[0]
     return f"`{path.relative_to(ROOT)}`: {first}"
 
 
-def _section(title: str, about: str | None, names: Iterable[str]) -> str:
+def _ordered(names: Iterable[str], depths: Mapping[str, int]) -> list[str]:
+    return sorted(names, key=lambda name: (depths[name], name))
+
+
+def _section(title: str, about: str, names: Iterable[str], depths: Mapping[str, int]) -> str:
     """A heading, what the whole is, and a line for each of its files in the order of imports."""
-    depths = depths_of(graph())
-    ordered = sorted((name for name in names if name != about), key=lambda name: (depths[name], name))
-    head = title if about is None else f"{title}\n\n{_line(about)}"
-    return f"{head}\n\n" + "\n".join(f"- {_line(name)}" for name in ordered) + "\n"
+    ordered = _ordered((name for name in names if name != about), depths)
+    return f"{title}\n\n{_line(about)}\n\n" + "\n".join(f"- {_line(name)}" for name in ordered) + "\n"
 
 
 def code_map() -> str:
     """The text of `docs/map.md`."""
-    parts, depths = [_INTRO], depths_of(folders())
+    parts, depths, depths_of_folders = [_INTRO], depths_of(graph()), depths_of(folders())
     for package in PACKAGES:
         mine = [name for name in modules() if name.split(".")[0] == package]
         inside = {folder_of(name) for name in mine if name.count(".") > 1}
-        parts.append(_section(f"## {package}", package, (name for name in mine if folder_of(name) not in inside)))
-        for folder in sorted(inside, key=lambda name: (depths[name], name)):
+        top = (name for name in mine if folder_of(name) not in inside)
+        parts.append(_section(f"## {package}", package, top, depths))
+        for folder in _ordered(inside, depths_of_folders):
             title = f"### {folder.replace('.', '/')}"
-            parts.append(_section(title, folder, (name for name in mine if folder_of(name) == folder)))
+            parts.append(_section(title, folder, (name for name in mine if folder_of(name) == folder), depths))
     return "\n".join(parts)
