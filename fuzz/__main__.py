@@ -13,7 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import click
@@ -92,12 +94,15 @@ def _stat(log: str, name: str) -> int:
 
 def keep(name: str, folder: Path) -> None:
     """Add to the corpus of a surface what reached new code: the smallest inputs, and few of them."""
-    seeds = CORPUS / name
+    found = sorted((folder / name).iterdir(), key=lambda path: path.stat().st_size)
+    _add(CORPUS / name, (path for path in found if path.stat().st_size <= _KEPT_BYTES), _KEPT)
+
+
+def _add(seeds: Path, found: Iterable[Path], most: int | None = None) -> None:
+    """Copy to a corpus what is not yet in it, and no more than `most`."""
     seeds.mkdir(parents=True, exist_ok=True)
     known = {path.read_bytes() for path in seeds.iterdir()}
-    found = sorted((folder / name).iterdir(), key=lambda path: path.stat().st_size)
-    fresh = [path for path in found if path.stat().st_size <= _KEPT_BYTES and path.read_bytes() not in known]
-    for path in fresh[:_KEPT]:
+    for path in islice((path for path in found if path.read_bytes() not in known), most):
         (seeds / path.name[:12]).write_bytes(path.read_bytes())
 
 
@@ -120,17 +125,14 @@ def minimise(name: str, folder: Path) -> tuple[int, int]:
         *map(str, (least, seeds, found)),
     ]
     subprocess.run(words, capture_output=True, timeout=_LATE_S * 10, check=True)  # noqa: S603
-    wanted = {path.read_bytes() for path in least.iterdir()}
+    wanted = list(least.iterdir())
     if not wanted:
         raise click.ClickException(f"{name}: nothing was merged")
     before = list(seeds.iterdir())
     for path in before:
         if _OF_FUZZER.fullmatch(path.name):
             path.unlink()
-    known = {path.read_bytes() for path in seeds.iterdir()}
-    for path in least.iterdir():
-        if path.read_bytes() not in known:
-            (seeds / path.name[:12]).write_bytes(path.read_bytes())
+    _add(seeds, wanted)
     return len(before), len(list(seeds.iterdir()))
 
 
