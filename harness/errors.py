@@ -7,6 +7,7 @@ classes server, transport and stream; throttling, client and content errors are 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
@@ -185,3 +186,12 @@ class UsageFault(Exception):  # noqa: N818  (it is the user's fault, not an erro
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+
+def said_fault(lines: Sequence[str], message: str, hint: str) -> UsageFault:
+    """The first UsageFault that a program of this project printed; of what it did not print, what is given."""
+    return UsageFault(_after("error:", lines, message), _after("hint:", lines, hint))
+
+
+def _after(word: str, lines: Sequence[str], otherwise: str) -> str:
+    return next((line.removeprefix(f"{word} ") for line in lines if line.startswith(word)), otherwise)

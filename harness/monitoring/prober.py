@@ -15,7 +15,7 @@ from typing import IO
 import msgspec
 
 from harness.attempts.prepare import key_of
-from harness.errors import UsageFault
+from harness.errors import UsageFault, said_fault
 from harness.handover.question_sets import write_questions
 from harness.monitoring.probe_record import Probing, alone, probe_plan, read_probing, read_progress, write_record
 from harness.monitoring.probes import UNRECORDED, write_run_json
@@ -108,7 +108,7 @@ class Prober:
                 self._works_again(now_s)
             return False
         if code == 2:
-            raise UsageFault(*_said(self.run_dir))
+            raise _said(self.run_dir)
         steady = now_s - self.began_s > _LONGEST_PAUSE_S
         self.pause_s = _FIRST_PAUSE_S if steady else min(_LONGEST_PAUSE_S, self.pause_s * 2)
         self.process, self.again_s = None, now_s + self.pause_s
@@ -212,9 +212,7 @@ def _last_line(log: Path) -> str:
     return ""
 
 
-def _said(run_dir: RunDir) -> tuple[str, str]:
-    """The two lines of an error."""
+def _said(run_dir: RunDir) -> UsageFault:
+    """What the process refused."""
     lines = (run_dir.locust_logs / "probe.log").read_text(encoding="utf-8", errors="replace").splitlines()
-    first = next((line.removeprefix("error: ") for line in lines if line.startswith("error:")), "the probing ended")
-    hint = next((line.removeprefix("hint: ") for line in lines if line.startswith("hint:")), "see locust/probe.log")
-    return first, hint
+    return said_fault(lines, "the probing ended", "see locust/probe.log")

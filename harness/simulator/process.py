@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from harness.errors import UsageFault
+from harness.errors import UsageFault, said_fault
 from harness.simulator.serve import DEFAULT_HOST, END_WITH_STDIN
 
 _STOP_S = 10.0
@@ -60,11 +60,8 @@ def _url_of(process: subprocess.Popen[bytes], said: IO[bytes]) -> str:
     _stop(process)
     said.seek(0)
     lines = said.read().decode("utf-8", "replace").strip().splitlines() or ["it said nothing"]
-    error = next((line.removeprefix("error: ") for line in lines if line.startswith("error:")), lines[-1])
-    hint = next(
-        (line.removeprefix("hint: ") for line in lines if line.startswith("hint:")), "try `tokenswarm simulate`"
-    )
-    raise UsageFault(f"the simulator did not start: {error}", hint)
+    fault = said_fault(lines, lines[-1], "try `tokenswarm simulate`")
+    raise UsageFault(f"the simulator did not start: {fault.message}", fault.hint)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
