@@ -19,9 +19,10 @@ from typing import Any, ClassVar
 
 import httpx
 import pytest
+from child_processes import free_port
 from click.testing import CliRunner
 from conftest import ROOT
-from leaks import Search, free_port, planted
+from leaks import Search, planted
 
 from harness.alerting.alert_command import start_command
 from harness.alerting.webhook import Notice

