@@ -63,6 +63,18 @@ def read_source(source: Path, outage: Iterable[str] = ()) -> tuple[Summary, Samp
     )
 
 
+def read_sources(sources: Sequence[Path], outage: Iterable[str] = ()) -> list[tuple[Summary, Samples | None]]:
+    """Each as by `read_source`. Raises UsageFault, also for one that is named twice: it would be its own rival."""
+    seen: dict[Path, Path] = {}
+    for source in sources:
+        place = source.resolve()
+        if place in seen:
+            raise UsageFault(f"{source}: is {seen[place]}, which is named already", "name each run once")
+        seen[place] = source
+    rule = tuple(outage)
+    return [read_source(source, rule) for source in sources]
+
+
 def summarise(run_dir: RunDir, outage: Iterable[str] = (), prices: Path | None = None) -> tuple[Summary, Samples]:
     """All numbers of a run, and the samples they come from. `outage`: `KEY=VALUE` texts laid over the plan's rule of
     outages; `prices`: a table of prices for the targets whose price does not stand in the plan that was run. Raises

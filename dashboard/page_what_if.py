@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypedDict
 
 from dash import ALL, Input, Output, State, dcc, html
+from werkzeug.exceptions import BadRequest
 
 from analysis.deciding.burdens import CATEGORIES
 from analysis.deciding.recommendation_record import Reason, Recommendation
@@ -160,8 +161,10 @@ def callbacks(app: Any, site: Site) -> None:
         asked, limits = taken(asked, Asked), taken(limits, str | None)
         weights, prices = taken(weights, list[float | None]), taken(prices, list[str | float | None])
         named = [each["price"] for each in taken(priced, list[PriceOf])]
+        if len(named) != len(prices):
+            raise BadRequest("as many prices as places")
         try:
-            supposed = _supposed(asked, weights, limits, volume, budget, dict(zip(named, prices, strict=False)))
+            supposed = _supposed(asked, weights, limits, volume, budget, dict(zip(named, prices, strict=True)))
         except UsageFault as fault:
             return [_refusal(fault), [], *[NOTHING] * len(CATEGORIES)]
         says, answers, told = _answered(site, asked, supposed)

@@ -46,11 +46,14 @@ def compare(ctx: click.Context, /, sources: tuple[str, ...], *, sequential: bool
 
     Repeats as needed: tokenswarm compare plan.yaml --sequential --metric ttft.p50
     """
+    given = given_options(ctx)
     if sequential:
+        for name in ("strict", "alpha", "everything"):
+            if name in given:
+                raise UsageFault(f"{given[name]}: is of runs that are over", "first the run, then compare RUN_DIR")
         from harness.commands.cli_sequential import sequentially  # noqa: PLC0415  (what runs plans is slow to load)
 
         return sequentially(sources, options)
-    given = given_options(ctx)
     for name in ("metrics", "most", "out", "workers", "settings", "targets", "prices"):
         if name in given:
             raise UsageFault(f"{given[name]}: is of runs still to be made", "add --sequential and name a PLAN")
@@ -69,9 +72,9 @@ def _finished(sources: list[Path], options: dict[str, Any]) -> int:
         note = f"note: --gate {rule.text}: forbids that it becomes better, and lets through whatever is worse"
         ERR.print(note, markup=False, highlight=False)
     from analysis.answers.model_drift import drifts  # noqa: PLC0415  (scipy comes with them: a wrong gate is told before)
-    from analysis.summarise import read_source  # noqa: PLC0415
+    from analysis.summarise import read_sources  # noqa: PLC0415
 
-    read = [read_source(source) for source in sources]
+    read = read_sources(sources)
     changes = [change for other in read[1:] for change in drifts(read[0], other) if change.verdict != "not measured"]
     told = _told(read, rules, options)
     if options["as_json"]:

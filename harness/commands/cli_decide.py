@@ -35,10 +35,10 @@ def rank(
     from analysis.deciding.burdens import EQUAL, read_weights  # noqa: PLC0415
     from analysis.ranking import rank as rank_runs  # noqa: PLC0415
     from analysis.showing.tables_ranking import print_ranking  # noqa: PLC0415
-    from analysis.summarise import read_source  # noqa: PLC0415
+    from analysis.summarise import read_sources  # noqa: PLC0415
 
     wanted = EQUAL if weights is None else read_weights(weights)
-    summaries = [read_source(run_dir)[0] for run_dir in run_dirs]
+    summaries = [summary for summary, _ in read_sources(run_dirs)]
     found = rank_runs(summaries, wanted, workload=workload, stage=stage)
     if as_json:
         click.echo(as_text({"rankings": msgspec.to_builtins(found)}))
@@ -74,10 +74,10 @@ def recommend(
     from analysis.deciding.wording_decision import recommendation_lines  # noqa: PLC0415
     from analysis.pages.decision_page import write_decision  # noqa: PLC0415
     from analysis.recommendation import recommend as recommend_from  # noqa: PLC0415
-    from analysis.summarise import read_source  # noqa: PLC0415
+    from analysis.summarise import read_sources  # noqa: PLC0415
 
     wanted = read_use_case(use_case)
-    read = [read_source(run_dir) for run_dir in run_dirs]
+    read = read_sources(run_dirs)
     summaries = [summary for summary, _ in read]
     changes = [change for other in read[1:] for change in drifts(read[0], other)]
     found = recommend_from(summaries, wanted, workload=workload, stage=stage, changes=changes)

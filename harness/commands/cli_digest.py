@@ -21,6 +21,8 @@ from harness.records.alert_record import AlertConfig
 from harness.rules.alert_file import read_alerts
 from harness.rundir import RunDir
 
+_HINT = "name the directory of a run or of a watch"
+
 
 @click.command()
 @click.argument("run_dir", metavar="RUN_DIR", type=click.Path(path_type=Path))
@@ -50,7 +52,9 @@ def digest(
     """
     watched = RunDir(run_dir)
     if not run_dir.is_dir():
-        raise UsageFault(f"{run_dir}: no such directory", "name the directory of a run or of a watch")
+        raise UsageFault(f"{run_dir}: no such directory", _HINT)
+    if not any(path.exists() for path in (watched.plan, watched.journals, watched.history, watched.probe)):
+        raise UsageFault(f"{run_dir}: neither a run nor a watch: it has no plan, no journals, no history", _HINT)
     wanted = None if day is None else _day(day)
     if wanted is not None and not 1970 <= wanted.year <= 9000:
         raise UsageFault(f"--day {day}: no clock was ever there", "such as --day 2026-11-27")

@@ -68,12 +68,12 @@ def report(sources: tuple[Path, ...], out: Path | None, outage: tuple[str, ...])
     Example: tokenswarm report runs/demo/* --out demo.html
     """
     from analysis.report import write_report  # noqa: PLC0415
-    from analysis.summarise import read_source  # noqa: PLC0415
+    from analysis.summarise import read_sources  # noqa: PLC0415
 
     first = sources[0]
     beside = RunDir(first).report if first.is_dir() else first.with_name(f"{first.name}_report.html")
     target = out or beside
-    write_report([read_source(source, outage) for source in sources], target)
+    write_report(read_sources(sources, outage), target)
     click.echo(target)
 
 

@@ -6,6 +6,7 @@ stands twice in a mapping. A date is text, as in JSON: `api-version: 2024-10-21`
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -33,12 +34,14 @@ def read_plain_yaml(path: Path, hint: str, what: str = "YAML") -> Any:
 def text_of_file(path: Path, what: str, hint: str) -> str:
     """The text of a file, `what` it should be, and the `hint` where there is none to read. Raises UsageFault."""
     try:
-        size = path.stat().st_size
-        if size > MOST_BYTES:
-            raise UsageFault(f"{path}: {size} bytes: {what} has at most {MOST_BYTES}", f"is it {what}?")
-        return path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)  # what a device or a pipe holds is not known before
     except OSError as error:
         raise UsageFault(f"{path}: cannot be read: {error.strerror}", hint) from error
+    if len(content) > MOST_BYTES:
+        raise UsageFault(f"{path}: is longer: {what} has at most {MOST_BYTES} bytes", f"is it {what}?")
+    try:
+        return io.TextIOWrapper(io.BytesIO(content), encoding="utf-8").read()
     except UnicodeDecodeError as error:
         raise UsageFault(f"{path}: byte {error.start}: not UTF-8 text", "save it as UTF-8") from error
 

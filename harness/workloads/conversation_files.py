@@ -17,7 +17,7 @@ from harness.errors import UNREADABLE, UsageFault
 
 _MOST_BYTES = 1 << 30
 _MOST_CONVERSATIONS = 200_000
-_USERS = frozenset({"human", "user"})
+_USERS = ("human", "user")
 _HINT = 'a line is {"conversations": [{"from": "human", "value": "..."}]}, or {"messages": [{"role": "user", ...}]}'
 _LISTS = ("conversations", "conversation", "messages", "items")
 
@@ -28,13 +28,13 @@ Said = tuple[str, ...]  # by the user, turn after turn
 def read_conversations(path: str) -> tuple[Said, ...]:
     """The conversations of a file in which the user says something, in their order; at most 200,000. Raises UsageFault,
     which names the line."""
-    file = Path(path)
     try:
-        if file.stat().st_size > _MOST_BYTES:
-            raise UsageFault(f"{path}: {file.stat().st_size} bytes: at most {_MOST_BYTES}", "take a part of the file")
-        data = file.read_bytes()
+        with Path(path).open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)  # what a device or a pipe holds is not known before
     except OSError as error:
         raise UsageFault(f"{path}: cannot be read: {error.strerror}", "name a readable file") from error
+    if len(data) > _MOST_BYTES:
+        raise UsageFault(f"{path}: is longer: at most {_MOST_BYTES} bytes", "take a part of the file")
     found: list[Said] = []
     for place, value in _values(data, path):
         said = _said(value)

@@ -220,11 +220,14 @@ def test_repeats_are_added_and_a_run_that_was_killed_is_gone_on_with(tmp_path: P
     [
         ("before", "--sequential"),
         ("before", "after", "--sequential"),
+        ("before", "./after", "after"),
         ("before", "--most", "4"),
         ("before", "--set", "repeats=3"),
         ("nowhere.yaml", "--sequential"),
         ("suite:demo", "--sequential", "--metric", "speed"),
         ("suite:demo", "--sequential", "--gate", "ttft.p95:+1%"),
+        ("suite:demo", "--sequential", "--all"),
+        ("suite:demo", "--sequential", "--strict"),
     ],
 )
 def test_what_makes_no_sense_is_a_fault_of_usage(

@@ -80,6 +80,15 @@ def test_what_is_not_there_is_a_fault_of_usage(run: Path, arguments: tuple[str, 
     assert said in found.value.message and found.value.hint
 
 
+@pytest.mark.parametrize("arguments", [("rank",), ("recommend", "--use-case", "batch_processing"), ("report",)])
+def test_a_run_is_not_held_against_itself(run: Path, arguments: tuple[str, ...], tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    again.symlink_to(run)
+    with pytest.raises(UsageFault) as found:
+        _called(arguments[0], run, again, *arguments[1:])
+    assert f"{again}: is {run}, which is named already" in found.value.message
+
+
 def test_one_target_alone_is_said_to_be(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     alone, _ = run_offline(tmp_path, {}, loads=(2,), duration_s=4.0)
     assert _called("recommend", alone.root, "--use-case", "batch_processing") == 0

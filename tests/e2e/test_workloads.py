@@ -306,6 +306,7 @@ def test_recorded_conversations_are_read_in_both_layouts(tmp_path: Path, form: s
         ('{"conversations": []}\n{"x": 1}\n', "line 2: no conversation"),
         ('{"messages": [{"role": "user", "content": "a"}]}\n{"mess\n', "line 2: not JSON"),
         ('[{"conversations": 7}]', "item 0: no conversation"),
+        ('{"messages": [{"role": ["user"], "content": "a"}]}', "no conversation in which"),
         ("", "no conversation in which"),
         (json.dumps(SILENT), "no conversation in which"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -105,6 +106,12 @@ def test_a_yaml_file_that_is_no_text_or_not_there_is_refused_by_every_reader_in_
     assert set(_refusals(path)) == {f"{path}: byte 6: not UTF-8 text"}
     path.unlink()
     assert set(_refusals(path)) == {f"{path}: cannot be read: No such file or directory"}
+
+
+@pytest.mark.parametrize("read", [read_alerts, read_prices, load_config])
+def test_a_device_without_an_end_is_refused(read: Callable[[Path], object]) -> None:
+    with pytest.raises(UsageFault, match="has at most"):
+        read(Path("/dev/zero"))
 
 
 def _refusals(path: Path) -> list[str]:
