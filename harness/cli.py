@@ -17,7 +17,7 @@ import click
 from harness import __version__
 from harness.commands.cli_shown import complain
 from harness.errors import UsageFault
-from harness.runs.interrupts import as_interrupts
+from harness.runs.interrupts import as_interrupts, held
 
 
 def main() -> NoReturn:
@@ -90,7 +90,9 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _VERBS:
             return None
-        found = getattr(import_module(f"harness.commands.{_VERBS[cmd_name]}"), cmd_name)
+        with held():  # a module that is interrupted while it is loaded is there by half
+            module = import_module(f"harness.commands.{_VERBS[cmd_name]}")
+        found = getattr(module, cmd_name)
         assert isinstance(found, click.Command)
         return found
 

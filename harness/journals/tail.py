@@ -29,9 +29,9 @@ _MOST_MISSING = 100
 class Place(msgspec.Struct, frozen=True, kw_only=True):
     """How far a journal was read: `offset` is the byte behind the last whole line.
 
-    `head` is its first line, empty while there is none, and `inode` the file's number; `skipping`: within a line that
-    is too long. `bad_lines` were no record; `closed`: it has its footer. `anchor_ns`: the wall time of its times' zero
-    by the clock of whoever reads; None: no header yet.
+    `head` is its first bytes, to the end of its first line, empty while there are none, and `inode` the file's number;
+    `skipping`: within a line that is too long. `bad_lines` were no record; `closed`: it has its footer. `anchor_ns`:
+    the wall time of its times' zero by the clock of whoever reads; None: no header yet.
     """
 
     offset: int = 0
@@ -133,7 +133,9 @@ class Tail:
                 whole = (more.rfind(b"\n") + 1) and len(data) + more.rfind(b"\n") + 1
                 data += more
         if not whole and len(data) >= LONGEST_LINE:
-            self.places[name] = msgspec.structs.replace(place, offset=place.offset + len(data), skipping=True)
+            head = place.head or _head_of(data)
+            offset = place.offset + len(data)
+            self.places[name] = msgspec.structs.replace(place, offset=offset, head=head, skipping=True)
             return Read(name, [], [], 0, behind=True)
         place, samples, ends = _taken(place, data[:whole], wall_ns, mono_ns)
         self.places[name] = place
@@ -158,20 +160,23 @@ class Tail:
         return msgspec.structs.replace(place, inode=status.st_ino)
 
 
+def _head_of(data: bytes) -> bytes:
+    """What a journal is known by, whatever stands there: an empty line too."""
+    return data[: data.find(b"\n", 0, 4096) + 1 or 4096]
+
+
 def _taken(place: Place, data: bytes, wall_ns: int, mono_ns: int) -> tuple[Place, list[Sample], list[int]]:
     """The place behind some whole lines, the samples in them, and the byte behind each."""
     samples: list[Sample] = []
     ends: list[int] = []
     at = place.offset
-    head, bad, closed, anchor_ns = place.head, place.bad_lines, place.closed, place.anchor_ns
+    head, bad, closed, anchor_ns = place.head or _head_of(data), place.bad_lines, place.closed, place.anchor_ns
     lines = data.split(b"\n")[:-1]
     for index, line in enumerate(lines):
         at += len(line) + 1
         if index == 0 and place.skipping:
             bad += 1
             continue
-        if not head:
-            head = line[:4096]
         try:
             record = decode(line)
         except UNREADABLE:

@@ -27,8 +27,8 @@ def _on_signal(_number: int, _frame: Any) -> None:
 
 def _main_greenlet_told() -> bool:
     """Raise KeyboardInterrupt in the main greenlet where another one runs, of which it would be printed as a fault."""
-    gevent = sys.modules.get("gevent")
-    hub = None if gevent is None else gevent.get_hub()
+    get_hub = getattr(sys.modules.get("gevent"), "get_hub", None)  # not there while gevent itself is being loaded
+    hub = None if get_hub is None else get_hub()
     if hub is None or sys.modules["greenlet"].getcurrent() is hub.parent:
         return False
     hub.loop.run_callback(hub.parent.throw, KeyboardInterrupt)

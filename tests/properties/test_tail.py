@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_samples import made_sample
@@ -135,6 +136,24 @@ def test_what_is_no_record_is_counted_and_passed_over(tmp_path: Path) -> None:
     assert [seq for _, seq in _read_all(tail)] == [1, 3]
     assert tail.bad_lines == 3
     assert tail.places["a.jsonl"].closed
+
+
+@pytest.mark.parametrize("before", [b"\n", b"x\n", b"x" * 5000 + b"\n"])
+def test_a_journal_that_does_not_begin_with_its_header_is_read_once(tmp_path: Path, before: bytes) -> None:
+    (tmp_path / "a.jsonl").write_bytes(before + _lines([_sample(1)]) + b"torn")
+    tail = Tail(tmp_path)
+    assert _read_all(tail) == [("a.jsonl", 1)]
+    assert _read_all(tail) == [] and tail.shortened == 0
+
+
+def test_a_journal_that_begins_with_an_endless_line_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.journals.tail.LONGEST_LINE", 10_000)
+    (tmp_path / "a.jsonl").write_bytes(b"x" * 25_000 + b"\n" + _lines([_sample(1)]))
+    tail = Tail(tmp_path)
+    assert _read_all(tail, 3_000) == [("a.jsonl", 1)]
+    assert _read_all(tail, 3_000) == [] and tail.shortened == 0
 
 
 def test_a_sample_before_any_header_has_no_time_and_is_no_record(tmp_path: Path) -> None:
