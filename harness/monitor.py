@@ -171,22 +171,25 @@ class Watch:
         return picture
 
     def _advance(self, until_ns: int, clocks: tuple[int, int], *, last: bool) -> None:
-        """Take in what ended until then, and close every slice of the cells at its own end."""
+        """Take in what ended until then, each attempt into the slice in which it ended."""
         edge_ns = self.at_ns - self.at_ns % SLICE_NS + SLICE_NS
         while edge_ns < until_ns:
+            self._pass_time(edge_ns - SLICE_NS)
             self._take_in(edge_ns, clocks, all_of_it=False)
-            for cell in self.cells.values():
-                cell.pass_time(edge_ns)
             edge_ns = self._next_edge_ns(edge_ns, until_ns)
+        self._pass_time(until_ns - 1 - (until_ns - 1) % SLICE_NS)
         self._take_in(until_ns, clocks, all_of_it=last)
 
+    def _pass_time(self, now_ns: int) -> None:
+        for cell in self.cells.values():
+            cell.pass_time(now_ns)
+
     def _next_edge_ns(self, edge_ns: int, until_ns: int) -> int:
-        """Where the next slice ends; before anything has happened, the one in which something does."""
-        if self.cells:
-            return edge_ns + SLICE_NS
+        """Where the next slice ends in which an attempt does: journals without one that waits have been read to their
+        end."""
         waiting = (queue.anchor_ns + queue.rows[0][0].end_ns for queue in self._queues.values() if queue.rows)
         first_ns = min(waiting, default=until_ns)
-        return max(edge_ns, first_ns - first_ns % SLICE_NS) + SLICE_NS
+        return max(edge_ns, first_ns - 1 - (first_ns - 1) % SLICE_NS) + SLICE_NS
 
     def _begin_after(self, floor_ns: int) -> None:
         """Nothing is gone through that is said to be further back: a clock was wrong, or a file is."""

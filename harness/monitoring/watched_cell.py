@@ -26,7 +26,7 @@ from harness.records.monitor_record import LiveCell, Shift, SlaState, Window
 from harness.sample import Outcome, Sample
 
 SLICE_NS = 10 * 10**9
-LONGEST_NS = 100 * 86_400 * 10**9  # of what is gone through at once, slice by slice: some seconds of work for ten days
+LONGEST_NS = 100 * 86_400 * 10**9  # of what is gone through at once
 _MOST_PENDING = 2000
 _GIVEN_UP = (Outcome.CANCELLED, Outcome.DROPPED)
 _LATENCIES = ("ttft", "itl", "tpot", "e2e")
