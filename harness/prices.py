@@ -60,10 +60,15 @@ class Listed(Record, frozen=True, kw_only=True):
     models: dict[str, Price]
 
 
+def factor_of(price: Price, dialect: str) -> float:
+    """What tokens cost through a dialect, over what the price says of a token: jobs may be cheaper."""
+    return 1.0 if price.batch_factor is None or not dialect.endswith(_BATCHES) else price.batch_factor
+
+
 def spend_of(price: Price, dialect: str, usage: Usage, requests: int = 1) -> Spend:
     """What a usage costs, or the usages of several requests together. It is the provider's own, as every dialect gives
     it: cached and cache-written tokens are parts of the input, reasoning is a part of the output."""
-    factor = 1.0 if price.batch_factor is None or not dialect.endswith(_BATCHES) else price.batch_factor
+    factor = factor_of(price, dialect)
     tokens_in, tokens_out = usage.input_tokens or 0, usage.output_tokens or 0
     cached, written = usage.cached_tokens or 0, usage.cache_write_tokens or 0
     thought = min(usage.reasoning_tokens or 0, tokens_out)

@@ -138,6 +138,32 @@ def test_prices_and_tokens_of_the_use_case_make_the_cost() -> None:
     assert found.primary == "a"
 
 
+def test_tokens_of_the_use_case_cost_a_job_what_jobs_cost() -> None:
+    """As they did in the run: half the price of a token."""
+    jobs = {"dialect": "openai-batches", "kind": "batch"}
+    halved = cost(0.0028, 900, batch_factor=0.5)
+    market = summary(made("a", **jobs, usd=0.001), made("b", **jobs, cost=halved))
+    case = UseCase(weights={"cost": 1}, input_tokens=100, output_tokens=50, requests_per_month=10)
+    found = recommend([market], case)
+    dear = found.choices[1].usd_per_month
+    assert dear is not None
+    assert dear.value == pytest.approx(10 * 0.0028 / 2)
+    (cut,) = [each for each in found.sensitivity if each.what == "output price of b"]
+    assert cut.threshold == pytest.approx(cut.now * 4 / 7)  # 0.0004 less of 0.0014, of which 2/3 are output
+    assert any(quote.path.endswith("price.batch_factor") for quote in quotes_of(found))
+
+
+def test_a_price_that_does_not_hold_for_so_much_input_makes_no_cost() -> None:
+    tiered = made("tiered", cost=cost(0.0001, 900, up_to_input_tokens=1000))
+    market = summary(tiered, made("a"), made("b", usd=0.003))
+    case = UseCase(weights={"latency": 1, "cost": 1}, input_tokens=50_000, output_tokens=50, requests_per_month=10)
+    found = recommend([market], case)
+    assert [each.target for each in found.apart] == ["tiered"]
+    limited_case = limited(budget_usd=1000, requests_per_month=10, input_tokens=50_000, output_tokens=50)
+    (limit,) = recommend([market], limited_case).choices[-1].limits
+    assert (limit.target, limit.met) == ("tiered", "not measured")
+
+
 def test_weights_turn_at_their_thresholds() -> None:
     market = summary(made("right", accuracy=0.9), quicker("quick", 1.6))
     case = UseCase(weights={"latency": 0.7, "quality": 0.3})
