@@ -144,6 +144,8 @@ def field_of(
         for place, each in enumerate(own):
             if not set(chosen[category]) <= set(each):
                 lacking.setdefault(place, f"its {category} was not measured ({_NEEDS[category]})")
+    if not chosen:
+        lacking = dict.fromkeys(range(len(entrants)), "nothing that has a weight was measured of any target")
     lacking |= _unsure(entrants, chosen, lacking)
     kept = [place for place in range(len(entrants)) if place not in lacking]
     apart = [_apart(entrants[place], why) for place, why in sorted(lacking.items())]

@@ -15,6 +15,7 @@ from made_results import LATENCIES, cost, made, renamed, summary
 from analysis.deciding.quotes import Quote, number_at
 from analysis.deciding.recommendation_record import Recommendation
 from analysis.deciding.use_cases import UseCase, read_use_case, shipped
+from analysis.ranking import rank
 from analysis.recommendation import recommend
 from analysis.summarise import summarise, summary_json
 from analysis.summary import Result, Summary
@@ -82,6 +83,18 @@ def test_one_target_cannot_be_chosen_from() -> None:
     found = recommend([summary(made("a"))], FAST)
     assert (found.answer, found.primary) == ("cannot tell", None)
     assert "only one to choose from" in found.says and found.apart[0].target == "a"
+
+
+def test_where_nothing_that_has_a_weight_was_measured_nobody_is_chosen() -> None:
+    market = summary(made("a", usd=None), made("b", usd=None))
+    found = recommend([market], UseCase(weights={"cost": 1}))
+    assert (found.answer, found.primary, found.places) == ("cannot tell", None, ())
+    assert "no target" in found.says
+    assert list(found.left_out) == ["cost"]
+    assert [each.target for each in found.apart] == ["a", "b"]
+    assert all("nothing that has a weight was measured" in each.reason for each in found.apart)
+    (ranking,) = rank([market], {"cost": 1.0})
+    assert (ranking.places, [each.target for each in ranking.apart]) == ((), ["a", "b"])
 
 
 def limited(*limits: str, **more: Any) -> UseCase:
