@@ -62,6 +62,14 @@ def test_a_failure_counts_but_gives_no_latency_and_no_goodput(tmp_path: Path) ->
     assert result.reliability.error_ratio["server"].value == pytest.approx(0.1)
 
 
+def test_tokens_that_no_reply_tells_are_not_zero_of_them(tmp_path: Path) -> None:
+    (silent,) = summarise(write_run(tmp_path / "silent", steady(usage=None)))[0].results
+    assert (silent.input_tokens_per_s, silent.output_tokens_per_s) == (None, None)
+    nothing = Usage(source="provider", input_tokens=0, output_tokens=5)
+    (told,) = summarise(write_run(tmp_path / "told", steady(usage=nothing)))[0].results
+    assert told.input_tokens_per_s == 0
+
+
 def test_what_misses_the_slo_is_no_goodput(tmp_path: Path) -> None:
     late = [sample(k, k * 100 * MS, event_ns=(k * 100 * MS + 130 * MS,)) for k in range(50, 60)]
     assert _only(write_run(tmp_path, [*steady()[:50], *late, *steady()[60:]])).goodput_rps == pytest.approx(9, rel=0.01)
