@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis.answers.grading import questions_of, with_grades
 from analysis.answers.opinions import read_opinions
-from analysis.cells.asked import load_of, request_of
+from analysis.cells.asked import but_for_batch, load_of, request_of
 from analysis.cells.health import read_health
 from analysis.cells.lengths import lengths_of
 from analysis.cells.recovery import integrity_of, recovery_of
@@ -369,13 +369,13 @@ def _batch(cell: Cell, rates: list[Rates]) -> Batch | None:
 
 
 def with_batches(results: list[Result]) -> list[Result]:
-    """Batches set against the batch of one that the same target ran at the same load."""
+    """Batches set against the batch of one that the same target ran at the same load, of items as long."""
     single = {
-        (result.target, str(result.load)): result.batch.items_per_s
+        but_for_batch(result): result.batch.items_per_s
         for result in results
         if result.batch is not None and result.batch.size == 1
     }
-    return [_with_batch(result, single.get((result.target, str(result.load)))) for result in results]
+    return [_with_batch(result, single.get(but_for_batch(result))) for result in results]
 
 
 def _with_batch(result: Result, single_per_s: float | None) -> Result:

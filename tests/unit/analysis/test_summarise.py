@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from runs_on_disk import HOSTILE, MS, S, header, sample, steady, write_journal, write_run
 
 from analysis.report import render
@@ -269,6 +270,37 @@ def test_items_a_second_are_right_though_few_batches_fit_into_a_stage(tmp_path: 
     assert result.batch is not None
     assert result.batch.items_per_s == pytest.approx(100 / 3, rel=0.01)
     assert result.batch.efficiency is None, "there is no batch of one to compare with"
+
+
+def _texts(workload: str, begin_s: int, took_ms: int, items: int) -> list[Sample]:
+    """One request after another for ten seconds."""
+    return [
+        sample(
+            1000 * begin_s + k, begin_s * S + k * took_ms * MS, end_ns=begin_s * S + (k + 1) * took_ms * MS,
+            workload=workload, items=items, event_ns=(), first_text_ns=None, dialect="openai-embeddings",
+        )
+        for k in range(10_000 // took_ms)
+    ]  # fmt: skip
+
+
+def test_a_batch_is_set_against_a_single_text_as_long_as_its_own(tmp_path: Path) -> None:
+    made = [*_texts("short_1", 0, 50, 1), *_texts("long_1", 20, 200, 1), *_texts("short_8", 40, 100, 8)]
+    made += _texts("other_8", 60, 100, 8)
+    sizes = {"short_1": (10, 1), "long_1": (500, 1), "short_8": (10, 8), "other_8": (99, 8)}
+    workloads = [
+        {"name": name, "kind": "embeddings", "input_tokens": tokens, "batch": batch}
+        for name, (tokens, batch) in sizes.items()
+    ]
+    target = {"name": "t", "dialect": "openai-embeddings", "base_url": "http://h/v1", "model": "m"}
+    plan = {"targets": [target], "workloads": workloads, "warmup_s": 0}
+    run_dir = write_run(tmp_path, made, **plan)
+    text = yaml.safe_load(run_dir.plan.read_text())
+    run_dir.plan.write_text(yaml.safe_dump({name: text[name] for name in text if name != "workload"}))
+    found = {each.workload: each.batch for each in summarise(run_dir)[0].results}
+    ratios = {name: batch and batch.versus_sequential for name, batch in found.items()}
+    assert ratios["other_8"] is None
+    assert [ratios[name] for name in ("short_1", "long_1")] == [1, 1]
+    assert ratios["short_8"] == pytest.approx(80 / 20, rel=0.02)
 
 
 def _with_csv_median(run_dir: RunDir, requests: int, median_ms: float) -> bool:
