@@ -21,6 +21,7 @@ import numpy as np
 
 from analysis.comparing.compared_metrics import (
     ACCURACY,
+    BY_SLO,
     FAILURES,
     OF_ESTIMATES,
     OF_REPEATS,
@@ -40,7 +41,6 @@ from analysis.statistics.repeat_tests import POWER, RepeatTest, detectable, repe
 from analysis.summary import Result, Summary
 
 ALPHA = 0.05
-_BY_SLO = ("goodput_rps", "cost.usd_per_1k_good")
 Cell = tuple[str, str | None, int | None]
 Answers = Mapping[Cell, tuple[clusters.Floats, Sequence[str]]]
 METHOD = (
@@ -113,7 +113,7 @@ def compare_runs(
                 made = [_apart(a or b, differs)]
             else:
                 made = _every_metric(a, b, of_a, first_answers or {}, paired_by_repeat=False, sequential=False)
-                made = [each for each in made if each.metric.path not in _BY_SLO or other.slo == first.slo]
+                made = [each for each in made if each.metric.path not in BY_SLO or other.slo == first.slo]
             found += [_of_runs(each, other.run, first.run) for each in made]
     return _judged(found, None)
 

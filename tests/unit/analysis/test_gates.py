@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from analysis.comparisons import compare
 from analysis.gating.gate_files import Told, junit_xml, markdown
@@ -191,6 +192,18 @@ def test_metrics_may_be_named_shorter(text: str, path: str) -> None:
 def test_whatever_is_written_is_a_gate_or_a_fault(text: str) -> None:
     with contextlib.suppress(UsageFault):
         assert read_gate(text).path
+
+
+def test_what_is_good_by_another_slo_is_not_held_against_it() -> None:
+    """Half the goodput, by a limit that is a fifth: nobody knows whether anything has become worse."""
+    first = replace(_summary("a", _result("t", _times(10), "goodput_rps")), slo={"ttft_s": 1.0})
+    other = replace(_summary("b", _result("t", _times(5), "goodput_rps")), slo={"ttft_s": 0.2})
+    (gate,) = against_first([read_gate("goodput:-5%")], first, [other])
+    assert (gate.verdict, gate.reason) == ("not measured", "slo differs: ttft_s 1 against 0.2")
+    (gate,) = against_first([read_gate("goodput>4")], first, [other])
+    assert gate.verdict == "met"
+    (gate,) = against_first([read_gate("goodput:-5%")], first, [replace(other, slo=first.slo)])
+    assert gate.verdict == "failed"
 
 
 def test_unchanged_runs_fail_no_gate() -> None:
