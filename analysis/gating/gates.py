@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 
 from analysis.comparing.compared_metrics import BY_SLO
-from analysis.comparing.differences import differences, unlike
+from analysis.comparing.differences import differences, pairs_of, unlike
 from analysis.comparing.failure_rate import RateTest, availability_test
 from analysis.comparing.goals import estimate_at, value_at
 from analysis.comparing.repeat_values import Sides, grain_of, is_exact, sides_of, told_apart, values_of
@@ -90,11 +90,8 @@ def against_first(
 
 
 def _of_run(rules: Sequence[Rule], baseline: Summary, other: Summary) -> Iterator[_Asked]:
-    ours = {(result.target, result.workload, result.stage): result for result in baseline.results}
-    theirs = {(result.target, result.workload, result.stage): result for result in other.results}
     for rule in rules:
-        for key in dict.fromkeys([*ours, *theirs]):
-            a, b = theirs.get(key), ours.get(key)
+        for a, b in pairs_of(baseline, other):
             differs = "" if rule.kind == "value" and a is not None else unlike(a, b, other.run, baseline.run)
             if not differs and rule.kind != "value" and rule.path in BY_SLO and other.slo != baseline.slo:
                 differs = f"slo differs: {', '.join(differences(baseline.slo, other.slo, 'against'))}"

@@ -288,6 +288,21 @@ def test_a_comparison_knows_no_units_and_no_sides(values: list[float], unit: flo
     assert mirrored.get(turned.verdict, turned.verdict) == found.verdict
 
 
+def test_another_tools_result_is_held_against_the_target_of_its_model() -> None:
+    """Two targets ran at the load of the other tool; where neither has its model, both are held against it."""
+    load = {"concurrency": 8}
+    ours = [msgspec.structs.replace(_result(name, [1.0, 1.1]), model=f"m-{name}", load=load) for name in ("a", "b")]
+    first = Summary(run="ours", plan="p", source="samples", validity=Validity(verdict="valid"), results=tuple(ours))
+    for model, against in (("m-a", ["a"]), ("m-b", ["b"]), ("unknown", ["a", "b"])):
+        told = msgspec.structs.replace(_result(model, [2.0, 2.2]), workload=None, load=load)
+        other = msgspec.structs.replace(first, run="theirs", source="import", results=(told,))
+        found = compare_runs(first, [other])
+        assert [each.b for each in found if each.verdict != "not comparable"] == against
+        assert [each.reason for each in found if each.verdict == "not comparable"] == ["only in ours"] * (
+            2 - len(against)
+        )
+
+
 def test_an_interval_and_its_p_tell_the_same() -> None:
     found = paired([1.2, 1.4, 1.1, 1.5], [1.0, 1.1, 1.2, 1.1], 0.0)
     assert found is not None

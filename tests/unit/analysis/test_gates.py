@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -15,6 +16,7 @@ from analysis.comparisons import compare
 from analysis.gating.gate_files import Told, junit_xml, markdown
 from analysis.gating.gate_rules import forbids_better, read_gate
 from analysis.gating.gates import against_first, within_run
+from analysis.locust_csv import summarise_csv
 from analysis.records.comparison_record import Gate
 from analysis.records.record import Estimate
 from analysis.summary import Dist, Reliability, Repeat, Result, Summary, Validity
@@ -204,6 +206,18 @@ def test_what_is_good_by_another_slo_is_not_held_against_it() -> None:
     assert gate.verdict == "met"
     (gate,) = against_first([read_gate("goodput:-5%")], first, [replace(other, slo=first.slo)])
     assert gate.verdict == "failed"
+
+
+def test_entries_of_one_name_and_two_types_are_two(tmp_path: Path) -> None:
+    """Plain Locust CSV: `GET /x` fails in every second request, `POST /x` never does."""
+    head = "Type,Name,Request Count,Failure Count,Median Response Time,Average Response Time,Max Response Time"
+    runs = []
+    for name, failed in (("before", 0), ("now", 500)):
+        rows = [f"GET,/x,1000,{failed},5,6,40", "POST,/x,1000,0,5,6,40"]
+        (tmp_path / f"{name}_stats.csv").write_text("\n".join([head, *rows]) + "\n")
+        runs.append(summarise_csv(tmp_path / name))
+    gates = against_first([read_gate("success_ratio:-1pp")], runs[0], runs[1:])
+    assert [gate.verdict for gate in gates] == ["failed", "met"]
 
 
 def test_unchanged_runs_fail_no_gate() -> None:
