@@ -308,6 +308,8 @@ def _needed(test: RepeatTest, found: _Found, level: float) -> int | None:
 
 def _same(found: _Found) -> bool:
     """Whether the whole interval lies within what does not matter."""
+    if found.by_difference and found.metric.scale == "ratio":  # a zero has no ratio
+        return found.test is not None and not found.test.spreads and not found.test.differs
     if found.metric.scale == "ratio":
         ends = found.comparison.ratio.ci95
         return ends is not None and all(
@@ -318,6 +320,8 @@ def _same(found: _Found) -> bool:
 
 
 def _tolerance(found: _Found) -> str:
+    if found.by_difference and found.metric.scale == "ratio":
+        return "rounding: all repeats are equal"
     same = found.metric.same
     return f"{100 * math.expm1(same):.0f} %" if found.metric.scale == "ratio" else f"{100 * same:g} percentage points"
 

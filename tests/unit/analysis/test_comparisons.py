@@ -303,6 +303,14 @@ def test_another_tools_result_is_held_against_the_target_of_its_model() -> None:
         )
 
 
+def test_what_is_zero_on_both_sides_in_all_repeats_is_the_same() -> None:
+    """Targets that cost nothing, or none of whose replies is good enough: no repeat more would tell them apart."""
+    (found,) = compare([_result("a", [0.0] * 3), _result("b", [0.0] * 3)])
+    assert (found.verdict, found.decided, found.repeats_needed) == ("no difference", True, None)
+    (apart,) = compare([_result("a", [0.0, 0.0, 0.0]), _result("b", [0.0, 1e-3, 2e-3])])
+    assert not apart.decided
+
+
 def test_an_interval_and_its_p_tell_the_same() -> None:
     found = paired([1.2, 1.4, 1.1, 1.5], [1.0, 1.1, 1.2, 1.1], 0.0)
     assert found is not None
