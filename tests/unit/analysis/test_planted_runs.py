@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from runs_on_disk import MS, S, sample, steady, write_run
@@ -22,6 +23,7 @@ from benchmarks.capacity_proofs import prove_predictions, truth_of
 from benchmarks.planted import SETUPS, Setup, play_setup, run_offline
 from harness.errors import UsageFault
 from harness.rundir import RunDir
+from harness.sample import Usage
 
 
 @pytest.mark.parametrize("setup", SETUPS, ids=lambda setup: setup.name)
@@ -139,6 +141,17 @@ def test_intervals_of_predictions_cover_what_is_then_measured() -> None:
     found = prove_predictions(range(3))
     assert set(found.covered) == {"completed_rps", "ttft_s.p50", "ttft_s.p95", "e2e_s.p50", "e2e_s.p95"}
     assert found.all_covered >= 0.7
+
+
+def test_tpot_goes_along_with_nothing_where_it_is_always_the_same(tmp_path: Path) -> None:
+    """Each reply has five visible tokens 10 ms apart, and was billed for more or less thought that was not sent."""
+    usages = [Usage(source="provider", input_tokens=10, output_tokens=5 + k, reasoning_tokens=k) for k in range(110)]
+    samples = [msgspec.structs.replace(each, usage=usage) for each, usage in zip(steady(), usages, strict=True)]
+    summary, _ = summarise(write_run(tmp_path, samples))
+    (result,) = summary.results
+    assert result.tpot_s is not None
+    assert (result.tpot_s.p50, result.tpot_s.max) == (0.01, 0.01)
+    assert [each.factor for each in summary.relations if each.latency == "tpot_s"] == []
 
 
 def test_correlations_and_outliers_of_requests(tmp_path: Path) -> None:
