@@ -96,7 +96,7 @@ def summarise(run_dir: RunDir, outage: Iterable[str] = (), prices: Path | None =
         for result, each in zip(results, watched, strict=True)
     ]
     rows = reconcile(run_dir, samples.table)
-    repeats = int(samples.table["repeat"].nunique()) if len(samples.table) else 0
+    repeats = max((result.repeats for result in results), default=0)
     validity = judge_run(samples, run, results, rows, repeats, health, plan)
     measured = [
         Measured(result, each.windows, each.cell.stage, each.cell.warmup_s)
@@ -219,16 +219,20 @@ def _rows_of_cells(table: pd.DataFrame) -> dict[tuple[str, str, int], dict[int, 
 
 @dataclass(frozen=True)
 class _Watched:
-    """What there is of one cell: the window of each repeat, and as watches of its provider."""
+    """What there is of one cell: the window of each repeat, and as watches of its provider; `unmeasured`: the attempts
+    of repeats that were cut off in their warm-up, and so have no window."""
 
     cell: Cell
     windows: list[Window]
     watches: list[Watch]
     counts: Counts
+    unmeasured: int
 
 
-def _watched(cell: Cell, windows: list[Window], plan: Plan, origin_ns: float) -> _Watched:
-    return _Watched(cell, windows, watches_of(windows, plan.outage, origin_ns), counts_of(windows))
+def _watched(cell: Cell, every: list[Window], plan: Plan, origin_ns: float) -> _Watched:
+    windows = [window for window in every if window.length_s > 0] or every
+    unmeasured = sum(len(window.everything) for window in every) - sum(len(window.everything) for window in windows)
+    return _Watched(cell, windows, watches_of(windows, plan.outage, origin_ns), counts_of(windows), unmeasured)
 
 
 def _providers(watched: Sequence[_Watched], plan: Plan) -> tuple[Provider, ...]:
@@ -264,7 +268,7 @@ def _result(watched: _Watched, plan: Plan, samples: Samples, health: Mapping[str
         request=request_of(cell),
         repeats=len(windows),
         attempted=len(inside),
-        warmup_attempts=_in_warmup(windows),
+        warmup_attempts=_in_warmup(windows) + watched.unmeasured,
         outcomes=_counts(inside["outcome"]),
         errors=_counts(inside["error"]),
         error_classes=_counts(inside["error_class"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 from runs_on_disk import HOSTILE, MS, S, header, sample, steady, write_journal, write_run
@@ -177,6 +178,25 @@ def test_the_window_ends_where_arrivals_end_early(tmp_path: Path) -> None:
     assert result.window is not None
     assert (result.window.begin_s, result.window.end_s) == pytest.approx((1, 6))
     assert result.offered_rps == pytest.approx(10)
+
+
+def test_a_repeat_that_was_cut_off_in_its_warm_up_takes_no_interval_along(tmp_path: Path) -> None:
+    """Two repeats of ten seconds, and half a second of a third."""
+
+    def moved(each: Sample, repeat: int) -> Sample:
+        by = 20 * S * repeat
+        later = {"start_ns": (each.start_ns or 0) + by, "headers_ns": None, "first_text_ns": None}
+        events = tuple(at + by for at in each.event_ns)
+        fields = {"repeat": repeat, "seq": each.seq + 1000 * repeat, "end_ns": each.end_ns + by, "event_ns": events}
+        return msgspec.structs.replace(each, **later, **fields)
+
+    made = [moved(each, repeat) for repeat, n in ((1, 110), (2, 110), (3, 5)) for each in steady()[:n]]
+    result = _only(write_run(tmp_path, made, repeats=3))
+    assert (result.repeats, result.attempted, result.warmup_attempts) == (2, 200, 25)
+    assert result.ttft_s is not None
+    assert result.ttft_s.ci95["p50"] == pytest.approx((0.1, 0.1))
+    assert result.window is not None
+    assert (result.window.begin_s, result.window.end_s, result.window_s) == (1, 11, 20)
 
 
 def test_nothing_but_dropped_arrivals_is_a_result_without_latencies(tmp_path: Path) -> None:
