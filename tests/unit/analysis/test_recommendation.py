@@ -97,6 +97,19 @@ def test_where_nothing_that_has_a_weight_was_measured_nobody_is_chosen() -> None
     assert (ranking.places, [each.target for each in ranking.apart]) == ((), ["a", "b"])
 
 
+def test_what_is_good_by_another_slo_is_no_rival() -> None:
+    """Twice the goodput, by a limit five times as high."""
+    strict = summary(made("a", goodput_rps=5.0), made("b", goodput_rps=6.0), run="strict", slo={"ttft_s": 0.2})
+    lax = summary(made("c", goodput_rps=10.0), run="lax", slo={"ttft_s": 1.0})
+    case = UseCase(weights={"throughput": 1}, metrics={"throughput": ("goodput_rps",)})
+    found = recommend([strict, lax], case)
+    assert [(each.run, each.reason) for each in found.apart] == [
+        ("lax", "its throughput counts what is good by another SLO")
+    ]
+    alike = msgspec.structs.replace(lax, slo=strict.slo)
+    assert recommend([strict, alike], case).apart == ()
+
+
 def limited(*limits: str, **more: Any) -> UseCase:
     return UseCase(weights={"latency": 1}, limits=limits, **more)
 
