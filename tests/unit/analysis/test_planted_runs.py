@@ -143,6 +143,37 @@ def test_intervals_of_predictions_cover_what_is_then_measured() -> None:
     assert found.all_covered >= 0.7
 
 
+def _of_lengths(folder: Path, length_of: Callable[[int], int]) -> RunDir:
+    """TTFT is 50 ms and 1 ms for each token of the prompt."""
+    samples = []
+    for k in range(500):
+        at, tokens = k * 20 * MS, length_of(k)
+        first = at + (50 + tokens) * MS
+        usage = Usage(source="provider", input_tokens=tokens, output_tokens=5)
+        samples.append(sample(k, at, event_ns=(first, first + MS), first_text_ns=first, end_ns=first + MS, usage=usage))
+    return write_run(folder, samples)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "length_of",
+    [lambda k: 100 if k % 20 else 140 + k % 60, lambda k: (100, 200, 300)[k % 3], lambda k: 100 + 50 * (k % 4)],
+    ids=["mostly one length", "three lengths", "four lengths"],
+)
+def test_prompts_of_which_many_are_equally_long_foretell_a_length_too(
+    tmp_path: Path, length_of: Callable[[int], int]
+) -> None:
+    found, _ = predict_of_run(_of_lengths(tmp_path, length_of), input_tokens=130)
+    ttft = next(each for each in found.predictions if each.metric == "ttft_s.p50")
+    assert ttft.low < ttft.high
+    assert ttft.value == pytest.approx(0.180, rel=0.01)
+
+
+def test_two_lengths_of_prompts_foretell_no_third(tmp_path: Path) -> None:
+    with pytest.raises(UsageFault, match="of 2 lengths"):
+        predict_of_run(_of_lengths(tmp_path, lambda k: 100 + 100 * (k % 2)), input_tokens=150)
+
+
 def test_tpot_goes_along_with_nothing_where_it_is_always_the_same(tmp_path: Path) -> None:
     """Each reply has five visible tokens 10 ms apart, and was billed for more or less thought that was not sent."""
     usages = [Usage(source="provider", input_tokens=10, output_tokens=5 + k, reasoning_tokens=k) for k in range(110)]
