@@ -311,6 +311,23 @@ def test_what_is_zero_on_both_sides_in_all_repeats_is_the_same() -> None:
     assert not apart.decided
 
 
+def _of_few(target: str, ok: int, attempted: int = 1000, counted: int = 50) -> Result:
+    values = {"success_ratio": ok / counted, "completed_rps": ok / 10}
+    repeats = [Repeat(repeat=k, attempted=attempted, window_s=10.0, values=dict(values)) for k in range(5)]
+    return Result(target=target, workload="w", stage=0, attempted=5 * attempted, repeat_values=tuple(repeats))
+
+
+def test_arrivals_that_were_never_sent_make_no_success_ratio_surer() -> None:
+    """One failure in each of five repeats, and none: of 50 attempts that is little, whatever was dropped besides."""
+    dropped, sent = (
+        {each.metric: each for each in compare([_of_few("a", 50, n), _of_few("b", 49, n)])}["success_ratio"]
+        for n in (1000, 50)
+    )
+    assert dropped.p_value == pytest.approx(sent.p_value)
+    assert dropped.p_value is not None
+    assert dropped.p_value > 0.05
+
+
 def test_an_interval_and_its_p_tell_the_same() -> None:
     found = paired([1.2, 1.4, 1.1, 1.5], [1.0, 1.1, 1.2, 1.1], 0.0)
     assert found is not None
