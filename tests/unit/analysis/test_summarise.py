@@ -332,6 +332,17 @@ def _with_csv_median(run_dir: RunDir, requests: int, median_ms: float) -> bool:
     return found.agree
 
 
+def test_entries_of_one_name_and_several_types_are_counted_together(tmp_path: Path) -> None:
+    """A locustfile may send requests of its own beside those that are recorded."""
+    run_dir = write_run(tmp_path, steady())
+    head = "Type,Name,Request Count,Failure Count,Median Response Time"
+    rows = ["openai-chat,t w,110,0,150", "GET,/x,5,1,3", "POST,/x,7,0,4"]
+    run_dir.locust_csv("stats").write_text("\n".join([head, *rows]) + "\n")
+    other, own = summarise(run_dir)[0].reconciliation
+    assert (other.entry, other.csv_requests, other.csv_failures, other.csv_median_ms) == ("/x", 12, 1, None)
+    assert (own.entry, own.csv_requests, own.csv_median_ms, own.agree) == ("t w", 110, 150, True)
+
+
 def test_the_median_of_an_even_count_is_either_of_the_two_in_the_middle(tmp_path: Path) -> None:
     run_dir = write_run(
         tmp_path, [sample(k, 2 * S + k * S, end_ns=2 * S + k * S + (k + 1) * 100 * MS) for k in range(4)]
