@@ -91,7 +91,7 @@ def usd_of(target: Target, usage: Usage | None) -> float | None:
     price = target.price
     if price is None or usage is None or usage.source != "provider":
         return None
-    if usage.input_tokens is None and usage.output_tokens is None:
+    if usage.input_tokens is None and (price.input > 0 or usage.output_tokens is None):
         return None
     if price.up_to_input_tokens is not None and (usage.input_tokens or 0) > price.up_to_input_tokens:
         return None
