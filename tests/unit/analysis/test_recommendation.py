@@ -166,7 +166,7 @@ def test_prices_and_tokens_of_the_use_case_make_the_cost() -> None:
 
 def test_tokens_of_the_use_case_cost_a_job_what_jobs_cost() -> None:
     """As they did in the run: half the price of a token."""
-    jobs = {"dialect": "openai-batches", "kind": "batch"}
+    jobs: dict[str, Any] = {"dialect": "openai-batches", "kind": "batch"}
     halved = cost(0.0028, 900, batch_factor=0.5)
     market = summary(made("a", **jobs, usd=0.001), made("b", **jobs, cost=halved))
     case = UseCase(weights={"cost": 1}, input_tokens=100, output_tokens=50, requests_per_month=10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -312,7 +313,7 @@ def test_a_batch_is_set_against_a_single_text_as_long_as_its_own(tmp_path: Path)
         for name, (tokens, batch) in sizes.items()
     ]
     target = {"name": "t", "dialect": "openai-embeddings", "base_url": "http://h/v1", "model": "m"}
-    plan = {"targets": [target], "workloads": workloads, "warmup_s": 0}
+    plan: dict[str, Any] = {"targets": [target], "workloads": workloads, "warmup_s": 0}
     run_dir = write_run(tmp_path, made, **plan)
     text = yaml.safe_load(run_dir.plan.read_text())
     run_dir.plan.write_text(yaml.safe_dump({name: text[name] for name in text if name != "workload"}))
