@@ -21,6 +21,7 @@ import numpy as np
 
 from analysis.comparing.compared_metrics import (
     ACCURACY,
+    BY_SLO,
     FAILURES,
     OF_ESTIMATES,
     OF_REPEATS,
@@ -28,7 +29,7 @@ from analysis.comparing.compared_metrics import (
     metric_of,
     weight_of,
 )
-from analysis.comparing.differences import unlike
+from analysis.comparing.differences import pairs_of, unlike
 from analysis.comparing.failure_rate import compare_failure_rates
 from analysis.comparing.goals import estimate_at
 from analysis.comparing.repeat_values import grain_of, sides_of, told_apart, values_of
@@ -40,7 +41,6 @@ from analysis.statistics.repeat_tests import POWER, RepeatTest, detectable, repe
 from analysis.summary import Result, Summary
 
 ALPHA = 0.05
-_BY_SLO = ("goodput_rps", "cost.usd_per_1k_good")
 Cell = tuple[str, str | None, int | None]
 Answers = Mapping[Cell, tuple[clusters.Floats, Sequence[str]]]
 METHOD = (
@@ -96,24 +96,21 @@ def compare_runs(
     """Every result of the other runs against the result of the first run that has its target, workload and stage.
 
     Where load or request differ, or one side has none, they are not comparable, and the reason names what differs.
-    Results of other tools have no workload or stage: they are held against those of the same load, on what both tell.
+    Results of other tools have no workload or stage: they are held against those of the same load (and model, where
+    there is such a one), on what both tell.
     What counts good requests is left out where the SLO differ. `answers`: as in `compare`, of each of the other runs.
     """
     found: list[_Found] = []
     for place, other in enumerate(others):
         of_a = answers[place] if place < len(answers) else {}
         foreign = "import" in (first.source, other.source)
-        key_of = _load_key if foreign else _key
-        theirs = {key_of(result): result for result in other.results}
-        ours = {key_of(result): result for result in first.results}
-        for key in dict.fromkeys([*ours, *theirs]):
-            a, b = theirs.get(key), ours.get(key)
+        for a, b in pairs_of(first, other, by_load=foreign):
             differs = unlike(a, b, other.run, first.run, told_by_both=foreign)
             if differs or a is None or b is None:
                 made = [_apart(a or b, differs)]
             else:
                 made = _every_metric(a, b, of_a, first_answers or {}, paired_by_repeat=False, sequential=False)
-                made = [each for each in made if each.metric.path not in _BY_SLO or other.slo == first.slo]
+                made = [each for each in made if each.metric.path not in BY_SLO or other.slo == first.slo]
             found += [_of_runs(each, other.run, first.run) for each in made]
     return _judged(found, None)
 
@@ -153,13 +150,6 @@ def is_open(result: Result) -> bool:
 
 def _key(result: Result) -> Cell:
     return result.target, result.workload, result.stage
-
-
-def _load_key(result: Result) -> Cell:
-    """What a result of another tool has in common with one of ours: the load."""
-    asked = next((name for name in ("concurrency", "rate_rps") if result.load.get(name) is not None), "load not told")
-    value = result.load.get(asked)
-    return f"{asked} {float(value):g}" if isinstance(value, int | float) else asked, None, None
 
 
 def _apart(result: Result | None, reason: str) -> _Found:
@@ -318,6 +308,8 @@ def _needed(test: RepeatTest, found: _Found, level: float) -> int | None:
 
 def _same(found: _Found) -> bool:
     """Whether the whole interval lies within what does not matter."""
+    if found.by_difference and found.metric.scale == "ratio":  # a zero has no ratio
+        return found.test is not None and not found.test.spreads and not found.test.differs
     if found.metric.scale == "ratio":
         ends = found.comparison.ratio.ci95
         return ends is not None and all(
@@ -328,6 +320,8 @@ def _same(found: _Found) -> bool:
 
 
 def _tolerance(found: _Found) -> str:
+    if found.by_difference and found.metric.scale == "ratio":
+        return "rounding: all repeats are equal"
     same = found.metric.same
     return f"{100 * math.expm1(same):.0f} %" if found.metric.scale == "ratio" else f"{100 * same:g} percentage points"
 

@@ -16,12 +16,13 @@ COUNTED = ("input_tokens", "output_tokens", "reasoning_tokens", "cached_tokens",
 
 
 def cost_of(rows: pd.DataFrame, target: Target, good: int) -> Cost | None:
-    """Of all attempts that have the provider's usage, whatever became of them; None without a price or without any
-    usage. Good: within every SLO limit."""
+    """Of all attempts that have the provider's usage, input that costs something included, whatever became of them;
+    None without a price or without any usage. Good: within every SLO limit."""
     price = target.price
     if price is None:
         return None
-    known = (rows["usage_source"] == "provider") & (rows["input_tokens"].notna() | rows["output_tokens"].notna())
+    counted = rows["input_tokens"].notna() | ((price.input == 0) & rows["output_tokens"].notna())
+    known = (rows["usage_source"] == "provider") & counted
     if price.up_to_input_tokens is not None:
         known &= ~(rows["input_tokens"] > price.up_to_input_tokens)
     replied = (rows["outcome"] == "ok") | (rows["events"] > 0) | rows["output_tokens"].notna()
@@ -82,7 +83,7 @@ def cost_findings(results: Sequence[Result], targets: Sequence[Target]) -> list[
         if unknown:
             whole = sum(result.attempted for result in own)
             saw = f"{target.name}: the cost of {unknown} of {whole} requests is not known"
-            why = "they had a reply, or a part of one, without a usage or with more input than the price holds for"
+            why = "they had a reply, or a part of one, and no usage, none of its input, or more than its price is for"
             found.append(_note("cost-incomplete", saw, why, "the provider's bill will be higher than what stands here"))
     return found
 

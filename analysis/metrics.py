@@ -230,6 +230,7 @@ def rates_of(window: Window, slo: Slo) -> Rates:
     if length_s == 0:
         return Rates()
     good = window.good
+    told = _known(samples.column("input_tokens", good))
     in_flight = _in_flight(window)
     throughput_rps = _throughput(window, in_flight)
     due = int((~np.isnan(samples.column("due_ns", inside))).sum())
@@ -240,7 +241,7 @@ def rates_of(window: Window, slo: Slo) -> Rates:
         completed_rps=len(good) / length_s,
         goodput_rps=meets_slo(window, slo) / length_s,
         output_tokens_per_s=_per_s(booked_inside(window), length_s),
-        input_tokens_per_s=float(np.nansum(samples.column("input_tokens", good))) / length_s,
+        input_tokens_per_s=_per_s(float(told.sum()) if len(told) else None, length_s),
         ramp_to_drain_tokens_per_s=_ramp_to_drain(window),
         in_flight_mean=in_flight,
         throughput_rps=throughput_rps,

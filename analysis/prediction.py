@@ -39,6 +39,7 @@ OF_LOAD = (
 OF_PROMPT = ("ttft_s.p50", "ttft_s.p95", "e2e_s.p50", "e2e_s.p95")
 _RATES = ("completed_rps", "output_tokens_per_s")
 _BINS = 8
+_FEWEST_LENGTHS = 3
 _LEAST_ERROR = 1e-3
 _LEAST_S = 1e-9
 _QUANTILE = {"p50": 0.5, "p95": 0.95}
@@ -242,8 +243,11 @@ def predict_prompt(windows: Sequence[Window], target: str, workload: str, tokens
     columns = [_tokens_and_latencies(window) for window in windows]
     x = np.concatenate([each["tokens"] for each in columns])
     x = x[~np.isnan(x)]
-    if len(x) < FEWEST_REQUESTS or np.quantile(x, 0.99) < 1.2 * np.quantile(x, 0.01):
-        message = f"{target} {workload}: {len(x)} good requests of known prompt length, or all are about equally long"
+    lengths = len(np.unique(x))
+    few = len(x) < FEWEST_REQUESTS or lengths < _FEWEST_LENGTHS
+    if few or np.quantile(x, 0.99) < 1.2 * np.quantile(x, 0.01):
+        told = f"{len(x)} good requests of known prompt length, of {lengths} lengths"
+        message = f"{target} {workload}: {told}, or all are about equally long"
         raise UsageFault(message, f"it takes {FEWEST_REQUESTS} of different length: `input_tokens: U(100,2000)`")
     low, high = (float(np.quantile(x, quantile)) for quantile in (0.01, 0.99))
     _check_range("--input-tokens", tokens, (low / BEYOND_TOKENS, high * BEYOND_TOKENS), (low, high))
@@ -270,11 +274,12 @@ def _of_prompt(columns: Sequence[dict[str, Floats]], metric: str, at: float) -> 
     repeat = np.concatenate([np.full(len(each["tokens"]), k) for k, each in enumerate(columns)])
     known = ~np.isnan(x) & (y > 0)
     x, y, repeat = x[known], y[known], repeat[known]
-    if len(x) < FEWEST_REQUESTS:
+    lengths = len(np.unique(x))
+    if len(x) < FEWEST_REQUESTS or lengths < _FEWEST_LENGTHS:
         return None
-    quantile = _QUANTILE[statistic]
-    bins = np.searchsorted(np.quantile(x, np.linspace(0, 1, _BINS + 1)[1:-1]), x, "right")
-    candidates = [(degree, _bin_errors(x, y, bins, degree, quantile)) for degree in (1, 2)]
+    quantile, bins = _QUANTILE[statistic], _bins(x)
+    degrees = (1, 2) if lengths > _FEWEST_LENGTHS else (1,)  # what is left without one of them must tell the curve
+    candidates = [(degree, _bin_errors(x, y, bins, degree, quantile)) for degree in degrees]
     degree, errors = min(candidates, key=lambda each: _rms(each[1]))
     law, ratio = _regression(x, y, degree)
     levels = [math.log(float(np.quantile(ratio[repeat == k], quantile))) for k in np.unique(repeat)]
@@ -282,6 +287,16 @@ def _of_prompt(columns: Sequence[dict[str, Floats]], metric: str, at: float) -> 
     value = float(law(np.array([at]))[0]) * float(np.quantile(ratio, quantile))
     model = f"{'linear' if degree == 1 else 'quadratic'} in prompt tokens"
     return _prediction(metric, value, model, errors, len(x), more) if value > 0 else None
+
+
+def _bins(x: Floats) -> np.typing.NDArray[np.int64]:
+    """Eighths of the requests by their length; where so many are equally long that there are no eighths, of the
+    different lengths."""
+    bins = np.searchsorted(np.quantile(x, np.linspace(0, 1, _BINS + 1)[1:-1]), x, "right")
+    if len(np.unique(bins)) == _BINS:
+        return bins
+    lengths, of = np.unique(x, return_inverse=True)
+    return np.asarray((np.arange(len(lengths)) * min(_BINS, len(lengths)) // len(lengths))[of], dtype=np.int64)
 
 
 def _regression(x: Floats, y: Floats, degree: int) -> tuple[Law, Floats]:

@@ -147,9 +147,9 @@ def _by_subject(values: Floats, prompts: Sequence[str], questions: Mapping[str, 
 def _macro_f1(replies: Replies, questions: Mapping[str, Question]) -> float | None:
     """The mean over the letters that are right somewhere of 2 TP / (2 TP + FP + FN); an unread answer is none."""
     pairs = [
-        (questions[prompt].answer, answer)
+        (question.answer, answer)
         for prompt, answer, text in zip(replies.prompts, replies.answers, replies.texts, strict=True)
-        if text is not None and questions[prompt].kind == "choice"
+        if text is not None and (question := questions.get(prompt)) is not None and question.kind == "choice"
     ]
     scores = []
     for letter in sorted({right for right, _ in pairs}):
@@ -163,9 +163,10 @@ def _macro_f1(replies: Replies, questions: Mapping[str, Question]) -> float | No
 def _bleu(replies: Replies, questions: Mapping[str, Question]) -> float | None:
     """Corpus BLEU of free text by sacrebleu, where that is installed; a reference that is missing is left empty."""
     pairs = [
-        (text, questions[prompt].references)
+        (text, question.references)
         for prompt, text in zip(replies.prompts, replies.texts, strict=True)
-        if text is not None and questions[prompt].kind == "text" and questions[prompt].references
+        if text is not None and (question := questions.get(prompt)) is not None
+        if question.kind == "text" and question.references
     ]
     try:
         import sacrebleu  # noqa: PLC0415  (an extra)

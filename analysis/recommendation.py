@@ -160,7 +160,8 @@ def _says(case: _Case) -> str:
     decision, wanted = case.decision, case.wanted
     names = [each.name for each in case.entrants]
     if len(names) < 2:
-        return f"cannot tell: {names[0] if names else 'no target'} is the only one to choose from."
+        whom = f"{names[0]} is the only one" if names else "there is no target"
+        return f"cannot tell: {whom} to choose from."
     if decision.pick is None:
         missed = dict.fromkeys(
             f"{each.target} ({each.text}{': not measured' if each.met == 'not measured' else ''})"

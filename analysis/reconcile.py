@@ -22,27 +22,29 @@ def reconcile(run_dir: RunDir, table: pd.DataFrame) -> tuple[Reconciliation, ...
     """One row for each Name that either side knows. Empty when Locust wrote no CSV, or none that can be read."""
     path = run_dir.locust_csv("stats")
     try:
-        stats = read_stats(path).set_index("Name")
+        stats = read_stats(path)
     except UsageFault:
         return ()
     fired = table.loc[table["outcome"] != "dropped", ["target", "workload", *_NEEDED]]
     by_cell: Any = fired.groupby(["target", "workload"], observed=True)[[*_NEEDED]]
     groups: dict[str, pd.DataFrame] = {entry_name(*key): rows for key, rows in by_cell}
-    every = sorted({*stats.index, *groups})
+    every = sorted({*stats["Name"], *groups})
     return tuple(_row(str(name), stats, groups.get(name)) for name in every)
 
 
 def _row(name: str, stats: pd.DataFrame, rows: pd.DataFrame | None) -> Reconciliation:
-    csv: Any = stats.loc[name] if name in stats.index else None
+    csv = stats[stats["Name"] == name]  # several where requests of several Types have one Name
     samples_median, middle = None, (0.0, 0.0)
     if rows is not None:
         answered = rows[rows["headers_ns"].notna()]
         spans_ms = (answered["end_ns"] - answered["start_ns"]) / 1e6
         samples_median = float(spans_ms.median()) if len(spans_ms) else None
         middle = _middle(np.sort(spans_ms))
-    csv_requests = None if csv is None else int(csv["Request Count"])
-    csv_failures = None if csv is None else int(csv["Failure Count"])
-    csv_median = None if csv is None or pd.isna(csv["Median Response Time"]) else float(csv["Median Response Time"])
+    csv_requests, csv_failures = (
+        None if csv.empty else int(csv[column].sum()) for column in ("Request Count", "Failure Count")
+    )
+    medians = csv["Median Response Time"] if "Median Response Time" in csv else pd.Series(dtype=float)
+    csv_median = float(medians.iloc[0]) if len(medians) == 1 and pd.notna(medians.iloc[0]) else None
     n = 0 if rows is None else len(rows)
     failures = 0 if rows is None else int((rows["outcome"] != "ok").sum())
     near = csv_median is None or samples_median is None or _lies_in(csv_median, middle)

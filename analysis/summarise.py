@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis.answers.grading import questions_of, with_grades
 from analysis.answers.opinions import read_opinions
-from analysis.cells.asked import load_of, request_of
+from analysis.cells.asked import but_for_batch, load_of, request_of
 from analysis.cells.health import read_health
 from analysis.cells.lengths import lengths_of
 from analysis.cells.recovery import integrity_of, recovery_of
@@ -96,7 +96,7 @@ def summarise(run_dir: RunDir, outage: Iterable[str] = (), prices: Path | None =
         for result, each in zip(results, watched, strict=True)
     ]
     rows = reconcile(run_dir, samples.table)
-    repeats = int(samples.table["repeat"].nunique()) if len(samples.table) else 0
+    repeats = max((result.repeats for result in results), default=0)
     validity = judge_run(samples, run, results, rows, repeats, health, plan)
     measured = [
         Measured(result, each.windows, each.cell.stage, each.cell.warmup_s)
@@ -219,16 +219,20 @@ def _rows_of_cells(table: pd.DataFrame) -> dict[tuple[str, str, int], dict[int, 
 
 @dataclass(frozen=True)
 class _Watched:
-    """What there is of one cell: the window of each repeat, and as watches of its provider."""
+    """What there is of one cell: the window of each repeat, and as watches of its provider; `unmeasured`: the attempts
+    of repeats that were cut off in their warm-up, and so have no window."""
 
     cell: Cell
     windows: list[Window]
     watches: list[Watch]
     counts: Counts
+    unmeasured: int
 
 
-def _watched(cell: Cell, windows: list[Window], plan: Plan, origin_ns: float) -> _Watched:
-    return _Watched(cell, windows, watches_of(windows, plan.outage, origin_ns), counts_of(windows))
+def _watched(cell: Cell, every: list[Window], plan: Plan, origin_ns: float) -> _Watched:
+    windows = [window for window in every if window.length_s > 0] or every
+    unmeasured = sum(len(window.everything) for window in every) - sum(len(window.everything) for window in windows)
+    return _Watched(cell, windows, watches_of(windows, plan.outage, origin_ns), counts_of(windows), unmeasured)
 
 
 def _providers(watched: Sequence[_Watched], plan: Plan) -> tuple[Provider, ...]:
@@ -264,7 +268,7 @@ def _result(watched: _Watched, plan: Plan, samples: Samples, health: Mapping[str
         request=request_of(cell),
         repeats=len(windows),
         attempted=len(inside),
-        warmup_attempts=_in_warmup(windows),
+        warmup_attempts=_in_warmup(windows) + watched.unmeasured,
         outcomes=_counts(inside["outcome"]),
         errors=_counts(inside["error"]),
         error_classes=_counts(inside["error_class"]),
@@ -369,13 +373,13 @@ def _batch(cell: Cell, rates: list[Rates]) -> Batch | None:
 
 
 def with_batches(results: list[Result]) -> list[Result]:
-    """Batches set against the batch of one that the same target ran at the same load."""
+    """Batches set against the batch of one that the same target ran at the same load, of items as long."""
     single = {
-        (result.target, str(result.load)): result.batch.items_per_s
+        but_for_batch(result): result.batch.items_per_s
         for result in results
         if result.batch is not None and result.batch.size == 1
     }
-    return [_with_batch(result, single.get((result.target, str(result.load)))) for result in results]
+    return [_with_batch(result, single.get(but_for_batch(result))) for result in results]
 
 
 def _with_batch(result: Result, single_per_s: float | None) -> Result:

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from analysis.comparing.compared_metrics import BY_SLO
 from analysis.comparing.differences import differences
 from analysis.histories.history import History, Progress, keep, load_history, quiet
 from analysis.histories.history_index import digest_of
@@ -140,10 +141,11 @@ def _lines(history: History) -> tuple[list[Line], list[Break], list[str]]:
         key, runs = table.keys[place], table.run[rows]
         as_now = slo[runs] == slo[runs[-1]]
         if not as_now.all():
-            notes.append(f"{key.plan}, {key.target}: the SLO was another before; goodput is that of the present one")
+            says = "the SLO was another before; goodput, and its cost, are those of the present one"
+            notes.append(f"{key.plan}, {key.target}: {says}")
         measured = ~np.isnan(table.figures[rows, :, 0])
         for column, metric in enumerate(METRICS):
-            there = measured[:, column] & as_now if metric.path == "goodput_rps" else measured[:, column]
+            there = measured[:, column] & as_now if metric.path in BY_SLO else measured[:, column]
             good = there & ~invalid[runs]
             if good.any():
                 times, values = started[runs[good]], table.figures[rows[good], column, 0].astype(np.float64)

@@ -60,10 +60,15 @@ class Listed(Record, frozen=True, kw_only=True):
     models: dict[str, Price]
 
 
+def factor_of(price: Price, dialect: str) -> float:
+    """What tokens cost through a dialect, over what the price says of a token: jobs may be cheaper."""
+    return 1.0 if price.batch_factor is None or not dialect.endswith(_BATCHES) else price.batch_factor
+
+
 def spend_of(price: Price, dialect: str, usage: Usage, requests: int = 1) -> Spend:
     """What a usage costs, or the usages of several requests together. It is the provider's own, as every dialect gives
     it: cached and cache-written tokens are parts of the input, reasoning is a part of the output."""
-    factor = 1.0 if price.batch_factor is None or not dialect.endswith(_BATCHES) else price.batch_factor
+    factor = factor_of(price, dialect)
     tokens_in, tokens_out = usage.input_tokens or 0, usage.output_tokens or 0
     cached, written = usage.cached_tokens or 0, usage.cache_write_tokens or 0
     thought = min(usage.reasoning_tokens or 0, tokens_out)
@@ -86,7 +91,7 @@ def usd_of(target: Target, usage: Usage | None) -> float | None:
     price = target.price
     if price is None or usage is None or usage.source != "provider":
         return None
-    if usage.input_tokens is None and usage.output_tokens is None:
+    if usage.input_tokens is None and (price.input > 0 or usage.output_tokens is None):
         return None
     if price.up_to_input_tokens is not None and (usage.input_tokens or 0) > price.up_to_input_tokens:
         return None

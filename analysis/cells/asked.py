@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from analysis.summary import Result
 from harness.cells import Cell
 from harness.plan import Workload
 
@@ -42,3 +43,9 @@ def request_of(cell: Cell) -> dict[str, Any]:
     }
     foreign = ("stream",) if cell.workload.kind == "batch" else _OF_CHAT if cell.workload.kind != "chat" else ()
     return {name: value for name, value in described.items() if name not in foreign}
+
+
+def but_for_batch(result: Result) -> tuple[str, str, str]:
+    """What two results have in common that differ in nothing but how many items a request holds."""
+    request = {name: value for name, value in result.request.items() if name != "batch"}
+    return result.target, str(result.load), str(request)

@@ -78,7 +78,8 @@ def _ratio(above: Floats, below: Floats) -> float | None:
 
 
 def _rate(amounts: Sequence[float | None], lengths_s: Sequence[float]) -> float | None:
-    known = [amount / length_s for amount, length_s in zip(amounts, lengths_s, strict=True) if amount and length_s]
+    pairs = zip(amounts, lengths_s, strict=True)
+    known = [amount / length_s for amount, length_s in pairs if amount is not None and length_s]
     return sum(known) / len(known) if known else None
 
 

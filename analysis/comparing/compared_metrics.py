@@ -37,6 +37,7 @@ OF_REPEATS = (
     *("completed_rps", "goodput_rps", "output_tokens_per_s", "batch.items_per_s"),
     *("success_ratio", "cost.usd_per_1k_good"),
 )
+BY_SLO = ("goodput_rps", "cost.usd_per_1k_good", "scaling.slo_attainment")  # they count what meets the limits
 OF_ESTIMATES = ("availability", "quality.refused", "quality.cut")
 _SHARES = ("success_ratio", "availability", "integrity")
 _LESS = ("cost.", "quality.refused", "quality.cut", "recovery.")

@@ -1,13 +1,56 @@
-"""What two results, or two runs of a series, were asked otherwise: the fields that differ, in words. Pure."""
+"""Which results of two runs are held against each other, and what two of them, or two runs of a series, were asked
+otherwise: the fields that differ, in words. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from analysis.summary import Result
+from analysis.summary import Result, Summary
 
 _MOST_CHARS = 200
+Pair = tuple[Result | None, Result | None]
+
+
+def pairs_of(first: Summary, other: Summary, *, by_load: bool = False) -> list[Pair]:
+    """Every result of the other run with that of the first one it is held against: of its target, workload and stage
+    (and Type, in plain Locust CSV, which has no more than that); `by_load`: of its load and, where there is such a one,
+    its model. None: there is none on that side."""
+    key_of = _load_key if by_load else _key
+    ours, theirs = (_by_key(each.results, key_of) for each in (first, other))
+    return [pair for key in dict.fromkeys([*ours, *theirs]) for pair in _paired(theirs.get(key, []), ours.get(key, []))]
+
+
+def _by_key(results: Sequence[Result], key_of: Callable[[Result], tuple[object, ...]]) -> dict[object, list[Result]]:
+    found: dict[object, list[Result]] = {}
+    for result in results:
+        found.setdefault(key_of(result), []).append(result)
+    return found
+
+
+def _key(result: Result) -> tuple[object, ...]:
+    is_csv = result.workload is None and result.stage is None
+    return result.target, result.workload, result.stage, result.dialect if is_csv else None
+
+
+def _load_key(result: Result) -> tuple[object, ...]:
+    """What a result of another tool has in common with one of ours: the load."""
+    asked = next((name for name in ("concurrency", "rate_rps") if result.load.get(name) is not None), "load not told")
+    value = result.load.get(asked)
+    return asked, f"{float(value):g}" if isinstance(value, int | float) else None
+
+
+def _names(result: Result) -> set[str]:
+    """What its model may be called: other tools know no targets, and their results have its name."""
+    return {name for name in (result.target, result.model) if name is not None}
+
+
+def _paired(theirs: Sequence[Result], ours: Sequence[Result]) -> list[Pair]:
+    every = [(a, b) for a in theirs for b in ours]
+    chosen = [(a, b) for a, b in every if _names(a) & _names(b)] or every
+    lone: list[Pair] = [(a, None) for a in theirs if not any(a is each for each, _ in chosen)]
+    lone += [(None, b) for b in ours if not any(b is each for _, each in chosen)]
+    return [*chosen, *lone]
 
 
 def unlike(a: Result | None, b: Result | None, a_run: str, b_run: str, *, told_by_both: bool = False) -> str:

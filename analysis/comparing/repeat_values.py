@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from analysis.statistics.repeat_tests import RepeatTest, paired, unpaired
-from analysis.summary import Result
+from analysis.summary import Repeat, Result
 
 
 def values_of(result: Result, metric: str) -> dict[int, float]:
@@ -26,7 +26,7 @@ def grain_of(result: Result, metric: str, *, logs: bool) -> float:
     found = []
     for each in result.repeat_values:
         value = each.values.get(metric)
-        count = each.attempted if metric == "success_ratio" else (each.window_s or 0) * (value or 0)
+        count = _counted(each) if metric == "success_ratio" else (each.window_s or 0) * (value or 0)
         if value is None or count <= 0 or (logs and value == 0):
             continue
         likely = (value * count + 0.5) / (count + 1)
@@ -34,6 +34,13 @@ def grain_of(result: Result, metric: str, *, logs: bool) -> float:
         unit = 1 / count if metric == "success_ratio" else value / count
         found.append((unit**2 / 12 + chance) / (value**2 if logs else 1))
     return float(np.mean(found)) if found else 0.0
+
+
+def _counted(repeat: Repeat) -> float:
+    """How many attempts a ratio of successes is of: those that were neither cancelled nor dropped."""
+    share = repeat.values.get("success_ratio")
+    good = (repeat.window_s or 0) * (repeat.values.get("completed_rps") or 0)
+    return min(repeat.attempted, good / share) if share and good else repeat.attempted
 
 
 def is_exact(result: Result, metric: str) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from analysis.comparing.compared_metrics import BY_SLO
 from analysis.comparing.goals import PATHS
 from analysis.deciding.draws import SEED, Drawn, Measure, measured
 from analysis.deciding.entrants import Apart, Entrant, stands_apart
@@ -143,7 +144,11 @@ def field_of(
         chosen[category] = tuple(common[:1] if category in ONE_OF else common)
         for place, each in enumerate(own):
             if not set(chosen[category]) <= set(each):
-                lacking.setdefault(place, f"its {category} was not measured ({_NEEDS[category]})")
+                other = entrants[place].other_slo and not set(chosen[category]).isdisjoint(BY_SLO)
+                why = "counts what is good by another SLO" if other else f"was not measured ({_NEEDS[category]})"
+                lacking.setdefault(place, f"its {category} {why}")
+    if not chosen:
+        lacking = dict.fromkeys(range(len(entrants)), "nothing that has a weight was measured of any target")
     lacking |= _unsure(entrants, chosen, lacking)
     kept = [place for place in range(len(entrants)) if place not in lacking]
     apart = [_apart(entrants[place], why) for place, why in sorted(lacking.items())]

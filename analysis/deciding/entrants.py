@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from analysis.comparing.compared_metrics import BY_SLO
 from analysis.comparing.differences import unlike
 from analysis.deciding.quotes import Quote, quoted
 from analysis.records.record import Part
@@ -15,12 +16,14 @@ from analysis.wording import named
 @dataclass(frozen=True)
 class Entrant:
     """A target under a load. `name` tells its run too where there are several; `index` is its place in the run's
-    results, `graded` that of the result its quality is read from (None: nothing of it was graded)."""
+    results, `graded` that of the result its quality is read from (None: nothing of it was graded). `other_slo`: what is
+    good was judged otherwise in its run than in the first, so that what counts good requests is not compared."""
 
     name: str
     summary: Summary
     index: int
     graded: int | None = None
+    other_slo: bool = False
 
     @property
     def result(self) -> Result:
@@ -34,6 +37,8 @@ class Entrant:
 
     def quote(self, path: str) -> Quote | None:
         """The number at a path of its result; of quality, where that was graded. None: not measured."""
+        if self.other_slo and path in BY_SLO:
+            return None
         index = self.graded if path.startswith("quality.") else self.index
         return None if index is None else quoted(self.summary.run, index, self.summary.results[index], path)
 
@@ -83,7 +88,7 @@ def _contest(workload: str, stage: int, own: Sequence[tuple[Summary, int]], *, s
         if reason:
             apart.append(stands_apart(name, summary.run, result, reason))
         else:
-            entrants.append(Entrant(name, summary, index, _graded(summary, index)))
+            entrants.append(Entrant(name, summary, index, _graded(summary, index), summary.slo != first[0].slo))
     result = first[0].results[first[1]]
     return Contest(workload, stage, result.stage_label or "", result.kind, tuple(entrants), tuple(apart))
 

@@ -15,6 +15,7 @@ from analysis.deciding.entrants import Entrant
 from analysis.deciding.recommendation_record import Limit, Met
 from analysis.deciding.use_cases import UseCase
 from analysis.quantiles import student
+from harness.prices import factor_of
 
 SHOWN = 0.975  # how often a limit must be met in the draws where more repeats are supposed
 Flags = npt.NDArray[np.bool_]
@@ -50,8 +51,9 @@ def hard_limits(use_case: UseCase) -> list[Hard]:
 
 
 def costs_of(entrants: Sequence[Entrant], use_case: UseCase) -> dict[int, Measure] | None:
-    """USD of a request of the use case's tokens by each entrant's price; None where it names no tokens: then what was
-    measured counts. Where it names no output tokens they are as measured."""
+    """USD of a request of the use case's tokens by each entrant's price, of those whose price holds for so much input;
+    None where it names no tokens: then what was measured counts. Where it names no output tokens they are as measured.
+    """
     if use_case.input_tokens is None:
         return None
     found = {place: _cost(entrant, use_case) for place, entrant in enumerate(entrants)}
@@ -60,18 +62,22 @@ def costs_of(entrants: Sequence[Entrant], use_case: UseCase) -> dict[int, Measur
 
 def _cost(entrant: Entrant, use_case: UseCase) -> Measure | None:
     cost, tokens = entrant.result.cost, entrant.result.output_tokens
-    if cost is None:
+    wanted = use_case.input_tokens or 0.0
+    if cost is None or (cost.price.up_to_input_tokens is not None and wanted > cost.price.up_to_input_tokens):
         return None
     price, error = cost.price, 0.0
+    factor = factor_of(price, entrant.result.dialect or "")
     quotes = [entrant.quote("cost.price.input"), entrant.quote("cost.price.output")]
+    if factor != 1:
+        quotes.append(entrant.quote("cost.price.batch_factor"))
     if price.per_request_usd:
         quotes.append(entrant.quote("cost.price.per_request_usd"))
     output = use_case.output_tokens
     if output is None:
         output = tokens.mean if tokens is not None and tokens.mean is not None else 0.0
         quotes.append(entrant.quote("output_tokens.mean"))
-    out_usd = output * price.output / 1e6
-    value = (use_case.input_tokens or 0.0) * price.input / 1e6 + out_usd + price.per_request_usd
+    out_usd = factor * output * price.output / 1e6
+    value = factor * wanted * price.input / 1e6 + out_usd + price.per_request_usd
     df = max(1, len(entrant.result.repeat_values) - 1)
     ends = tokens.ci95.get("mean") if tokens is not None and use_case.output_tokens is None else None
     if ends is not None and tokens is not None and tokens.mean and value > 0:
@@ -115,8 +121,9 @@ def judged(table: Table, hards: Sequence[Hard]) -> Judged:
 
 def measure_of(table: Table, place: int, path: str) -> Measure | None:
     """The number of an entrant that a limit is on."""
-    given = table.field.given.get(place) if path == COST else None
-    return given or measured(table.field.entrants[place], path)
+    if path == COST and table.field.given:
+        return table.field.given.get(place)
+    return measured(table.field.entrants[place], path)
 
 
 def _within(hard: Hard, values: npt.NDArray[np.float64]) -> Flags:

@@ -17,6 +17,7 @@ from analysis.deciding.hard_limits import Hard, Judged, measure_of
 from analysis.deciding.recommendation_record import Turn
 from analysis.quantiles import Floats
 from analysis.wording import metric_name, metric_value
+from harness.prices import factor_of
 
 _LEAST_CUT = 0.01
 _MOST_RISE = 100.0  # times; no price rises by more, and with a small weight of cost it need not be a number
@@ -183,7 +184,8 @@ def _parts(table: Table, place: int, measure: Measure, input_tokens: float | Non
     cost = table.field.entrants[place].result.cost
     assert cost is not None
     if place in table.field.given and input_tokens is not None:
-        by_input = input_tokens * cost.price.input / 1e6
+        factor = factor_of(cost.price, table.field.entrants[place].result.dialect or "")
+        by_input = factor * input_tokens * cost.price.input / 1e6
         yield "output", measure.value - by_input - cost.price.per_request_usd
         yield "input", by_input
         return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from analysis.cells.asked import but_for_batch
 from analysis.deciding.entrants import Entrant
 from analysis.deciding.quotes import Quote, quoted
 from analysis.deciding.recommendation_record import Strategy
@@ -286,7 +287,7 @@ def batches(entrant: Entrant) -> Strategy | None:
     found = []
     for place_there, other in enumerate(entrant.summary.results):
         there = quoted(entrant.summary.run, place_there, other, "batch.items_per_s")
-        alike = other.target == entrant.target and other.load == entrant.result.load
+        alike = but_for_batch(other) == but_for_batch(entrant.result)
         if alike and other.batch is not None and other.batch.size > own.size and there is not None:
             found.append((there.value, other.batch.size, there))
     best = max(found, default=None, key=lambda each: each[0])
@@ -301,7 +302,7 @@ def batches(entrant: Entrant) -> Strategy | None:
         gain=Estimate(value=value - now.value),
         unit="items/s",
         share=share_of(value - now.value, now.value),
-        rule="a larger batch at the same load brings at least 10 % more items/s",
+        rule="a larger batch of as long items at the same load brings at least 10 % more items/s",
         verify=f"run the workload with `batch: {size}` and compare batch.items_per_s",
         quotes=known_quotes(now, there),
     )

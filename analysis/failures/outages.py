@@ -6,7 +6,8 @@ failures tell whether a provider is up; throttled attempts, errors of the client
 
 One kind of outage cannot be told from starts alone. A server that dies takes with it the replies that were under way,
 which were sent while it was up. They stop together, while requests that are refused one by one fail one after another;
-where several that were sent apart stopped at one moment, the outage begins at that moment.
+where several that were sent apart stopped at one moment, the outage begins at that moment, even where what was sent
+after them had come well before it.
 """
 
 from __future__ import annotations
@@ -98,10 +99,29 @@ def _down(watch: Watch, rule: OutageRule) -> tuple[Outage, ...]:
     every = watch.attempts
     tells = every.ok | every.failed
     start_s, stopped_s, bad = every.start_s[tells], every.stopped_s[tells], every.failed[tells]
+    gap_s = float(np.median(np.diff(every.start_s))) if len(every.start_s) > 1 else 0.0
+    while True:
+        found = _outages((start_s, stopped_s, bad), gap_s, rule)
+        late = [own for outage, own in found if outage.end_s is not None and outage.end_s < outage.start_s]
+        if not late:
+            return tuple(outage for outage, _ in found)
+        # What was sent later came well before these were cut off: they tell of the moment at which they stopped.
+        moved = np.concatenate(late)
+        start_s = start_s.copy()
+        start_s[moved] = stopped_s[moved]
+        order = np.argsort(start_s, kind="stable")
+        start_s, stopped_s, bad = start_s[order], stopped_s[order], bad[order]
+
+
+def _outages(
+    columns: tuple[Floats, Floats, Flags], gap_s: float, rule: OutageRule
+) -> list[tuple[Outage, npt.NDArray[np.intp]]]:
+    """Every outage with the places of its failures, of attempts that tell: when they count, when they stopped, and
+    whether they failed."""
+    start_s, stopped_s, bad = columns
     ratio = rule.failure_ratio
     hot = None if ratio is None else _hot(start_s, bad, rule.k, ratio, rule.window_s)
-    gap_s = float(np.median(np.diff(every.start_s))) if len(every.start_s) > 1 else 0.0
-    found: list[Outage] = []
+    found = []
     after = 0
     for turn, end in spans(bad, rule.k, hot):
         begin = turn
@@ -113,8 +133,9 @@ def _down(watch: Watch, rule: OutageRule) -> tuple[Outage, ...]:
         if len(own):
             end_s = None if end is None else float(start_s[end])
             begin_s = _begin_s(start_s[own], stopped_s[own], gap_s)
-            found.append(Outage(start_s=begin_s, end_s=end_s, failures=len(own), began_before=bool(own[0] == 0)))
-    return tuple(found)
+            outage = Outage(start_s=begin_s, end_s=end_s, failures=len(own), began_before=bool(own[0] == 0))
+            found.append((outage, own))
+    return found
 
 
 def _hot(start_s: Floats, bad: Flags, k: int, ratio: float, window_s: float) -> Flags:

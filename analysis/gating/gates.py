@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 import msgspec
 import numpy as np
 
-from analysis.comparing.differences import unlike
+from analysis.comparing.compared_metrics import BY_SLO
+from analysis.comparing.differences import differences, pairs_of, unlike
 from analysis.comparing.failure_rate import RateTest, availability_test
 from analysis.comparing.goals import estimate_at, value_at
 from analysis.comparing.repeat_values import Sides, grain_of, is_exact, sides_of, told_apart, values_of
@@ -83,17 +84,17 @@ def against_first(
     rules: Sequence[Rule], baseline: Summary, others: Sequence[Summary], *, alpha: float = ALPHA
 ) -> tuple[Gate, ...]:
     """Each gate on every result of the other runs against that of the first with its target, workload and stage. A
-    result that either side lacks, or that had another load, fails its gates: it cannot be shown to be met."""
+    result that either side lacks, or that had another load (or SLO, where good requests are counted), fails its gates:
+    it cannot be shown to be met."""
     return _judged([each for other in others for each in _of_run(rules, baseline, other)], alpha)
 
 
 def _of_run(rules: Sequence[Rule], baseline: Summary, other: Summary) -> Iterator[_Asked]:
-    ours = {(result.target, result.workload, result.stage): result for result in baseline.results}
-    theirs = {(result.target, result.workload, result.stage): result for result in other.results}
     for rule in rules:
-        for key in dict.fromkeys([*ours, *theirs]):
-            a, b = theirs.get(key), ours.get(key)
+        for a, b in pairs_of(baseline, other):
             differs = "" if rule.kind == "value" and a is not None else unlike(a, b, other.run, baseline.run)
+            if not differs and rule.kind != "value" and rule.path in BY_SLO and other.slo != baseline.slo:
+                differs = f"slo differs: {', '.join(differences(baseline.slo, other.slo, 'against'))}"
             if differs or a is None:
                 made = _Asked(_blank(rule, a or b, b, reason=differs or f"only in {baseline.run}"), rule)
             elif rule.kind == "value":

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import stats
 
 from analysis.loads.sweeps import Measured
-from analysis.metrics import Window
+from analysis.metrics import Window, times_s
 from analysis.quantiles import Floats, interval
 from analysis.records.capacity_record import Outliers, Relation
 from analysis.records.record import Estimate
@@ -63,12 +63,7 @@ def _of_window(window: Window) -> Iterator[tuple[str, str, float, int]]:
 
 def latency_columns(window: Window, rows: np.typing.NDArray[np.int64]) -> dict[str, Floats]:
     """TTFT, mean TPOT and E2E of some rows, in seconds; NaN where not measured."""
-    samples = window.samples
-    start, end = samples.column("start_ns", rows), samples.column("end_ns", rows)
-    first, last = samples.column("first_event_ns", rows), samples.column("last_event_ns", rows)
-    after = samples.column("output_tokens", rows) - 1
-    tpot = np.where(after >= 1, (last - first) / np.where(after >= 1, after, 1.0), np.nan)
-    return {"ttft_s": (first - start) / 1e9, "tpot_s": tpot / 1e9, "e2e_s": (end - start) / 1e9}
+    return {name: times_s(name, window.samples, rows) for name in LATENCIES}
 
 
 def _factors(window: Window, rows: np.typing.NDArray[np.int64]) -> dict[str, Floats]:

@@ -23,12 +23,13 @@ _Z = float(stats.norm.ppf(0.975))
 
 def effective_n(values: Floats, clusters: Sequence[str]) -> float:
     """How many independent values of 0 or 1 would tell as much: p (1 - p) / variance, at most all of them. Where all
-    values are alike it is the number of clusters."""
+    values are alike it is the number of clusters; where the clusters' shares are alike, all of them."""
     p, groups = float(np.mean(values)), _codes(clusters)
     count = int(groups.max()) + 1
     if p in (0.0, 1.0) or count < 2:
         return float(count)
-    return min(float(len(values)), p * (1 - p) / _variance(_sums((values - p) / len(values), groups, count)))
+    variance = _variance(_sums((values - p) / len(values), groups, count))
+    return min(float(len(values)), p * (1 - p) / variance) if variance > 0 else float(len(values))
 
 
 def share(values: Sequence[float] | Floats, clusters: Sequence[str]) -> Estimate | None:

@@ -18,7 +18,7 @@ from harness.errors import UsageFault
 from harness.launch import _Follower
 from harness.plan import Plan, Price, Target
 from harness.plan_file import dump_plan, plan_of, plan_of_text
-from harness.prices import PLAN, most_usd, priced, read_prices, spend_of
+from harness.prices import PLAN, most_usd, priced, read_prices, spend_of, usd_of
 from harness.rundir import RunDir
 from harness.sample import Usage, encode
 
@@ -180,6 +180,13 @@ def test_the_estimate_is_by_the_price_and_says_whose_it_is() -> None:
     unknown = estimate(priced(plan(model="nobody")))
     assert unknown["usd"] is None
     assert unknown["prices"] == {"t": "unknown for openai-chat, model nobody"}
+
+
+def test_what_a_request_has_cost_is_not_known_without_its_input_unless_that_is_free() -> None:
+    told = Usage(source="provider", output_tokens=500_000)
+    (paid,), (free,) = (plan(price={"input": dollars, "output": 2}).targets for dollars in (1, 0))
+    assert usd_of(paid, told) is None
+    assert usd_of(free, told) == pytest.approx(1)
 
 
 def test_a_budget_is_refused_where_the_price_does_not_hold_for_the_prompts() -> None:

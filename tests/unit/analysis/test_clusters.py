@@ -54,6 +54,18 @@ def test_all_right_is_worth_one_answer_a_question() -> None:
     assert found.ci95[1] == pytest.approx(1.0)
 
 
+def test_questions_that_are_all_answered_equally_well_do_not_vary_among_themselves() -> None:
+    """Each was asked twice, and answered once rightly."""
+    values = np.array([1.0, 0.0] * 4)
+    names = [name for name in _names(4) for _ in range(2)]
+    assert clusters.effective_n(values, names) == 8
+    found = clusters.share(values, names)
+    assert found is not None
+    assert found.value == 0.5
+    assert found.ci95 is not None
+    assert 0 < found.ci95[0] < found.ci95[1] < 1  # type: ignore[operator]
+
+
 def test_a_change_on_the_same_questions_is_paired() -> None:
     rng = np.random.default_rng(6)
     before = (rng.random(400) < 0.7).astype(float)

@@ -288,6 +288,46 @@ def test_a_comparison_knows_no_units_and_no_sides(values: list[float], unit: flo
     assert mirrored.get(turned.verdict, turned.verdict) == found.verdict
 
 
+def test_another_tools_result_is_held_against_the_target_of_its_model() -> None:
+    """Two targets ran at the load of the other tool; where neither has its model, both are held against it."""
+    load = {"concurrency": 8}
+    ours = [msgspec.structs.replace(_result(name, [1.0, 1.1]), model=f"m-{name}", load=load) for name in ("a", "b")]
+    first = Summary(run="ours", plan="p", source="samples", validity=Validity(verdict="valid"), results=tuple(ours))
+    for model, against in (("m-a", ["a"]), ("m-b", ["b"]), ("unknown", ["a", "b"])):
+        told = msgspec.structs.replace(_result(model, [2.0, 2.2]), workload=None, load=load)
+        other = msgspec.structs.replace(first, run="theirs", source="import", results=(told,))
+        found = compare_runs(first, [other])
+        assert [each.b for each in found if each.verdict != "not comparable"] == against
+        assert [each.reason for each in found if each.verdict == "not comparable"] == ["only in ours"] * (
+            2 - len(against)
+        )
+
+
+def test_what_is_zero_on_both_sides_in_all_repeats_is_the_same() -> None:
+    """Targets that cost nothing, or none of whose replies is good enough: no repeat more would tell them apart."""
+    (found,) = compare([_result("a", [0.0] * 3), _result("b", [0.0] * 3)])
+    assert (found.verdict, found.decided, found.repeats_needed) == ("no difference", True, None)
+    (apart,) = compare([_result("a", [0.0, 0.0, 0.0]), _result("b", [0.0, 1e-3, 2e-3])])
+    assert not apart.decided
+
+
+def _of_few(target: str, ok: int, attempted: int = 1000, counted: int = 50) -> Result:
+    values = {"success_ratio": ok / counted, "completed_rps": ok / 10}
+    repeats = [Repeat(repeat=k, attempted=attempted, window_s=10.0, values=dict(values)) for k in range(5)]
+    return Result(target=target, workload="w", stage=0, attempted=5 * attempted, repeat_values=tuple(repeats))
+
+
+def test_arrivals_that_were_never_sent_make_no_success_ratio_surer() -> None:
+    """One failure in each of five repeats, and none: of 50 attempts that is little, whatever was dropped besides."""
+    dropped, sent = (
+        {each.metric: each for each in compare([_of_few("a", 50, n), _of_few("b", 49, n)])}["success_ratio"]
+        for n in (1000, 50)
+    )
+    assert dropped.p_value == pytest.approx(sent.p_value)
+    assert dropped.p_value is not None
+    assert dropped.p_value > 0.05
+
+
 def test_an_interval_and_its_p_tell_the_same() -> None:
     found = paired([1.2, 1.4, 1.1, 1.5], [1.0, 1.1, 1.2, 1.1], 0.0)
     assert found is not None

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from analysis.comparisons import compare
 from analysis.gating.gate_files import Told, junit_xml, markdown
 from analysis.gating.gate_rules import forbids_better, read_gate
 from analysis.gating.gates import against_first, within_run
+from analysis.locust_csv import summarise_csv
 from analysis.records.comparison_record import Gate
 from analysis.records.record import Estimate
 from analysis.summary import Dist, Reliability, Repeat, Result, Summary, Validity
@@ -191,6 +194,30 @@ def test_metrics_may_be_named_shorter(text: str, path: str) -> None:
 def test_whatever_is_written_is_a_gate_or_a_fault(text: str) -> None:
     with contextlib.suppress(UsageFault):
         assert read_gate(text).path
+
+
+def test_what_is_good_by_another_slo_is_not_held_against_it() -> None:
+    """Half the goodput, by a limit that is a fifth: nobody knows whether anything has become worse."""
+    first = replace(_summary("a", _result("t", _times(10), "goodput_rps")), slo={"ttft_s": 1.0})
+    other = replace(_summary("b", _result("t", _times(5), "goodput_rps")), slo={"ttft_s": 0.2})
+    (gate,) = against_first([read_gate("goodput:-5%")], first, [other])
+    assert (gate.verdict, gate.reason) == ("not measured", "slo differs: ttft_s 1 against 0.2")
+    (gate,) = against_first([read_gate("goodput>4")], first, [other])
+    assert gate.verdict == "met"
+    (gate,) = against_first([read_gate("goodput:-5%")], first, [replace(other, slo=first.slo)])
+    assert gate.verdict == "failed"
+
+
+def test_entries_of_one_name_and_two_types_are_two(tmp_path: Path) -> None:
+    """Plain Locust CSV: `GET /x` fails in every second request, `POST /x` never does."""
+    head = "Type,Name,Request Count,Failure Count,Median Response Time,Average Response Time,Max Response Time"
+    runs = []
+    for name, failed in (("before", 0), ("now", 500)):
+        rows = [f"GET,/x,1000,{failed},5,6,40", "POST,/x,1000,0,5,6,40"]
+        (tmp_path / f"{name}_stats.csv").write_text("\n".join([head, *rows]) + "\n")
+        runs.append(summarise_csv(tmp_path / name))
+    gates = against_first([read_gate("success_ratio:-1pp")], runs[0], runs[1:])
+    assert [gate.verdict for gate in gates] == ["failed", "met"]
 
 
 def test_unchanged_runs_fail_no_gate() -> None:

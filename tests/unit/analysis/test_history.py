@@ -128,11 +128,16 @@ def test_a_plan_that_asks_for_something_else_begins_a_new_series(runs: Path) -> 
     assert told.differs == "input_tokens 64 -> 256"
 
 
-def test_another_slo_makes_another_goodput(runs: Path) -> None:
-    for path in summaries(runs)[:10]:
-        rewrite(path, slo={"ttft_s": 0.1})
+def test_another_slo_makes_another_goodput_and_another_cost_of_it(runs: Path) -> None:
+    for number, path in enumerate(summaries(runs)):
+        document = json.loads(path.read_text())
+        for result in document["results"]:
+            result["cost"] = {"usd_per_request": 0.001, "usd_per_1k_good": 1.0 + (number < 10)}
+        path.write_text(json.dumps(document | ({"slo": {"ttft_s": 0.1}} if number < 10 else {})))
     found = trend(runs)
     assert series_of(found, "goodput_rps")[0].runs == RUNS - 10
+    assert series_of(found, "cost.usd_per_1k_good")[0].runs == RUNS - 10
+    assert series_of(found, "cost.usd_per_request")[0].runs == RUNS
     assert series_of(found)[0].runs == RUNS
     assert any("SLO" in note for note in found.notes)
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.failures.lifetimes import lifetimes
 from analysis.failures.outages import Attempts, Seen, Watch, rule_text, seen, spans
 from harness.plan import OutageRule
 
@@ -36,6 +37,21 @@ def test_an_outage_begins_at_the_first_of_three_failures_and_ends_at_the_first_o
     found = seen(_watch(".xx.xxx.x...xxx"), RULE)
     assert _spans(found) == [(4.0, 9.0), (12.0, None)]
     assert [outage.failures for outage in found.down] == [4, 3]
+
+
+def test_long_replies_that_are_cut_off_together_tell_of_that_moment_not_of_when_they_were_sent() -> None:
+    """Three long replies are under way while seven short ones come well; then the server dies, and is back at 14."""
+    letters = "xxx.......xxxx...."
+    stopped_s = np.arange(len(letters)) * 1.0
+    stopped_s[:3] = 9.5
+    found = seen(_watch(letters, stopped_s=stopped_s), RULE)
+    assert _spans(found) == [(9.5, 14.0)]
+    assert found.down[0].failures == 7
+    assert not found.down[0].began_before
+    up, down = lifetimes([found])
+    assert (up.total_s, up.events, down.total_s) == (13.5, 1, 4.5)
+    alone = seen(_watch(letters[:10], stopped_s=stopped_s[:10]), RULE)
+    assert _spans(alone) == [(9.5, None)]
 
 
 def test_what_is_not_the_providers_fault_is_passed_over() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from runs_on_disk import MS, S, sample, steady, write_run
@@ -22,6 +23,7 @@ from benchmarks.capacity_proofs import prove_predictions, truth_of
 from benchmarks.planted import SETUPS, Setup, play_setup, run_offline
 from harness.errors import UsageFault
 from harness.rundir import RunDir
+from harness.sample import Usage
 
 
 @pytest.mark.parametrize("setup", SETUPS, ids=lambda setup: setup.name)
@@ -139,6 +141,48 @@ def test_intervals_of_predictions_cover_what_is_then_measured() -> None:
     found = prove_predictions(range(3))
     assert set(found.covered) == {"completed_rps", "ttft_s.p50", "ttft_s.p95", "e2e_s.p50", "e2e_s.p95"}
     assert found.all_covered >= 0.7
+
+
+def _of_lengths(folder: Path, length_of: Callable[[int], int]) -> RunDir:
+    """TTFT is 50 ms and 1 ms for each token of the prompt."""
+    samples = []
+    for k in range(500):
+        at, tokens = k * 20 * MS, length_of(k)
+        first = at + (50 + tokens) * MS
+        usage = Usage(source="provider", input_tokens=tokens, output_tokens=5)
+        samples.append(sample(k, at, event_ns=(first, first + MS), first_text_ns=first, end_ns=first + MS, usage=usage))
+    return write_run(folder, samples)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "length_of",
+    [lambda k: 100 if k % 20 else 140 + k % 60, lambda k: (100, 200, 300)[k % 3], lambda k: 100 + 50 * (k % 4)],
+    ids=["mostly one length", "three lengths", "four lengths"],
+)
+def test_prompts_of_which_many_are_equally_long_foretell_a_length_too(
+    tmp_path: Path, length_of: Callable[[int], int]
+) -> None:
+    found, _ = predict_of_run(_of_lengths(tmp_path, length_of), input_tokens=130)
+    ttft = next(each for each in found.predictions if each.metric == "ttft_s.p50")
+    assert ttft.low < ttft.high
+    assert ttft.value == pytest.approx(0.180, rel=0.01)
+
+
+def test_two_lengths_of_prompts_foretell_no_third(tmp_path: Path) -> None:
+    with pytest.raises(UsageFault, match="of 2 lengths"):
+        predict_of_run(_of_lengths(tmp_path, lambda k: 100 + 100 * (k % 2)), input_tokens=150)
+
+
+def test_tpot_goes_along_with_nothing_where_it_is_always_the_same(tmp_path: Path) -> None:
+    """Each reply has five visible tokens 10 ms apart, and was billed for more or less thought that was not sent."""
+    usages = [Usage(source="provider", input_tokens=10, output_tokens=5 + k, reasoning_tokens=k) for k in range(110)]
+    samples = [msgspec.structs.replace(each, usage=usage) for each, usage in zip(steady(), usages, strict=True)]
+    summary, _ = summarise(write_run(tmp_path, samples))
+    (result,) = summary.results
+    assert result.tpot_s is not None
+    assert (result.tpot_s.p50, result.tpot_s.max) == (0.01, 0.01)
+    assert [each.factor for each in summary.relations if each.latency == "tpot_s"] == []
 
 
 def test_correlations_and_outliers_of_requests(tmp_path: Path) -> None:

@@ -124,6 +124,17 @@ def test_a_reply_that_was_cut_or_that_declines_is_counted_as_such(tmp_path: Path
     assert round((found.refused.value or 0) * found.replies) == 1
 
 
+def test_a_reply_whose_question_is_not_kept_is_ungraded(tmp_path: Path) -> None:
+    run_dir = _run(tmp_path, {"accuracy": 1.0})
+    path = run_dir.questions("w")
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:20]))
+    found = _summary(run_dir).results[0].quality
+    assert found is not None
+    assert 0 < found.graded < found.replies
+    assert found.ungraded == found.replies - found.graded
+    assert found.macro_f1 is not None
+
+
 def test_a_run_without_kept_text_has_no_quality(tmp_path: Path) -> None:
     run_dir = _run(tmp_path, {}, questions=None)
     summary, samples = summarise(run_dir)

@@ -15,6 +15,7 @@ from made_results import LATENCIES, cost, made, renamed, summary
 from analysis.deciding.quotes import Quote, number_at
 from analysis.deciding.recommendation_record import Recommendation
 from analysis.deciding.use_cases import UseCase, read_use_case, shipped
+from analysis.ranking import rank
 from analysis.recommendation import recommend
 from analysis.summarise import summarise, summary_json
 from analysis.summary import Result, Summary
@@ -84,6 +85,31 @@ def test_one_target_cannot_be_chosen_from() -> None:
     assert "only one to choose from" in found.says and found.apart[0].target == "a"
 
 
+def test_where_nothing_that_has_a_weight_was_measured_nobody_is_chosen() -> None:
+    market = summary(made("a", usd=None), made("b", usd=None))
+    found = recommend([market], UseCase(weights={"cost": 1}))
+    assert (found.answer, found.primary, found.places) == ("cannot tell", None, ())
+    assert "no target" in found.says
+    assert list(found.left_out) == ["cost"]
+    assert [each.target for each in found.apart] == ["a", "b"]
+    assert all("nothing that has a weight was measured" in each.reason for each in found.apart)
+    (ranking,) = rank([market], {"cost": 1.0})
+    assert (ranking.places, [each.target for each in ranking.apart]) == ((), ["a", "b"])
+
+
+def test_what_is_good_by_another_slo_is_no_rival() -> None:
+    """Twice the goodput, by a limit five times as high."""
+    strict = summary(made("a", goodput_rps=5.0), made("b", goodput_rps=6.0), run="strict", slo={"ttft_s": 0.2})
+    lax = summary(made("c", goodput_rps=10.0), run="lax", slo={"ttft_s": 1.0})
+    case = UseCase(weights={"throughput": 1}, metrics={"throughput": ("goodput_rps",)})
+    found = recommend([strict, lax], case)
+    assert [(each.run, each.reason) for each in found.apart] == [
+        ("lax", "its throughput counts what is good by another SLO")
+    ]
+    alike = msgspec.structs.replace(lax, slo=strict.slo)
+    assert recommend([strict, alike], case).apart == ()
+
+
 def limited(*limits: str, **more: Any) -> UseCase:
     return UseCase(weights={"latency": 1}, limits=limits, **more)
 
@@ -136,6 +162,32 @@ def test_prices_and_tokens_of_the_use_case_make_the_cost() -> None:
     assert found.choices[0].usd_per_month is not None
     assert found.choices[0].usd_per_month.value == pytest.approx(10 * (0.001 * 2 / 3 + 0.001 * 2 / 3))
     assert found.primary == "a"
+
+
+def test_tokens_of_the_use_case_cost_a_job_what_jobs_cost() -> None:
+    """As they did in the run: half the price of a token."""
+    jobs: dict[str, Any] = {"dialect": "openai-batches", "kind": "batch"}
+    halved = cost(0.0028, 900, batch_factor=0.5)
+    market = summary(made("a", **jobs, usd=0.001), made("b", **jobs, cost=halved))
+    case = UseCase(weights={"cost": 1}, input_tokens=100, output_tokens=50, requests_per_month=10)
+    found = recommend([market], case)
+    dear = found.choices[1].usd_per_month
+    assert dear is not None
+    assert dear.value == pytest.approx(10 * 0.0028 / 2)
+    (cut,) = [each for each in found.sensitivity if each.what == "output price of b"]
+    assert cut.threshold == pytest.approx(cut.now * 4 / 7)  # 0.0004 less of 0.0014, of which 2/3 are output
+    assert any(quote.path.endswith("price.batch_factor") for quote in quotes_of(found))
+
+
+def test_a_price_that_does_not_hold_for_so_much_input_makes_no_cost() -> None:
+    tiered = made("tiered", cost=cost(0.0001, 900, up_to_input_tokens=1000))
+    market = summary(tiered, made("a"), made("b", usd=0.003))
+    case = UseCase(weights={"latency": 1, "cost": 1}, input_tokens=50_000, output_tokens=50, requests_per_month=10)
+    found = recommend([market], case)
+    assert [each.target for each in found.apart] == ["tiered"]
+    limited_case = limited(budget_usd=1000, requests_per_month=10, input_tokens=50_000, output_tokens=50)
+    (limit,) = recommend([market], limited_case).choices[-1].limits
+    assert (limit.target, limit.met) == ("tiered", "not measured")
 
 
 def test_weights_turn_at_their_thresholds() -> None:

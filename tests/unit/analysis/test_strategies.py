@@ -98,6 +98,8 @@ def test_larger_batches_bring_more_items() -> None:
     one = made("a", usd=None, tpot_s=1e-4, batch=Batch(size=1, items_per_s=10.0))
     many = made("a", workload="w8", batch=Batch(size=8, items_per_s=30.0))
     assert found_by(summary(one, many))["larger batches"].gain.value == pytest.approx(20.0)
+    shorter = msgspec.structs.replace(many, request={"input_tokens": 10, "batch": 8})
+    assert "larger batches" not in found_by(summary(one, shorter)), "its texts are shorter, not its batches better"
 
 
 def test_what_is_refused_need_not_be_sent() -> None:

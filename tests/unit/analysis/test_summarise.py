@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
+import yaml
 from runs_on_disk import HOSTILE, MS, S, header, sample, steady, write_journal, write_run
 
 from analysis.report import render
@@ -60,6 +63,14 @@ def test_a_failure_counts_but_gives_no_latency_and_no_goodput(tmp_path: Path) ->
     assert [outage.failures for outage in result.reliability.outages] == [10]
     assert result.reliability.mttr_s.value == pytest.approx(1.0, abs=0.001)
     assert result.reliability.error_ratio["server"].value == pytest.approx(0.1)
+
+
+def test_tokens_that_no_reply_tells_are_not_zero_of_them(tmp_path: Path) -> None:
+    (silent,) = summarise(write_run(tmp_path / "silent", steady(usage=None)))[0].results
+    assert (silent.input_tokens_per_s, silent.output_tokens_per_s) == (None, None)
+    nothing = Usage(source="provider", input_tokens=0, output_tokens=5)
+    (told,) = summarise(write_run(tmp_path / "told", steady(usage=nothing)))[0].results
+    assert told.input_tokens_per_s == 0
 
 
 def test_what_misses_the_slo_is_no_goodput(tmp_path: Path) -> None:
@@ -170,6 +181,25 @@ def test_the_window_ends_where_arrivals_end_early(tmp_path: Path) -> None:
     assert result.offered_rps == pytest.approx(10)
 
 
+def test_a_repeat_that_was_cut_off_in_its_warm_up_takes_no_interval_along(tmp_path: Path) -> None:
+    """Two repeats of ten seconds, and half a second of a third."""
+
+    def moved(each: Sample, repeat: int) -> Sample:
+        by = 20 * S * repeat
+        later = {"start_ns": (each.start_ns or 0) + by, "headers_ns": None, "first_text_ns": None}
+        events = tuple(at + by for at in each.event_ns)
+        fields = {"repeat": repeat, "seq": each.seq + 1000 * repeat, "end_ns": each.end_ns + by, "event_ns": events}
+        return msgspec.structs.replace(each, **later, **fields)
+
+    made = [moved(each, repeat) for repeat, n in ((1, 110), (2, 110), (3, 5)) for each in steady()[:n]]
+    result = _only(write_run(tmp_path, made, repeats=3))
+    assert (result.repeats, result.attempted, result.warmup_attempts) == (2, 200, 25)
+    assert result.ttft_s is not None
+    assert result.ttft_s.ci95["p50"] == pytest.approx((0.1, 0.1))
+    assert result.window is not None
+    assert (result.window.begin_s, result.window.end_s, result.window_s) == (1, 11, 20)
+
+
 def test_nothing_but_dropped_arrivals_is_a_result_without_latencies(tmp_path: Path) -> None:
     result = _only(write_run(tmp_path, [_dropped(k, k * 100 * MS) for k in range(110)], stages=OPEN))
     assert (result.outcomes, result.achieved_rps, result.goodput_rps) == ({"dropped": 100}, 0, 0)
@@ -263,6 +293,37 @@ def test_items_a_second_are_right_though_few_batches_fit_into_a_stage(tmp_path: 
     assert result.batch.efficiency is None, "there is no batch of one to compare with"
 
 
+def _texts(workload: str, begin_s: int, took_ms: int, items: int) -> list[Sample]:
+    """One request after another for ten seconds."""
+    return [
+        sample(
+            1000 * begin_s + k, begin_s * S + k * took_ms * MS, end_ns=begin_s * S + (k + 1) * took_ms * MS,
+            workload=workload, items=items, event_ns=(), first_text_ns=None, dialect="openai-embeddings",
+        )
+        for k in range(10_000 // took_ms)
+    ]  # fmt: skip
+
+
+def test_a_batch_is_set_against_a_single_text_as_long_as_its_own(tmp_path: Path) -> None:
+    made = [*_texts("short_1", 0, 50, 1), *_texts("long_1", 20, 200, 1), *_texts("short_8", 40, 100, 8)]
+    made += _texts("other_8", 60, 100, 8)
+    sizes = {"short_1": (10, 1), "long_1": (500, 1), "short_8": (10, 8), "other_8": (99, 8)}
+    workloads = [
+        {"name": name, "kind": "embeddings", "input_tokens": tokens, "batch": batch}
+        for name, (tokens, batch) in sizes.items()
+    ]
+    target = {"name": "t", "dialect": "openai-embeddings", "base_url": "http://h/v1", "model": "m"}
+    plan: dict[str, Any] = {"targets": [target], "workloads": workloads, "warmup_s": 0}
+    run_dir = write_run(tmp_path, made, **plan)
+    text = yaml.safe_load(run_dir.plan.read_text())
+    run_dir.plan.write_text(yaml.safe_dump({name: text[name] for name in text if name != "workload"}))
+    found = {each.workload: each.batch for each in summarise(run_dir)[0].results}
+    ratios = {name: batch and batch.versus_sequential for name, batch in found.items()}
+    assert ratios["other_8"] is None
+    assert [ratios[name] for name in ("short_1", "long_1")] == [1, 1]
+    assert ratios["short_8"] == pytest.approx(80 / 20, rel=0.02)
+
+
 def _with_csv_median(run_dir: RunDir, requests: int, median_ms: float) -> bool:
     head = "Type,Name,Request Count,Failure Count,Median Response Time,Average Response Time,Min Response Time,"
     head += "Max Response Time,Average Content Size,Requests/s,Failures/s,50%\n"
@@ -270,6 +331,17 @@ def _with_csv_median(run_dir: RunDir, requests: int, median_ms: float) -> bool:
     run_dir.locust_csv("stats").write_text(head + row)
     (found,) = summarise(run_dir)[0].reconciliation
     return found.agree
+
+
+def test_entries_of_one_name_and_several_types_are_counted_together(tmp_path: Path) -> None:
+    """A locustfile may send requests of its own beside those that are recorded."""
+    run_dir = write_run(tmp_path, steady())
+    head = "Type,Name,Request Count,Failure Count,Median Response Time"
+    rows = ["openai-chat,t w,110,0,150", "GET,/x,5,1,3", "POST,/x,7,0,4"]
+    run_dir.locust_csv("stats").write_text("\n".join([head, *rows]) + "\n")
+    other, own = summarise(run_dir)[0].reconciliation
+    assert (other.entry, other.csv_requests, other.csv_failures, other.csv_median_ms) == ("/x", 12, 1, None)
+    assert (own.entry, own.csv_requests, own.csv_median_ms, own.agree) == ("t w", 110, 150, True)
 
 
 def test_the_median_of_an_even_count_is_either_of_the_two_in_the_middle(tmp_path: Path) -> None:

@@ -47,6 +47,17 @@ def test_the_counts_of_known_samples(tmp_path: Path) -> None:
     assert (counts.tokenizer, counts.local) == (None, None)
 
 
+def test_replies_without_text_have_no_characters_which_was_measured(tmp_path: Path) -> None:
+    """Calls of tools alone, in one of two repeats and in both."""
+    again = [
+        msgspec.structs.replace(each, repeat=2, seq=each.seq + 1000, text_chars=20) for each in steady(text_chars=0)
+    ]
+    half, _ = counted(write_run(tmp_path / "half", [*steady(text_chars=0), *again]))
+    assert half.chars_per_s == pytest.approx(100, rel=0.02)
+    none, _ = counted(write_run(tmp_path / "none", steady(text_chars=0)))
+    assert (none.chars, none.chars_per_s) == (0, 0.0)
+
+
 def test_reasoning_that_was_billed_and_not_sent_is_told_apart(tmp_path: Path) -> None:
     counts, findings = counted(write_run(tmp_path, steady(text_chars=20, usage=usage(105, 100))))
     assert findings == []
