@@ -22,7 +22,7 @@ from harness.sample import OLDEST_READ, SCHEMA, Footer, Header, Sample, decode
 
 MOST_BYTES = 4_000_000
 LONGEST_LINE = 64_000_000  # a line beyond it is no record: it is passed over
-_FAR_NS = 1 << 62
+_LAST_NS = 1 << 62  # the year 2116
 _MOST_MISSING = 100
 
 
@@ -87,8 +87,9 @@ class Tail:
             with suppress(*UNREADABLE):
                 header = decode(place.head)
                 if isinstance(header, Header):
-                    anchor_ns = anchor_of(header, wall_ns, mono_ns)
-                    self.places[name] = msgspec.structs.replace(place, anchor_ns=anchor_ns)
+                    self.places[name] = msgspec.structs.replace(
+                        place, anchor_ns=_known_anchor(header, wall_ns, mono_ns)
+                    )
 
     def _forget_missing(self, names: list[str]) -> None:
         """A file that is gone may come back; but not of ever more of them the place is kept."""
@@ -183,11 +184,10 @@ def _taken(place: Place, data: bytes, wall_ns: int, mono_ns: int) -> tuple[Place
             bad += 1
             continue
         if isinstance(record, Header):
-            known = OLDEST_READ <= record.schema <= SCHEMA
-            anchor_ns = anchor_of(record, wall_ns, mono_ns) if known else None
+            anchor_ns = _known_anchor(record, wall_ns, mono_ns)
         elif isinstance(record, Footer):
             closed = True
-        elif anchor_ns is None or abs(record.end_ns) > _FAR_NS:
+        elif anchor_ns is None:
             bad += 1
         else:
             samples.append(record)
@@ -202,6 +202,12 @@ def _taken(place: Place, data: bytes, wall_ns: int, mono_ns: int) -> tuple[Place
         anchor_ns=anchor_ns,
     )
     return found, samples, ends
+
+
+def _known_anchor(header: Header, wall_ns: int, mono_ns: int) -> int | None:
+    """As `anchor_of`; None: what follows cannot be read, or there is no such date."""
+    anchor_ns = anchor_of(header, wall_ns, mono_ns)
+    return anchor_ns if OLDEST_READ <= header.schema <= SCHEMA and 0 <= anchor_ns < _LAST_NS else None
 
 
 def anchor_of(header: Header, wall_ns: int, mono_ns: int) -> int:
