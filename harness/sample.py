@@ -27,7 +27,8 @@ OLDEST_READ = 1
 Echo = Literal["own", "other", "missing"]
 # What is beyond, only damage or a stranger makes, and the line is no record. A float holds these exactly; in ns they
 # are 104 days, in `Moment` 146 years.
-Whole = Annotated[int, msgspec.Meta(gt=-(1 << 53), lt=1 << 53)]
+LARGEST = 1 << 53
+Whole = Annotated[int, msgspec.Meta(gt=-LARGEST, lt=LARGEST)]
 Small = Annotated[int, msgspec.Meta(gt=-(1 << 31), lt=1 << 31)]
 Moment = Annotated[int, msgspec.Meta(gt=-(1 << 62), lt=1 << 62)]
 
