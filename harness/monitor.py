@@ -18,6 +18,7 @@ from analysis.digests.digest import slo_of
 from analysis.watching.live_windows import Ended
 from analysis.watching.slices import Slice
 from harness import alerts
+from harness.alerting.alert_list import alert_state
 from harness.alerting.alert_log import keep_states, read_actions, recover
 from harness.alerting.sinks import Delivery
 from harness.cells import cells
@@ -38,7 +39,7 @@ from harness.monitoring.run_ending import Ending, ending_of
 from harness.monitoring.watched_cell import LONGEST_NS, SLICE_NS, Promise, Used, WatchedCell, values_of
 from harness.plan import Plan, Slo
 from harness.records.alert_record import AlertAction, AlertConfig, AlertEvent, Episode, Reading, utc_text
-from harness.records.monitor_record import AlertState, Doubt, Mode, Picture, SpendNow, encode_picture
+from harness.records.monitor_record import Doubt, Mode, Picture, SpendNow, encode_picture
 from harness.rules.alert_file import rules_of
 from harness.rundir import RunDir, write_whole
 from harness.sample import Sample
@@ -107,6 +108,7 @@ class Watch:
         self._client: list[Doubt] = []
         self._within_look = False
         self.states: dict[str, Episode] = recover(run_dir)
+        self._zero_ns = now_ns - mono_ns  # the wall time of the monotonic clock's zero
         self._restore(now_ns, mono_ns)
 
     def _restore(self, now_ns: int, mono_ns: int) -> None:
@@ -146,6 +148,7 @@ class Watch:
     def look(self, now_ns: int, mono_ns: int) -> Picture:
         """Bring everything up to now (wall clock; `mono_ns`: the monotonic one) and write it down."""
         self._within_look = True
+        self._follow_clock(now_ns, mono_ns)
         ending = ending_of(self.run_dir, now_ns)
         over = ending.state in ("ended", "died")
         until_ns = min(now_ns, ending.ended_ns) if over and ending.ended_ns is not None else now_ns
@@ -169,6 +172,16 @@ class Watch:
         self._write(picture, whole=over)
         self._within_look = False
         return picture
+
+    def _follow_clock(self, now_ns: int, mono_ns: int) -> None:
+        """Where the clock was set, or this machine slept, journals of processes that run here are placed anew: else
+        all that they are still to say would be of the past."""
+        if abs(now_ns - mono_ns - self._zero_ns) > S:
+            self._tail.place_anew(now_ns, mono_ns)
+            for name, queue in self._queues.items():
+                place = self._tail.places.get(name)
+                queue.anchor_ns = queue.anchor_ns if place is None else place.anchor_ns or 0
+        self._zero_ns = now_ns - mono_ns
 
     def _advance(self, until_ns: int, clocks: tuple[int, int], *, last: bool) -> None:
         """Take in what ended until then, and close every slice of the cells at its own end."""
@@ -266,7 +279,10 @@ class Watch:
         if old:
             self._keep()
         for path in old:
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                self.troubles.not_written = f"{error.filename}: {error.strerror}"
 
     def _of_run(self, at_ns: int, validity: int | None, silences: Sequence[float]) -> Reading:
         spend = self.spend()
@@ -296,11 +312,14 @@ class Watch:
         unwatched = AlertAction(at_utc="", by="monitor", kind="silence", until_utc=utc_text(self._watched_ns / S))
         try:
             status = self.run_dir.alert_actions.stat()
-        except OSError:
-            return [unwatched]
-        stamp = (status.st_mtime_ns, status.st_size)
-        if stamp != self._actions[0]:
-            self._actions = (stamp, read_actions(self.run_dir.alert_actions))
+            stamp = (status.st_mtime_ns, status.st_size)
+            if stamp != self._actions[0]:
+                self._actions = (stamp, read_actions(self.run_dir.alert_actions))
+            self.troubles.not_read = None
+        except FileNotFoundError:
+            self._actions = ((0, 0), [])
+        except OSError as error:  # what was said until now still holds
+            self.troubles.not_read = f"{error.filename}: {error.strerror}"
         return [*self._actions[1], unwatched]
 
     def _keep(self) -> None:
@@ -362,7 +381,7 @@ class Watch:
             cells=found,
             findings=[*self._client, *doubts_of(self.troubles, self._tail, found)],
             spend=self.spend(),
-            alerts=[_alert(each) for each in alerts.current(self.states)],
+            alerts=[alert_state(each) for each in alerts.current(self.states)],
         )
 
     def close(self) -> None:
@@ -374,20 +393,3 @@ class Watch:
 def planned_s(plan: Plan) -> float:
     """How long the plan's load takes: the spans of all cells in all repeats."""
     return plan.repeats * sum(cell.span_s for cell in cells(plan, 1))
-
-
-def _alert(episode: Episode) -> AlertState:
-    return AlertState(
-        id=episode.id,
-        rule=episode.rule,
-        severity=episode.severity,
-        target=episode.target,
-        workload=episode.workload,
-        state="firing" if episode.state == "firing" else "pending",
-        since_utc=episode.since_utc,
-        value=episode.value,
-        threshold=episode.threshold,
-        summary=episode.summary,
-        silenced=episode.silenced,
-        acknowledged_by=episode.acknowledged_by,
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,13 +17,13 @@ from hook_receiver import Receiver, receiving
 from made_samples import made_sample
 from msgspec import structs
 
-from harness.alerting.alert_log import read_events
+from harness.alerting.alert_log import append_action, read_events
 from harness.alerting.sinks import Delivery
 from harness.errors import ErrorKind
 from harness.monitor import Watch
 from harness.monitoring.run_ending import ending_of
 from harness.plan_file import read_plan
-from harness.records.alert_record import AlertConfig, Rule, WebhookSink, utc_text
+from harness.records.alert_record import AlertAction, AlertConfig, Rule, WebhookSink, utc_text
 from harness.records.monitor_record import Picture, read_picture
 from harness.rundir import RunDir
 from harness.sample import SCHEMA, Header, Outcome, Sample, Usage, encode, outcome_of
@@ -318,6 +319,45 @@ def test_a_wall_clock_set_back_between_two_starts_stops_nothing(tmp_path: Path) 
         watch.look(*_clocks(at_s + back_s))
     states = [state for rule, state, _ in _events(made.run_dir) if rule == "down"]
     assert states == ["pending", "firing", "resolved"]
+
+
+def test_a_machine_that_slept_goes_on_with_what_its_processes_measure(tmp_path: Path) -> None:
+    made = Made(tmp_path / "p" / "r", down_s=(0, 0))
+    head = Header(schema=SCHEMA, run="r", worker="r1-w0", repeat=1, share=(0, 1), wall_ns=BEGAN_S * S, mono_ns=5,
+                  pid=os.getpid(), host=socket.gethostname())  # fmt: skip
+    made.path.write_bytes(encode(head))
+    watch = made.watch(1)
+    _go(made, watch, 1, 40)
+    for at_s in range(41, 60):
+        made.grow(at_s)
+        _alive(made, at_s + 3600)
+        wall_ns, mono_ns = _clocks(at_s)
+        picture = watch.look(wall_ns + 3600 * S, mono_ns)
+    assert picture.cells[0].windows["10s"].attempted == 50
+    assert picture.cells[0].silence_s is not None and picture.cells[0].silence_s < 2
+
+
+def test_silences_that_cannot_be_read_are_a_doubt_and_hold_up_nothing(tmp_path: Path) -> None:
+    made = Made(tmp_path / "p" / "r")
+    made.run_dir.alert_actions.mkdir()
+    watch = made.watch(1)
+    picture = _go(made, watch, 1, 70)
+    assert [each.state for each in picture.alerts if each.rule == "down"] == ["firing"]
+    assert [each.code for each in picture.findings] == ["unreadable"]
+    made.run_dir.alert_actions.rmdir()
+    silence = AlertAction(at_utc="", by="x", kind="silence", until_utc=_utc(900))
+    append_action(made.run_dir.alert_actions, silence)
+    picture = _go(made, watch, 71, 72)
+    assert [each.silenced for each in picture.alerts] == [True, True] and not picture.findings
+
+
+def test_an_old_part_that_cannot_be_deleted_ends_no_monitor(tmp_path: Path) -> None:
+    made = Made(tmp_path / "p" / "r", down_s=(0, 0), probe=True)
+    stuck = made.run_dir.journal("probe-000000")
+    stuck.mkdir()
+    os.utime(stuck, (BEGAN_S - 86_400, BEGAN_S - 86_400))
+    watch = made.watch(1, mode="probe", keep_raw_s=60.0)
+    assert _go(made, watch, 1, 130).spend.requests > 600 and stuck.is_dir()
 
 
 def test_probing_is_folded_into_minutes_each_once(tmp_path: Path) -> None:
