@@ -300,11 +300,10 @@ class Watch:
     def _tell(self, stepped: tuple[dict[str, Episode], list[AlertEvent]]) -> None:
         """First the events, then the states, then where it stands: see the head of this file."""
         self.states, events = stepped
-        if not events:
-            return
         if self._delivery is not None:
             self._delivery.deliver(events)
-        self._keep()
+        if events:
+            self._keep()
 
     def _said(self) -> list[AlertAction]:
         """What people said of alerts; read again where the file has changed. And a silence until somebody watched: what

@@ -107,6 +107,10 @@ class Tail:
         names = self.names()
         self._forget_missing(names)
         for name in [each for each in names if each not in skip]:
+            shown = os.fsencode(name).decode("utf-8", "replace")
+            if shown != name:  # no file can hold it
+                self.faults[shown] = "its name is no UTF-8"
+                continue
             try:
                 found = self._read_one(name, wall_ns, mono_ns, most_bytes)
             except OSError as error:

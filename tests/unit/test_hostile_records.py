@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,21 @@ def test_a_row_of_health_that_no_second_had_is_left_out(run_dir: RunDir, wrong: 
     assert ClientHealth(run_dir.health).look(0.0) == []
     assert len(read_health(run_dir)) == 3
     assert summarise(run_dir)[0].validity
+
+
+def test_names_that_are_no_utf_8_of_a_run_or_a_journal_end_no_monitor(tmp_path: Path) -> None:
+    run_dir = RunDir(tmp_path / os.fsdecode(b"l\xe4ufe") / "r")
+    run_dir.journals.mkdir(parents=True)
+    run_dir.run_json.write_bytes(RUNNING)
+    for name in ("w0", os.fsdecode(b"\xff")):
+        run_dir.journal(name).write_bytes(encode(header()) + encode(sample(0)))
+    now_ns = 10**18 + 5 * 10**9
+    watch = Watch(run_dir, None, AlertConfig(), now_ns, 10**12 + 5 * 10**9)
+    picture = watch.look(now_ns, 10**12 + 5 * 10**9)
+    watch.close()
+    assert (picture.run, picture.spend.requests) == ("l\N{REPLACEMENT CHARACTER}ufe/r", 1)
+    assert picture.findings[0].saw.endswith("now: \N{REPLACEMENT CHARACTER}.jsonl: its name is no UTF-8")
+    assert run_dir.monitor_state.is_file()
 
 
 @pytest.mark.parametrize("content", [DEEP, b'{"a":"\xff"}', b'{"a":1}\n{"b":"\xff"}'])
