@@ -177,8 +177,8 @@ def _judged(track: Track, question: Question, look: Look, variance: float) -> Qu
 
 
 def _limit(kind: Kind, question: Question, variance: float, look: Look) -> float:
-    """The worst level that is tolerated, with room for what is not known of the baseline. A share that is beyond it anyway
-    (nearly all requests fail) cannot become worse."""
+    """The worst level that is tolerated, with room for what is not known of the baseline. A share that is beyond it
+    anyway (nearly all requests fail) cannot become worse."""
     level, tolerance = question.level, question.tolerance
     if kind == "log":
         return level.mean + math.log1p(tolerance.part)

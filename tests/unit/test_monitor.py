@@ -17,13 +17,14 @@ from hook_receiver import Receiver, receiving
 from made_samples import made_sample
 from msgspec import structs
 
+from analysis.watching.slices import Slice, Spread, bucket_of
 from harness.alerting.alert_log import append_action, read_events
 from harness.alerting.sinks import Delivery
 from harness.errors import ErrorKind
 from harness.monitor import Watch
 from harness.monitoring.run_ending import ending_of
 from harness.plan_file import read_plan
-from harness.records.alert_record import AlertAction, AlertConfig, Rule, WebhookSink, utc_text
+from harness.records.alert_record import AlertAction, AlertConfig, Rule, Sla, WebhookSink, utc_text
 from harness.records.monitor_record import Picture, read_picture
 from harness.rundir import RunDir
 from harness.sample import SCHEMA, Header, Outcome, Sample, Usage, encode, outcome_of
@@ -358,6 +359,40 @@ def test_an_old_part_that_cannot_be_deleted_ends_no_monitor(tmp_path: Path) -> N
     os.utime(stuck, (BEGAN_S - 86_400, BEGAN_S - 86_400))
     watch = made.watch(1, mode="probe", keep_raw_s=60.0)
     assert _go(made, watch, 1, 130).spend.requests > 600 and stuck.is_dir()
+
+
+def test_after_a_restart_what_is_promised_and_held_against_is_that_of_now(tmp_path: Path) -> None:
+    made = Made(tmp_path / "p" / "r", down_s=(0, 0), probe=True)
+    before = structs.replace(RULES, sla=Sla(ttft_s=1.0, e2e_s=9.0))
+    watch = made.watch(1, before, mode="probe")
+    _go(made, watch, 1, 30)
+    watch.close()
+    after = structs.replace(RULES, sla=Sla(ttft_s=1.0, availability=0.99))
+    spread = Spread(counts={bucket_of(0.02): 100}, requests=100)
+    baseline = Slice(at_s=0, length_s=60, judged=100, failed=0, throttled=0, spreads={"e2e": spread})
+    watch = made.watch(31, after, mode="probe", baselines={("t", "w"): baseline})
+    picture = _go(made, watch, 31, 40)
+    assert {each.objective for each in picture.cells[0].sla} == {"ttft_s<=1.0", "availability"}
+    watch.close()
+    (kept,) = json.loads(made.run_dir.monitor_state.read_bytes())["cells"]
+    valid = {name: sum(each[1] for each in of["period"][1]) for name, of in kept["sla"]["objectives"].items()}
+    assert valid["ttft_s<=1.0"] > 190 > valid["availability"] > 40
+    levels = kept["degradation"]["latencies"]
+    assert levels["e2e"]["level"][3][0][2] and not levels["ttft"]["level"][3][0][2]
+    assert kept["degradation"]["ratios"]["error_ratio"]["share"][3][0][2], "fixed by the baseline"
+
+
+def test_after_a_clock_set_back_silence_begins_now(tmp_path: Path) -> None:
+    made = Made(tmp_path / "p" / "r", down_s=(0, 0))
+    watch = made.watch(1000)
+    _go(made, watch, 1000, 1003)
+    watch.close()
+    made.ended("running")
+    made.path.unlink()
+    watch = made.watch(600)
+    os.utime(made.run_dir.run_json, (BEGAN_S + 660, BEGAN_S + 660))
+    picture = watch.look(*_clocks(660))
+    assert picture.cells[0].silence_s == 60
 
 
 def test_probing_is_folded_into_minutes_each_once(tmp_path: Path) -> None:
