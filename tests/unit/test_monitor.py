@@ -395,6 +395,33 @@ def test_after_a_clock_set_back_silence_begins_now(tmp_path: Path) -> None:
     assert picture.cells[0].silence_s == 60
 
 
+def test_lines_that_are_no_record_are_counted_once_over_all_restarts(tmp_path: Path) -> None:
+    made = Made(tmp_path / "p" / "r", down_s=(0, 0))
+    made.grow(5)
+    with made.path.open("ab") as file:
+        file.write(b"x\n\n")
+    for start in range(3):
+        watch = made.watch(6 + start)
+        picture = _go(made, watch, 6 + start, 6.5 + start)
+        watch.close()
+        assert [each.saw for each in picture.findings] == ["2 lines of journals are no record"]
+
+
+def test_a_journal_that_is_seen_empty_after_a_restart_counts_again_from_its_beginning(tmp_path: Path) -> None:
+    made = Made(tmp_path / "p" / "r", down_s=(0, 0))
+    head = made.path.read_bytes()
+    watch = made.watch(1)
+    _go(made, watch, 1, 20)
+    watch.close()
+    watch = made.watch(21)
+    assert _go(made, watch, 21, 21).spend.requests == 105
+    made.path.write_bytes(b"")
+    _alive(made, 22)
+    watch.look(*_clocks(22))
+    made.path.write_bytes(head.replace(b'"pid":1', b'"pid":2'))
+    assert _go(made, watch, 30, 30).spend.requests == 105 + 45
+
+
 def test_probing_is_folded_into_minutes_each_once(tmp_path: Path) -> None:
     made = Made(tmp_path / "p" / "r", down_s=(30, 50), probe=True)
     _go(made, made.watch(0, mode="probe"), 1, 71, step_s=5)
