@@ -39,7 +39,7 @@ from harness.monitoring.run_ending import Ending, ending_of
 from harness.monitoring.watched_cell import LONGEST_NS, SLICE_NS, Promise, Used, WatchedCell, values_of
 from harness.plan import Plan, Slo
 from harness.records.alert_record import AlertAction, AlertConfig, AlertEvent, Episode, Reading, utc_text
-from harness.records.monitor_record import Doubt, Mode, Picture, SpendNow, encode_picture
+from harness.records.monitor_record import Doubt, Minute, Mode, Picture, SpendNow, encode_picture
 from harness.rules.alert_file import rules_of
 from harness.rundir import RunDir, write_whole
 from harness.sample import Sample
@@ -54,6 +54,7 @@ _MOST_STEPS = 600  # in which a past is gone through
 _KEPT_EVERY_NS = 5 * S
 _AHEAD_NS = 2 * S
 _BACK_NS = 60 * S
+_MOST_UNWRITTEN = 100_000  # minutes
 _PIECE = 1_000_000  # bytes of one journal at a time
 
 Key = tuple[str, str]
@@ -107,6 +108,7 @@ class Watch:
         self.troubles = Troubles()
         self._client: list[Doubt] = []
         self._within_look = False
+        self._unwritten: deque[Minute] = deque(maxlen=_MOST_UNWRITTEN)
         self.states: dict[str, Episode] = recover(run_dir)
         self._zero_ns = now_ns - mono_ns  # the wall time of the monotonic clock's zero
         self._restore(now_ns, mono_ns)
@@ -266,16 +268,22 @@ class Watch:
         while self._folded_ns + MINUTE_NS + GRACE_NS <= at_ns:
             end_ns = self._folded_ns + MINUTE_NS
             minutes = minutes_of(self.cells.values(), end_ns)
-            try:
-                if minutes and end_ns > self._on_disk_ns:
-                    append_minutes(self.run_dir.history, minutes)
-            except OSError as error:
-                self.troubles.not_written = f"{error.filename}: {error.strerror}"
+            self._unwritten.extend(minutes if end_ns > self._on_disk_ns else [])
+            self._write_minutes()
             self._folded_ns = end_ns
+
+    def _write_minutes(self) -> None:
+        """Those that are over; what a full disk refuses is tried again with the next one, and at the end."""
+        try:
+            if self._unwritten:
+                append_minutes(self.run_dir.history, self._unwritten)
+            self._unwritten.clear()
+        except OSError as error:
+            self.troubles.not_written = f"{error.filename}: {error.strerror}"
 
     def _drop_old(self) -> None:
         """Journals that are old, and of which every minute is written down, go."""
-        old = old_parts(self.run_dir, self.at_ns, self._folded_ns, self.keep_raw_s)
+        old = [] if self._unwritten else old_parts(self.run_dir, self.at_ns, self._folded_ns, self.keep_raw_s)
         if old:
             self._keep()
         for path in old:
@@ -287,11 +295,8 @@ class Watch:
     def _of_run(self, at_ns: int, validity: int | None, silences: Sequence[float]) -> Reading:
         spend = self.spend()
         values: dict[str, float] = {} if validity is None else {"validity": validity}
-        shares = [
-            used / most
-            for used, most in ((spend.usd, spend.budget_usd), (spend.requests, spend.budget_requests))
-            if used is not None and most
-        ]
+        limits = ((spend.usd, spend.budget_usd), (spend.requests, spend.budget_requests))
+        shares = [used / most for used, most in limits if used is not None and most]
         values |= {} if spend.usd is None else {"spend_usd": spend.usd}
         values |= {"spend_share": max(shares)} if shares else {}
         values |= {"silence_s": min(silences)} if silences else {}
@@ -353,10 +358,9 @@ class Watch:
         """What was used until now."""
         used = [cell.used for cell in self.cells.values()]
         budget = self.plan.budget if self.plan else None
-        priced = any(each.priced for each in used)
         total = Used(**{name: sum(getattr(each, name) for each in used) for name in Used.__struct_fields__})
         return SpendNow(
-            usd=total.usd if priced else None,
+            usd=total.usd if total.priced else None,
             requests=total.requests,
             tokens=total.tokens if total.told else None,
             budget_usd=budget.usd if budget else None,
@@ -365,9 +369,8 @@ class Watch:
         )
 
     def _picture(self, ending: Ending, *, over: bool) -> Picture:
-        at_s = self.at_ns / S
+        at_s, began_ns = self.at_ns / S, ending.began_ns
         found = [cell.picture(self.at_ns, anew=over) for _, cell in sorted(self.cells.items())]
-        began_ns = ending.began_ns
         return Picture(
             run=self.run_dir.name,
             at_utc=utc_text(at_s),
@@ -386,6 +389,7 @@ class Watch:
     def close(self) -> None:
         """Keep where it stands; after a look that was cut short what was kept last, as after a kill."""
         if not self._within_look:
+            self._write_minutes()
             self._keep()
 
 

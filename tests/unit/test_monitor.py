@@ -422,6 +422,25 @@ def test_a_journal_that_is_seen_empty_after_a_restart_counts_again_from_its_begi
     assert _go(made, watch, 30, 30).spend.requests == 105 + 45
 
 
+def test_minutes_that_a_full_disk_refused_are_written_later_and_no_part_goes_before(tmp_path: Path) -> None:
+    made = Made(tmp_path / "p" / "r", down_s=(0, 0), probe=True)
+    old = made.run_dir.journal("probe-000000")
+    old.write_bytes(made.path.read_bytes())
+    os.utime(old, (BEGAN_S, BEGAN_S))
+    watch = made.watch(0, mode="probe", keep_raw_s=1.0)
+    made.run_dir.history.mkdir()  # as good as a disk that is full
+    _go(made, watch, 1, 250, 5)
+    assert old.exists()
+    made.run_dir.history.rmdir()
+    _go(made, watch, 251, 310, 5)
+    assert not old.exists()
+    made.run_dir.history.rename(tmp_path / "first")
+    watch.close()
+    lines = [json.loads(line) for line in (tmp_path / "first").read_bytes().splitlines()]
+    assert [line["at_utc"] for line in lines] == [_utc(60 * n) for n in range(1, 6)]
+    assert sum(line["window"]["attempted"] for line in lines) == 5 * 300
+
+
 def test_probing_is_folded_into_minutes_each_once(tmp_path: Path) -> None:
     made = Made(tmp_path / "p" / "r", down_s=(30, 50), probe=True)
     _go(made, made.watch(0, mode="probe"), 1, 71, step_s=5)
