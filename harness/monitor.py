@@ -121,7 +121,7 @@ class Watch:
         self._kept_ns = 0 if kept is None else self.at_ns
         self._watched_ns = now_ns if kept is None else min(kept.watched_ns, now_ns)  # the clock may have been set back
         seen_s = max((each.seen_wall_s for each in self.states.values()), default=0.0)
-        self._judged_ns = min(round(seen_s * S), self.at_ns + _BACK_NS)
+        self._judged_ns = round(min(max(seen_s, 0.0) * S, self.at_ns + _BACK_NS))
         self._on_disk_ns = minutes_to_ns(self.run_dir.history) or 0
         first_ns = self.begun_ns if kept is None else kept.minutes_to_ns
         self._folded_ns = self._dropped_ns = first_ns - first_ns % MINUTE_NS

@@ -163,6 +163,19 @@ def test_a_row_of_health_that_no_second_had_is_left_out(run_dir: RunDir, wrong: 
     assert summarise(run_dir)[0].validity
 
 
+@pytest.mark.parametrize("seen_s", [-1e300, 1e300])
+def test_states_of_alerts_that_stood_nowhere_end_no_monitor(run_dir: RunDir, seen_s: float) -> None:
+    run_dir.run_json.write_bytes(RUNNING)
+    episode = {"id": "a", "rule": "down", "severity": "info", "target": "t", "workload": "w", "state": "firing",
+               "since_wall_s": 1.0, "since_utc": "", "changed_wall_s": 1.0, "seen_wall_s": seen_s, "value": None,
+               "threshold": 1.0, "summary": ""}  # fmt: skip
+    run_dir.alert_states.write_bytes(msgspec.json.encode({"events_to": -5, "states": {"down/t/w": episode}}))
+    run_dir.alerts.write_bytes(b"{}\n")
+    now_ns = 10**18 + 5 * 10**9
+    watch = Watch(run_dir, None, AlertConfig(), now_ns, 10**12 + 5 * 10**9)
+    assert watch.look(now_ns, 10**12 + 5 * 10**9).spend.requests == 2
+
+
 def test_names_that_are_no_utf_8_of_a_run_or_a_journal_end_no_monitor(tmp_path: Path) -> None:
     run_dir = RunDir(tmp_path / os.fsdecode(b"l\xe4ufe") / "r")
     run_dir.journals.mkdir(parents=True)
