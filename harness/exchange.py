@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import gevent
 import msgspec
@@ -22,7 +22,7 @@ from harness.dialects import DIALECTS
 from harness.errors import ErrorClass
 from harness.inputs.secrecy import hidden, holds
 from harness.plan import Scenario, Target, Workload
-from harness.sample import Outcome, Sample, ServerTime, outcome_of
+from harness.sample import LARGEST, Outcome, Sample, ServerTime, Usage, outcome_of
 from harness.sockets.http_framing import TransportFault
 from harness.transport import Connection
 from harness.workloads.structured import valid
@@ -158,14 +158,15 @@ def _sample(prepared: Prepared, origin: Origin, attempt: _Attempt, reply: Reply,
         retry_after_s=retry_after_s(headers, headers_wall_s),
         request_id=_request_id(headers) if course.job is None else course.job[:_WORD_CHARS],
         reused=attempt.connect_ns is None,
-        usage=reply.usage,
+        usage=_plausible(reply.usage),
         text_chars=reply.text_chars if reply.content or reply.error is None else None,
         items=_items(attempt.came, reply),
         response_bytes=sum(each.body_bytes for each in course.responses),
         finish_reason=_short(reply.finish),
         fingerprint=_short(reply.fingerprint),
         stamps=response.stamps,
-        server=reply.server or (_server_time(headers, streamed=workload.stream) if prepared.job is None else None),
+        server=_plausible(reply.server)
+        or (_server_time(headers, streamed=workload.stream) if prepared.job is None else None),
         limits=read_limits(headers, headers_wall_s),
         echo=reply.echo,
         text="".join(reply.said)[:_KEPT_CHARS] if workload.needs_text and reply.content else None,
@@ -176,6 +177,22 @@ def _sample(prepared: Prepared, origin: Origin, attempt: _Attempt, reply: Reply,
         injected=origin.injected,
         repair_ns=origin.repair_ns,
     )
+
+
+_Told = TypeVar("_Told", Usage, ServerTime)
+
+
+def _plausible(told: _Told | None) -> _Told | None:
+    """What the provider says, without numbers that nothing can be (below 0, or 2^64 - 1 of a count that was turned
+    round): these are not known, and no journal holds them."""
+    if told is None:
+        return None
+    wrong = {
+        name: None
+        for name, value in msgspec.structs.asdict(told).items()
+        if isinstance(value, int) and not 0 <= value < LARGEST
+    }
+    return msgspec.structs.replace(told, **wrong) if wrong else told
 
 
 def _items(came: Came, reply: Reply) -> int | None:

@@ -18,6 +18,7 @@ from analysis.digests.digest import slo_of
 from analysis.watching.live_windows import Ended
 from analysis.watching.slices import Slice
 from harness import alerts
+from harness.alerting.alert_list import alert_state
 from harness.alerting.alert_log import keep_states, read_actions, recover
 from harness.alerting.sinks import Delivery
 from harness.cells import cells
@@ -38,7 +39,7 @@ from harness.monitoring.run_ending import Ending, ending_of
 from harness.monitoring.watched_cell import LONGEST_NS, SLICE_NS, Promise, Used, WatchedCell, values_of
 from harness.plan import Plan, Slo
 from harness.records.alert_record import AlertAction, AlertConfig, AlertEvent, Episode, Reading, utc_text
-from harness.records.monitor_record import AlertState, Doubt, Mode, Picture, SpendNow, encode_picture
+from harness.records.monitor_record import Doubt, Minute, Mode, Picture, SpendNow, encode_picture
 from harness.rules.alert_file import rules_of
 from harness.rundir import RunDir, write_whole
 from harness.sample import Sample
@@ -53,6 +54,7 @@ _MOST_STEPS = 600  # in which a past is gone through
 _KEPT_EVERY_NS = 5 * S
 _AHEAD_NS = 2 * S
 _BACK_NS = 60 * S
+_MOST_UNWRITTEN = 100_000  # minutes
 _PIECE = 1_000_000  # bytes of one journal at a time
 
 Key = tuple[str, str]
@@ -106,7 +108,9 @@ class Watch:
         self.troubles = Troubles()
         self._client: list[Doubt] = []
         self._within_look = False
+        self._unwritten: deque[Minute] = deque(maxlen=_MOST_UNWRITTEN)
         self.states: dict[str, Episode] = recover(run_dir)
+        self._zero_ns = now_ns - mono_ns  # the wall time of the monotonic clock's zero
         self._restore(now_ns, mono_ns)
 
     def _restore(self, now_ns: int, mono_ns: int) -> None:
@@ -117,7 +121,7 @@ class Watch:
         self._kept_ns = 0 if kept is None else self.at_ns
         self._watched_ns = now_ns if kept is None else min(kept.watched_ns, now_ns)  # the clock may have been set back
         seen_s = max((each.seen_wall_s for each in self.states.values()), default=0.0)
-        self._judged_ns = min(round(seen_s * S), self.at_ns + _BACK_NS)
+        self._judged_ns = round(min(max(seen_s, 0.0) * S, self.at_ns + _BACK_NS))
         self._on_disk_ns = minutes_to_ns(self.run_dir.history) or 0
         first_ns = self.begun_ns if kept is None else kept.minutes_to_ns
         self._folded_ns = self._dropped_ns = first_ns - first_ns % MINUTE_NS
@@ -146,6 +150,7 @@ class Watch:
     def look(self, now_ns: int, mono_ns: int) -> Picture:
         """Bring everything up to now (wall clock; `mono_ns`: the monotonic one) and write it down."""
         self._within_look = True
+        self._follow_clock(now_ns, mono_ns)
         ending = ending_of(self.run_dir, now_ns)
         over = ending.state in ("ended", "died")
         until_ns = min(now_ns, ending.ended_ns) if over and ending.ended_ns is not None else now_ns
@@ -169,6 +174,16 @@ class Watch:
         self._write(picture, whole=over)
         self._within_look = False
         return picture
+
+    def _follow_clock(self, now_ns: int, mono_ns: int) -> None:
+        """Where the clock was set, or this machine slept, journals of processes that run here are placed anew: else
+        all that they are still to say would be of the past."""
+        if abs(now_ns - mono_ns - self._zero_ns) > S:
+            self._tail.place_anew(now_ns, mono_ns)
+            for name, queue in self._queues.items():
+                place = self._tail.places.get(name)
+                queue.anchor_ns = queue.anchor_ns if place is None else place.anchor_ns or 0
+        self._zero_ns = now_ns - mono_ns
 
     def _advance(self, until_ns: int, clocks: tuple[int, int], *, last: bool) -> None:
         """Take in what ended until then, each attempt into the slice in which it ended."""
@@ -256,29 +271,35 @@ class Watch:
         while self._folded_ns + MINUTE_NS + GRACE_NS <= at_ns:
             end_ns = self._folded_ns + MINUTE_NS
             minutes = minutes_of(self.cells.values(), end_ns)
-            try:
-                if minutes and end_ns > self._on_disk_ns:
-                    append_minutes(self.run_dir.history, minutes)
-            except OSError as error:
-                self.troubles.not_written = f"{error.filename}: {error.strerror}"
+            self._unwritten.extend(minutes if end_ns > self._on_disk_ns else [])
+            self._write_minutes()
             self._folded_ns = end_ns
+
+    def _write_minutes(self) -> None:
+        """Those that are over; what a full disk refuses is tried again with the next one, and at the end."""
+        try:
+            if self._unwritten:
+                append_minutes(self.run_dir.history, self._unwritten)
+            self._unwritten.clear()
+        except OSError as error:
+            self.troubles.not_written = f"{error.filename}: {error.strerror}"
 
     def _drop_old(self) -> None:
         """Journals that are old, and of which every minute is written down, go."""
-        old = old_parts(self.run_dir, self.at_ns, self._folded_ns, self.keep_raw_s)
+        old = [] if self._unwritten else old_parts(self.run_dir, self.at_ns, self._folded_ns, self.keep_raw_s)
         if old:
             self._keep()
         for path in old:
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                self.troubles.not_written = f"{error.filename}: {error.strerror}"
 
     def _of_run(self, at_ns: int, validity: int | None, silences: Sequence[float]) -> Reading:
         spend = self.spend()
         values: dict[str, float] = {} if validity is None else {"validity": validity}
-        shares = [
-            used / most
-            for used, most in ((spend.usd, spend.budget_usd), (spend.requests, spend.budget_requests))
-            if used is not None and most
-        ]
+        limits = ((spend.usd, spend.budget_usd), (spend.requests, spend.budget_requests))
+        shares = [used / most for used, most in limits if used is not None and most]
         values |= {} if spend.usd is None else {"spend_usd": spend.usd}
         values |= {"spend_share": max(shares)} if shares else {}
         values |= {"silence_s": min(silences)} if silences else {}
@@ -287,11 +308,10 @@ class Watch:
     def _tell(self, stepped: tuple[dict[str, Episode], list[AlertEvent]]) -> None:
         """First the events, then the states, then where it stands: see the head of this file."""
         self.states, events = stepped
-        if not events:
-            return
         if self._delivery is not None:
             self._delivery.deliver(events)
-        self._keep()
+        if events:
+            self._keep()
 
     def _said(self) -> list[AlertAction]:
         """What people said of alerts; read again where the file has changed. And a silence until somebody watched: what
@@ -299,11 +319,14 @@ class Watch:
         unwatched = AlertAction(at_utc="", by="monitor", kind="silence", until_utc=utc_text(self._watched_ns / S))
         try:
             status = self.run_dir.alert_actions.stat()
-        except OSError:
-            return [unwatched]
-        stamp = (status.st_mtime_ns, status.st_size)
-        if stamp != self._actions[0]:
-            self._actions = (stamp, read_actions(self.run_dir.alert_actions))
+            stamp = (status.st_mtime_ns, status.st_size)
+            if stamp != self._actions[0]:
+                self._actions = (stamp, read_actions(self.run_dir.alert_actions))
+            self.troubles.not_read = None
+        except FileNotFoundError:
+            self._actions = ((0, 0), [])
+        except OSError as error:  # what was said until now still holds
+            self.troubles.not_read = f"{error.filename}: {error.strerror}"
         return [*self._actions[1], unwatched]
 
     def _keep(self) -> None:
@@ -338,10 +361,9 @@ class Watch:
         """What was used until now."""
         used = [cell.used for cell in self.cells.values()]
         budget = self.plan.budget if self.plan else None
-        priced = any(each.priced for each in used)
         total = Used(**{name: sum(getattr(each, name) for each in used) for name in Used.__struct_fields__})
         return SpendNow(
-            usd=total.usd if priced else None,
+            usd=total.usd if total.priced else None,
             requests=total.requests,
             tokens=total.tokens if total.told else None,
             budget_usd=budget.usd if budget else None,
@@ -350,9 +372,8 @@ class Watch:
         )
 
     def _picture(self, ending: Ending, *, over: bool) -> Picture:
-        at_s = self.at_ns / S
+        at_s, began_ns = self.at_ns / S, ending.began_ns
         found = [cell.picture(self.at_ns, anew=over) for _, cell in sorted(self.cells.items())]
-        began_ns = ending.began_ns
         return Picture(
             run=self.run_dir.name,
             at_utc=utc_text(at_s),
@@ -365,32 +386,16 @@ class Watch:
             cells=found,
             findings=[*self._client, *doubts_of(self.troubles, self._tail, found)],
             spend=self.spend(),
-            alerts=[_alert(each) for each in alerts.current(self.states)],
+            alerts=[alert_state(each) for each in alerts.current(self.states)],
         )
 
     def close(self) -> None:
         """Keep where it stands; after a look that was cut short what was kept last, as after a kill."""
         if not self._within_look:
+            self._write_minutes()
             self._keep()
 
 
 def planned_s(plan: Plan) -> float:
     """How long the plan's load takes: the spans of all cells in all repeats."""
     return plan.repeats * sum(cell.span_s for cell in cells(plan, 1))
-
-
-def _alert(episode: Episode) -> AlertState:
-    return AlertState(
-        id=episode.id,
-        rule=episode.rule,
-        severity=episode.severity,
-        target=episode.target,
-        workload=episode.workload,
-        state="firing" if episode.state == "firing" else "pending",
-        since_utc=episode.since_utc,
-        value=episode.value,
-        threshold=episode.threshold,
-        summary=episode.summary,
-        silenced=episode.silenced,
-        acknowledged_by=episode.acknowledged_by,
-    )

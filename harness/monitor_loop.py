@@ -97,10 +97,12 @@ class Watched:
 def open_watch(run_dir: RunDir, wanted: Wanted, clock: Clock) -> Watched:
     """Begin to watch, or go on. Raises UsageFault where another monitor does, or the plan's rules are wrong."""
     lock = _locked(run_dir)
-    try:
+    with ExitStack() as undoing:
+        undoing.callback(os.close, lock)
         plan = plan_of(run_dir, wanted.prices)
         config = wanted.alerts or (plan.alerts if plan else AlertConfig())
         delivery = Delivery(config, run_dir)
+        undoing.callback(delivery.close)
         watch = Watch(
             run_dir,
             plan,
@@ -113,10 +115,9 @@ def open_watch(run_dir: RunDir, wanted: Wanted, clock: Clock) -> Watched:
             keep_raw_s=wanted.keep_raw_s,
             counted=None if wanted.told is None else wanted.told.counted(run_dir, plan),
         )
-    except BaseException:
-        os.close(lock)
-        raise
-    return Watched(watch, delivery, ReportClock(run_dir, config, watch.begun_ns / 1e9), lock)
+        watched = Watched(watch, delivery, ReportClock(run_dir, config, watch.begun_ns / 1e9), lock)
+        undoing.pop_all()
+    return watched
 
 
 def plan_of(run_dir: RunDir, prices: Path | None) -> Plan | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ class RunDir:
 
     @property
     def name(self) -> str:
-        """The run's id: `<plan name>/<UTC start>-<short id>`."""
-        return "/".join(self.root.resolve().parts[-2:])
+        """The run's id: `<plan name>/<UTC start>-<short id>`. What is no UTF-8 in it is replaced, since it goes into
+        files."""
+        return os.fsencode("/".join(self.root.resolve().parts[-2:])).decode("utf-8", "replace")
 
     @property
     def plan(self) -> Path:

@@ -14,7 +14,7 @@ History of the journal's schema
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -25,6 +25,12 @@ SCHEMA = 3
 OLDEST_READ = 1
 
 Echo = Literal["own", "other", "missing"]
+# What is beyond, only damage or a stranger makes, and the line is no record. A float holds these exactly; in ns they
+# are 104 days, in `Moment` 146 years.
+LARGEST = 1 << 53
+Whole = Annotated[int, msgspec.Meta(gt=-LARGEST, lt=LARGEST)]
+Small = Annotated[int, msgspec.Meta(gt=-(1 << 31), lt=1 << 31)]
+Moment = Annotated[int, msgspec.Meta(gt=-(1 << 62), lt=1 << 62)]
 
 
 class Outcome(StrEnum):
@@ -44,11 +50,11 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     of `input_tokens` that was read from a cache, `cache_write_tokens` the part that was written to one."""
 
     source: Literal["provider", "estimated"]
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
+    input_tokens: Whole | None = None
+    output_tokens: Whole | None = None
+    reasoning_tokens: Whole | None = None
+    cached_tokens: Whole | None = None
+    cache_write_tokens: Whole | None = None
 
 
 class ServerTime(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -59,11 +65,11 @@ class ServerTime(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     source: str
-    headers_ns: int | None = None
-    total_ns: int | None = None
-    queue_ns: int | None = None
-    prompt_ns: int | None = None
-    output_ns: int | None = None
+    headers_ns: Whole | None = None
+    total_ns: Whole | None = None
+    queue_ns: Whole | None = None
+    prompt_ns: Whole | None = None
+    output_ns: Whole | None = None
 
 
 class RateLimit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -71,17 +77,17 @@ class RateLimit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     and in how many seconds after the headers it is whole again. Which span a limit is for is seldom told; mostly it is
     a minute."""
 
-    limit_requests: int | None = None
-    remaining_requests: int | None = None
+    limit_requests: Whole | None = None
+    remaining_requests: Whole | None = None
     reset_requests_s: float | None = None
-    limit_tokens: int | None = None
-    remaining_tokens: int | None = None
+    limit_tokens: Whole | None = None
+    remaining_tokens: Whole | None = None
     reset_tokens_s: float | None = None
-    limit_input_tokens: int | None = None
-    remaining_input_tokens: int | None = None
+    limit_input_tokens: Whole | None = None
+    remaining_input_tokens: Whole | None = None
     reset_input_tokens_s: float | None = None
-    limit_output_tokens: int | None = None
-    remaining_output_tokens: int | None = None
+    limit_output_tokens: Whole | None = None
+    remaining_output_tokens: Whole | None = None
     reset_output_tokens_s: float | None = None
 
 
@@ -106,32 +112,32 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     dialect: str
     model: str
     workload: str
-    stage: int
-    repeat: int
+    stage: Small
+    repeat: Small
     worker: str
-    seq: int
-    attempt: int = 1
+    seq: Whole
+    attempt: Small = 1
     prompt_id: str
-    due_ns: int | None = None
-    start_ns: int | None = None  # None: dropped, never sent
-    connect_ns: int | None = None
-    headers_ns: int | None = None
-    event_ns: tuple[int, ...] = ()
-    first_text_ns: int | None = None
-    end_ns: int
+    due_ns: Whole | None = None
+    start_ns: Whole | None = None  # None: dropped, never sent
+    connect_ns: Whole | None = None
+    headers_ns: Whole | None = None
+    event_ns: tuple[Whole, ...] = ()
+    first_text_ns: Whole | None = None
+    end_ns: Whole
     outcome: Outcome
     error: ErrorKind | None = None
     error_detail: str | None = None
-    status: int | None = None
+    status: Whole | None = None
     retry_after_s: float | None = None
     request_id: str | None = None
     reused: bool | None = None
     usage: Usage | None = None
-    text_chars: int | None = None
-    items: int | None = None  # vectors or ranked documents in the reply; answered prompts of a job; 1 for a chat
-    response_bytes: int | None = None
+    text_chars: Whole | None = None
+    items: Whole | None = None  # vectors or ranked documents in the reply; answered prompts of a job; 1 for a chat
+    response_bytes: Whole | None = None
     finish_reason: str | None = None
-    first_event_tokens: int | None = None  # tokens the first content event carried, where the wire tells
+    first_event_tokens: Whole | None = None  # tokens the first content event carried, where the wire tells
     fingerprint: str | None = None
     stamps: Literal["kernel", "user"] | None = None
     server: ServerTime | None = None
@@ -139,11 +145,11 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     echo: Echo | None = None
     text: str | None = None
     conversation: str | None = None
-    turn: int | None = None
-    max_tokens: int | None = None  # the cap of the reply that was asked for
+    turn: Whole | None = None
+    max_tokens: Whole | None = None  # the cap of the reply that was asked for
     valid: bool | None = None
     injected: Scenario | None = None
-    repair_ns: int | None = None
+    repair_ns: Whole | None = None
 
     @property
     def error_class(self) -> ErrorClass | None:
@@ -163,13 +169,13 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="h
     schema: int
     run: str
     worker: str
-    repeat: int
+    repeat: Small
     share: tuple[int, int]
-    wall_ns: int
-    mono_ns: int
+    wall_ns: Moment
+    mono_ns: Moment
     pid: int
     host: str
-    clock_offset_ns: int = 0
+    clock_offset_ns: Moment = 0
     clock_error_ns: int | None = None
 
 

@@ -112,10 +112,7 @@ def read_range(path: Path, begin: int, end: int) -> Batch:
             bad += not torn
             continue
         if isinstance(record, Sample):
-            if _storable(record):
-                samples.append(record)
-            else:
-                bad += 1
+            samples.append(record)
         elif isinstance(record, Header):
             if _datable(record):
                 headers.append((len(samples), record))
@@ -123,16 +120,8 @@ def read_range(path: Path, begin: int, end: int) -> Batch:
                 bad += 1
         else:
             closed = True
-    numbers = _numbers(samples)
-    absurd = _absurd(numbers)
-    if absurd.any():
-        before = np.concatenate([[0], np.cumsum(absurd)])
-        headers = [(row - int(before[row]), header) for row, header in headers]
-        samples = [sample for sample, wrong in zip(samples, absurd, strict=True) if not wrong]
-        bad += int(absurd.sum())
-        numbers = _numbers(samples)
     events, gaps = _events(samples)
-    numbers |= events
+    numbers = _numbers(samples) | events
     return Batch(numbers, _categories(samples), _texts(samples), gaps, tuple(headers), closed, torn, bad)
 
 
@@ -170,16 +159,7 @@ def _lines(path: Path, begin: int, end: int) -> tuple[list[bytes], bool]:
     return ([*lines, last], True) if last else (lines, False)
 
 
-_FAR = 1 << 53  # ns: 104 days; beyond, a float is not exact
 _LAST_NS = 1 << 62  # the year 2116
-_MOST = (1 << 31) - 1
-_COUNTED = tuple(name for name in NUMBERS if name not in ("retry_after_s", "reused"))
-_EXACT = (*TIMES, *_COUNTED, *USAGE, *(f"server_{name}" for name in SERVER), *(f"rate_{name}" for name in RATES))
-
-
-def _storable(sample: Sample) -> bool:
-    """Whether its whole numbers fit their columns: a damaged digit can make one that does not."""
-    return abs(sample.seq) < _FAR and max(sample.attempt, sample.stage, sample.repeat) <= _MOST
 
 
 def _datable(header: Header) -> bool:
@@ -187,18 +167,10 @@ def _datable(header: Header) -> bool:
     return abs(header.clock_offset_ns) < _LAST_NS and 0 <= header.wall_ns - header.clock_offset_ns < _LAST_NS
 
 
-def _absurd(numbers: dict[str, npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
-    """Rows with a whole number, such as a time, that no float holds exactly: only damage makes one."""
-    found = np.zeros(len(numbers["seq"]), dtype=bool)
-    for name in _EXACT:
-        found |= np.abs(numbers[name]) >= _FAR
-    return found
-
-
 def _events(samples: Sequence[Sample]) -> tuple[dict[str, npt.NDArray[Any]], npt.NDArray[Any]]:
     """How many content events each sample has, its first and its last (NaN without any); and the gaps between them."""
     counts = np.fromiter((len(each.event_ns) for each in samples), np.int64, len(samples))
-    flat = _flat(samples, int(counts.sum()))
+    flat = np.fromiter(chain.from_iterable(each.event_ns for each in samples), np.int64, int(counts.sum()))
     ends = np.cumsum(counts)
     some = counts > 0
     first, last = np.full(len(counts), np.nan), np.full(len(counts), np.nan)
@@ -207,15 +179,6 @@ def _events(samples: Sequence[Sample]) -> tuple[dict[str, npt.NDArray[Any]], npt
     within[ends[some][:-1] - 1] = False
     columns: dict[str, npt.NDArray[Any]] = {"events": counts, "first_event_ns": first, "last_event_ns": last}
     return columns, narrowed(np.diff(flat)[within])
-
-
-def _flat(samples: Sequence[Sample], n: int) -> npt.NDArray[np.int64]:
-    """Every content event's time, one sample after another."""
-    try:
-        return np.fromiter(chain.from_iterable(each.event_ns for each in samples), np.int64, n)
-    except OverflowError:
-        every = chain.from_iterable(each.event_ns for each in samples)
-        return np.fromiter((min(max(each, -_FAR), _FAR) for each in every), np.int64, n)
 
 
 def narrowed(gaps: npt.NDArray[np.int64]) -> npt.NDArray[np.uint32] | npt.NDArray[np.int64]:

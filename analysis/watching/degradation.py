@@ -90,6 +90,28 @@ def begin(baseline: Slice | None = None, settings: Settings = DEFAULT) -> Degrad
     )
 
 
+def gone_on(kept: DegradationState, begun: DegradationState) -> DegradationState:
+    """What was kept, held against the baseline of `begun`, which has seen nothing: it may be another than it was."""
+
+    def track_of(mine: Track, new: Track) -> Track:
+        was, now = mine.lasting, new.lasting
+        if was is None or now is None or not (was.level.fixed or now.level.fixed) or was.level == now.level:
+            return mine
+        return msgspec.structs.replace(mine, lasting=now)
+
+    return msgspec.structs.replace(
+        kept,
+        latencies={
+            name: msgspec.structs.replace(each, level=track_of(each.level, begun.latencies[name].level))
+            for name, each in kept.latencies.items()
+        },
+        ratios={
+            name: msgspec.structs.replace(each, share=track_of(each.share, begun.ratios[name].share))
+            for name, each in kept.ratios.items()
+        },
+    )
+
+
 def _ratios_of(baseline: Slice | None) -> dict[ShiftMetric, float | None]:
     if baseline is None or not baseline.judged:
         return {"error_ratio": None, "throttled_ratio": None}

@@ -177,7 +177,8 @@ def _judged(track: Track, question: Question, look: Look, variance: float) -> Qu
 
 
 def _limit(kind: Kind, question: Question, variance: float, look: Look) -> float:
-    """The worst level that is tolerated, with room for what is not known of the baseline."""
+    """The worst level that is tolerated, with room for what is not known of the baseline. A share that is beyond it
+    anyway (nearly all requests fail) cannot become worse."""
     level, tolerance = question.level, question.tolerance
     if kind == "log":
         return level.mean + math.log1p(tolerance.part)
@@ -192,7 +193,8 @@ def _gains(kind: Kind, question: Question, look: Look, variance: float) -> tuple
         apart = min(look.value - limit, _FAR * math.sqrt(variance))
         return tuple((rise * apart - rise * rise / 2) / variance for rise in _RISES)
     requests = look.requests * look.textbook / variance
-    value = min(look.value, limit + 2 * _FAR * math.sqrt(variance))
+    most = limit + 2 * _FAR * math.sqrt(variance) if question.level.mean < limit else limit
+    value = min(look.value, most)
     return tuple(_log_likelihoods(value, requests, limit, _times(limit, odds)) for odds in _ODDS)
 
 
@@ -211,6 +213,8 @@ def _nearer_its_end(kind: Kind, question: Question, episode: Episode, look: Look
     half = max(limit, (base + episode.level) / 2)
     if kind == "log":
         gain = (half - base) * ((half + base) / 2 - look.value) / variance
+    elif base >= limit:
+        gain = _OVER_STEP  # nothing is worse than such a baseline
     else:
         least = max(base, 0.1 * half)
         gain = -_log_likelihoods(look.value, look.requests * look.textbook / variance, least, min(0.99, half))

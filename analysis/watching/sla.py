@@ -101,6 +101,18 @@ def begin(slo: Slo, period_s: float = MONTH_S, latency_target: float = 0.95) -> 
     )
 
 
+def gone_on(kept: SlaBook | None, begun: SlaBook | None) -> SlaBook | None:
+    """What was promised may have changed since a book was kept: of what is promised now (`begun`, which has counted
+    nothing) the objectives that are as they were go on, the others begin. A period of another length begins anew."""
+    if kept is None or begun is None or kept.period_s != begun.period_s:
+        return begun
+    found = {
+        name: msgspec.structs.replace(kept.objectives[name], target=each.target) if name in kept.objectives else each
+        for name, each in begun.objectives.items()
+    }
+    return msgspec.structs.replace(kept, objectives=found)
+
+
 def _windows(pair: Pair, period_s: float) -> tuple[float, float]:
     """The long and the short window of a pair in s, for a period: in proportion to it, neither too short to hold
     anything nor longer than the workbook's."""

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from harness.records.alert_record import AlertAction, AlertEvent, Phase, Severity
+from harness.records.alert_record import AlertAction, AlertEvent, Episode, Phase, Severity
+from harness.records.monitor_record import AlertState
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,3 +100,21 @@ def span_text(span_s: float) -> str:
         if span_s >= 2 * size_s:
             return f"{span_s / size_s:.1f} {unit}"
     return f"{span_s:.1f} s"
+
+
+def alert_state(episode: Episode) -> AlertState:
+    """An episode that is pending or firing, for `monitor.json`."""
+    return AlertState(
+        id=episode.id,
+        rule=episode.rule,
+        severity=episode.severity,
+        target=episode.target,
+        workload=episode.workload,
+        state="firing" if episode.state == "firing" else "pending",
+        since_utc=episode.since_utc,
+        value=episode.value,
+        threshold=episode.threshold,
+        summary=episode.summary,
+        silenced=episode.silenced,
+        acknowledged_by=episode.acknowledged_by,
+    )

@@ -90,7 +90,7 @@ def _lines(path: Path, cursor: int) -> Iterator[tuple[int, bytes]]:
     except FileNotFoundError:
         return
     with file:
-        end = file.seek(cursor if cursor <= os.fstat(file.fileno()).st_size else 0)
+        end = file.seek(cursor if 0 <= cursor <= os.fstat(file.fileno()).st_size else 0)
         skipping = False
         while line := file.readline(_MAX_LINE):
             end += len(line)

@@ -108,7 +108,8 @@ class Delivery:
 
     def deliver(self, events: Sequence[AlertEvent]) -> None:
         """Record events in `alerts.jsonl`, on the disk, and wake the sinks. Does not wait for them and does not raise:
-        what cannot be written is told to the sinks all the same, and written as soon as it can be, at a later call."""
+        what cannot be written is told to the sinks all the same, and written as soon as it can be, at a later call
+        (also one without events) or at the end."""
         waiting = [*self._unwritten, *events]
         if not waiting:
             return
@@ -137,6 +138,7 @@ class Delivery:
     def close(self, timeout_s: float = 5.0) -> bool:
         """Wait until every event is delivered, at most so long; whether it was. What is left goes at the next start."""
         until_s = time.monotonic() + timeout_s
+        self.deliver(())
         for courier in self._couriers:
             courier.last.set()
             courier.wake.set()
@@ -224,6 +226,7 @@ class _Courier(threading.Thread):
             if not self._take(event):
                 return True
             self.unwritten.popleft()
+            self._book.note(self.sink_name, self._state)
             unwritten += 1
         return bool(waiting or unwritten)
 

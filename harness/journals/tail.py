@@ -22,7 +22,7 @@ from harness.sample import OLDEST_READ, SCHEMA, Footer, Header, Sample, decode
 
 MOST_BYTES = 4_000_000
 LONGEST_LINE = 64_000_000  # a line beyond it is no record: it is passed over
-_FAR_NS = 1 << 62
+_LAST_NS = 1 << 62  # the year 2116
 _MOST_MISSING = 100
 
 
@@ -31,7 +31,8 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
     `head` is its first bytes, to the end of its first line, empty while there are none, and `inode` the file's number;
     `skipping`: within a line that is too long. `bad_lines` were no record; `closed`: it has its footer. `anchor_ns`:
-    the wall time of its times' zero by the clock of whoever reads; None: no header yet.
+    the wall time of its times' zero by the clock of whoever reads; None: no header yet. `counted_to`: up to which byte
+    bad lines are counted, since a restart reads some lines again.
     """
 
     offset: int = 0
@@ -41,6 +42,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     bad_lines: int = 0
     closed: bool = False
     anchor_ns: int | None = None
+    counted_to: int = 0
 
 
 @dataclass(frozen=True)
@@ -87,8 +89,9 @@ class Tail:
             with suppress(*UNREADABLE):
                 header = decode(place.head)
                 if isinstance(header, Header):
-                    anchor_ns = anchor_of(header, wall_ns, mono_ns)
-                    self.places[name] = msgspec.structs.replace(place, anchor_ns=anchor_ns)
+                    self.places[name] = msgspec.structs.replace(
+                        place, anchor_ns=_known_anchor(header, wall_ns, mono_ns)
+                    )
 
     def _forget_missing(self, names: list[str]) -> None:
         """A file that is gone may come back; but not of ever more of them the place is kept."""
@@ -106,6 +109,10 @@ class Tail:
         names = self.names()
         self._forget_missing(names)
         for name in [each for each in names if each not in skip]:
+            shown = os.fsencode(name).decode("utf-8", "replace")
+            if shown != name:  # no file can hold it
+                self.faults[shown] = "its name is no UTF-8"
+                continue
             try:
                 found = self._read_one(name, wall_ns, mono_ns, most_bytes)
             except OSError as error:
@@ -122,7 +129,7 @@ class Tail:
             size = os.fstat(file.fileno()).st_size
             if size <= place.offset:
                 self.places[name] = place
-                return None
+                return Read(name, [], [], place.anchor_ns or 0, behind=False, anew=True) if anew else None
             file.seek(place.offset)
             data = file.read(min(most_bytes, size - place.offset))
             whole = data.rfind(b"\n") + 1
@@ -136,11 +143,11 @@ class Tail:
             head = place.head or _head_of(data)
             offset = place.offset + len(data)
             self.places[name] = msgspec.structs.replace(place, offset=offset, head=head, skipping=True)
-            return Read(name, [], [], 0, behind=True)
+            return Read(name, [], [], 0, behind=True, anew=anew)
         place, samples, ends = _taken(place, data[:whole], wall_ns, mono_ns)
         self.places[name] = place
         behind = place.offset < size and whole > 0
-        return Read(name, samples, ends, place.anchor_ns or 0, behind, anew) if whole else None
+        return Read(name, samples, ends, place.anchor_ns or 0, behind, anew) if whole or anew else None
 
     def _found_again(self, name: str, file: int) -> Place:
         """Where to go on in a file of this name: it may be another than before, or have been cut."""
@@ -156,7 +163,8 @@ class Tail:
             return Place(inode=place.inode, anchor_ns=place.anchor_ns, bad_lines=place.bad_lines)
         if same and status.st_size < place.offset:
             self.shortened += 1
-            return msgspec.structs.replace(place, offset=status.st_size)
+            counted_to = min(place.counted_to, status.st_size)
+            return msgspec.structs.replace(place, offset=status.st_size, counted_to=counted_to)
         return msgspec.structs.replace(place, inode=status.st_ino)
 
 
@@ -175,20 +183,19 @@ def _taken(place: Place, data: bytes, wall_ns: int, mono_ns: int) -> tuple[Place
     for index, line in enumerate(lines):
         at += len(line) + 1
         if index == 0 and place.skipping:
-            bad += 1
+            bad += at > place.counted_to
             continue
         try:
             record = decode(line)
         except UNREADABLE:
-            bad += 1
+            bad += at > place.counted_to
             continue
         if isinstance(record, Header):
-            known = OLDEST_READ <= record.schema <= SCHEMA
-            anchor_ns = anchor_of(record, wall_ns, mono_ns) if known else None
+            anchor_ns = _known_anchor(record, wall_ns, mono_ns)
         elif isinstance(record, Footer):
             closed = True
-        elif anchor_ns is None or abs(record.end_ns) > _FAR_NS:
-            bad += 1
+        elif anchor_ns is None:
+            bad += at > place.counted_to
         else:
             samples.append(record)
             ends.append(at)
@@ -200,8 +207,15 @@ def _taken(place: Place, data: bytes, wall_ns: int, mono_ns: int) -> tuple[Place
         bad_lines=bad,
         closed=closed,
         anchor_ns=anchor_ns,
+        counted_to=max(place.counted_to, at),
     )
     return found, samples, ends
+
+
+def _known_anchor(header: Header, wall_ns: int, mono_ns: int) -> int | None:
+    """As `anchor_of`; None: what follows cannot be read, or there is no such date."""
+    anchor_ns = anchor_of(header, wall_ns, mono_ns)
+    return anchor_ns if OLDEST_READ <= header.schema <= SCHEMA and 0 <= anchor_ns < _LAST_NS else None
 
 
 def anchor_of(header: Header, wall_ns: int, mono_ns: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -34,18 +34,24 @@ def minutes_of(cells: Iterable[WatchedCell], end_ns: int) -> list[Minute]:
     return found
 
 
-def append_minutes(path: Path, minutes: Sequence[Minute]) -> None:
-    """Append them, and have them on the disk; a line that a crash tore is cut off first. Raises OSError."""
+def append_minutes(path: Path, minutes: Iterable[Minute]) -> None:
+    """Append them, and have them on the disk; a line that a crash tore is cut off first. Raises OSError, and then none
+    of them is there."""
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
     try:
         size = os.fstat(file).st_size
         end = os.pread(file, _END_BYTES, max(0, size - _END_BYTES))
         if end and not end.endswith(b"\n"):
-            os.ftruncate(file, size - len(end) + end.rfind(b"\n") + 1)
+            size += end.rfind(b"\n") + 1 - len(end)
+            os.ftruncate(file, size)
         left = memoryview(b"".join(map(encode_minute, minutes)))
-        while left:
-            left = left[os.write(file, left) :]
-        os.fsync(file)
+        try:
+            while left:
+                left = left[os.write(file, left) :]
+            os.fsync(file)
+        except OSError:
+            os.ftruncate(file, size)
+            raise
     finally:
         os.close(file)
 

@@ -14,12 +14,13 @@ GRAVITY: dict[Gravity, int] = {"note": 0, "suspect": 1, "invalid": 2}
 @dataclass
 class Troubles:
     """What went wrong and still matters. `clock_set_s`: how far the wall clock was set back (negative: ahead) since the
-    monitor began; `ahead_s`: how far the clocks of journals are ahead; `not_written`: a file, and why; `not_probed`:
-    why no probes are sent."""
+    monitor began; `ahead_s`: how far the clocks of journals are ahead; `not_written`, `not_read`: a file, and why;
+    `not_probed`: why no probes are sent."""
 
     clock_set_s: float | None = None
     ahead_s: dict[str, float] = field(default_factory=dict)
     not_written: str | None = None
+    not_read: str | None = None
     not_probed: str | None = None
 
 
@@ -47,6 +48,9 @@ def _of_files(troubles: Troubles, tail: Tail) -> Iterator[Doubt]:
         name, fault = next(iter(tail.faults.items()))
         saw = f"{len(tail.faults)} journals cannot be read now: {name}: {fault}"
         yield _doubt("unreadable", "suspect", saw, "what is in them is missing", "look at permissions and the disk")
+    if troubles.not_read is not None:
+        why = "silences that are newer are not known of"
+        yield _doubt("unreadable", "suspect", troubles.not_read, why, "look at permissions and the disk")
     if troubles.not_written is not None:
         why = "after a restart it would not know where it stands"
         yield _doubt("cannot-write", "suspect", troubles.not_written, why, "free some space")

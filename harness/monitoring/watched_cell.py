@@ -189,12 +189,15 @@ class WatchedCell:
         self._slice = _Slice(since_ns - since_ns % SLICE_NS)
 
     def restore(self, kept: CellState, now_ns: int) -> None:
-        """Go on from what was kept. What it says of a time that is still to come, by a clock set back, is now."""
-        self.windows.since_ns, self.windows.newest_ns = kept.since_ns, kept.newest_ns
+        """Go on from what was kept, with what is promised and held against now. What it says of a time that is still to
+        come, by a clock set back, is now."""
+        self.windows.since_ns = min(kept.since_ns, now_ns)
+        self.windows.newest_ns = None if kept.newest_ns is None else min(kept.newest_ns, now_ns)
         self.failures_in_row, self.refusals_in_row = kept.failures_in_row, kept.refusals_in_row
         self.used, self._told_usd = kept.used, kept.told_usd
-        self._degradation, self._sla, self._spreads = kept.degradation, kept.sla, kept.spreads
-        self.shifts, self.levels = kept.shifts, kept.levels
+        self._degradation = degradation.gone_on(kept.degradation, self._degradation)
+        self._sla, self._spreads = sla.gone_on(kept.sla, self._sla), kept.spreads
+        self.shifts, self.levels = kept.shifts, [each for each in kept.levels if each.objective in self._limits]
         newest_ns = now_ns - now_ns % SLICE_NS
         self._slice = _Slice(min(max(kept.slice_begin_ns, newest_ns - LONGEST_NS), newest_ns))
 

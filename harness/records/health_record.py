@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 # Upper bounds of the classes of a lag; one more class holds what is beyond.
 LAG_BOUNDS_S = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+
+# What is beyond, only damage or a stranger makes, and the row is none.
+_Count = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
+_Moment = Annotated[int, msgspec.Meta(gt=-(1 << 53), lt=1 << 53)]
+_Span = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
+_Seconds = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
+_Share = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -22,25 +31,25 @@ class Health(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     run: str
     worker: str
-    repeat: int
-    t_ns: int
-    span_s: float
-    loop_lag_p50_s: float | None = None
-    loop_lag_p99_s: float | None = None
-    loop_lag_max_s: float | None = None
-    loop_lag_counts: tuple[int, ...] = ()
-    cpu_share: float | None = None
-    cpu_wait_share: float | None = None
-    machine_cpu_share: float | None = None
-    schedule_lag_s: float | None = None
-    gc_s: float | None = None
-    gc_pause_s: float | None = None
-    rss_bytes: int | None = None
-    open_sockets: int | None = None
-    ephemeral_ports_used: int | None = None
-    ephemeral_ports: int | None = None
-    in_flight: int | None = None
-    users: int | None = None
+    repeat: _Count
+    t_ns: _Moment
+    span_s: _Span
+    loop_lag_p50_s: _Seconds | None = None
+    loop_lag_p99_s: _Seconds | None = None
+    loop_lag_max_s: _Seconds | None = None
+    loop_lag_counts: tuple[_Count, ...] = ()
+    cpu_share: _Share | None = None
+    cpu_wait_share: _Share | None = None
+    machine_cpu_share: _Share | None = None
+    schedule_lag_s: _Seconds | None = None
+    gc_s: _Seconds | None = None
+    gc_pause_s: _Seconds | None = None
+    rss_bytes: _Count | None = None
+    open_sockets: _Count | None = None
+    ephemeral_ports_used: _Count | None = None
+    ephemeral_ports: _Count | None = None
+    in_flight: _Count | None = None
+    users: _Count | None = None
 
 
 _encoder = msgspec.json.Encoder()

@@ -113,6 +113,16 @@ def test_a_whole_stream_is_ok_and_its_times_are_in_order() -> None:
     assert decode(encode(sample)) == sample
 
 
+@pytest.mark.parametrize("tokens", [2**64 - 1, 2**53, -1])
+def test_a_count_of_tokens_that_nothing_can_be_is_not_known_and_the_attempt_stays(tokens: int) -> None:
+    usage = b'data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":%d}}\n\n' % tokens
+    with server(["read", OK, chunk(WORD), chunk(usage), chunk(DONE), END]) as url:
+        sample = attempt(url)
+    assert sample.outcome is Outcome.OK and sample.usage is not None
+    assert (sample.usage.input_tokens, sample.usage.output_tokens) == (9, None)
+    assert decode(encode(sample)) == sample
+
+
 def test_events_are_stamped_when_they_arrive_however_the_bytes_are_cut() -> None:
     body = chunk(WORD) + chunk(DONE) + END
     cut = len(chunk(WORD)) // 2

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from made_samples import made_sample
 
+from analysis.cells.health import read_health
 from analysis.rivals.files import summarise_files
 from analysis.samples import load_samples
 from analysis.summarise import summarise
@@ -18,12 +21,15 @@ from harness.commands.cli_shown import complain
 from harness.errors import UsageFault
 from harness.journals.tail import Tail
 from harness.monitor import Watch
+from harness.monitoring.client_health import ClientHealth
 from harness.plan_file import read_plan
 from harness.records.alert_record import AlertConfig
+from harness.records.health_record import LAG_BOUNDS_S, Health, encode_health
 from harness.rundir import RunDir
-from harness.sample import Header, Sample, encode
+from harness.sample import Header, Sample, Usage, encode
 
 DEEP = b'{"type":"sample","x":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+RUNNING = b'{"started_utc":"2001-09-09T01:46:40Z","ended":"running"}'  # 10^9 s after 1970
 PLAN = """
 name: p
 targets: [{name: t, dialect: openai-chat, base_url: "sim://p", model: m}]
@@ -86,6 +92,103 @@ def test_a_monitor_that_is_said_to_have_stood_anywhere_goes_on_now(run_dir: RunD
     run_dir.monitor_state.write_bytes(b'{"schema":1,"begun_ns":%d,"at_ns":%d,"places":{},"cells":[]}' % (at_ns, at_ns))
     watch = Watch(run_dir, None, AlertConfig(), 10**18, 10**12)
     assert watch.look(10**18 + 10**9, 10**12 + 10**9).state
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"seq": 10**30},
+        {"attempt": 2**31},
+        {"start_ns": -(10**400)},
+        {"first_text_ns": 2**53},
+        {"end_ns": 2**62},
+        {"event_ns": (1, 2**63)},
+        {"first_event_tokens": 10**400},
+        {"usage": Usage(source="provider", output_tokens=10**400)},
+    ],
+)
+def test_a_number_that_no_column_holds_makes_a_line_no_record_live_and_after_the_run(
+    run_dir: RunDir, wrong: dict[str, Any]
+) -> None:
+    with run_dir.journal("w0").open("ab") as file:
+        file.write(encode(msgspec.structs.replace(sample(2), **wrong)) + encode(sample(3)))
+    run_dir.run_json.write_bytes(RUNNING)
+    now_ns = 10**18 + 5 * 10**9
+    watch = Watch(run_dir, read_plan(str(run_dir.plan)), AlertConfig(), now_ns, 10**12 + 5 * 10**9)
+    picture = watch.look(now_ns, 10**12 + 5 * 10**9)
+    assert picture.spend.requests == len(load_samples(run_dir).table) == 3
+    assert picture.findings[0].saw == "2 lines of journals are no record"
+    watch.close()
+    again = Watch(run_dir, None, AlertConfig(), now_ns, 10**12 + 5 * 10**9).look(now_ns + 10**9, 10**12 + 6 * 10**9)
+    assert again.spend.requests == 3
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"wall_ns": -(10**40)}, {"wall_ns": 10**40}, {"wall_ns": -1}, {"clock_offset_ns": 2**62}, {"schema": 99}]
+)
+def test_a_journal_whose_clock_shows_no_date_is_in_no_window_before_and_after_a_restart(
+    run_dir: RunDir, wrong: dict[str, Any]
+) -> None:
+    lines = [
+        msgspec.json.encode(msgspec.structs.replace(header(), **wrong)) + b"\n",
+        *map(encode, map(sample, range(3))),
+    ]
+    run_dir.journal("w0").write_bytes(b"".join(lines))
+    run_dir.run_json.write_bytes(RUNNING)
+    for start in range(2):
+        watch = Watch(run_dir, None, AlertConfig(), 10**18 + start * 10**9, 10**12)
+        assert watch.look(10**18 + (5 + start) * 10**9, 10**12 + 10**9).spend.requests == 0
+        with run_dir.journal("w0").open("ab") as file:
+            file.write(encode(sample(10 + start)))
+        watch.close()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"span_s": 0.0},
+        {"span_s": -1.0},
+        {"span_s": 1e308, "cpu_share": 1e308},
+        {"t_ns": 10**400},
+        {"loop_lag_counts": (10**30,) * (len(LAG_BOUNDS_S) + 1)},
+        {"ephemeral_ports": 1, "ephemeral_ports_used": 10**410},
+    ],
+)
+def test_a_row_of_health_that_no_second_had_is_left_out(run_dir: RunDir, wrong: dict[str, Any]) -> None:
+    row = Health(run="p/r", worker="w0", repeat=1, t_ns=10**9, span_s=1.0, cpu_share=0.5, in_flight=1)
+    odd = msgspec.structs.replace(row, **wrong)
+    run_dir.health.write_bytes(b"".join(map(encode_health, [odd, odd, odd, row, row, row])))
+    assert ClientHealth(run_dir.health).look(0.0) == []
+    assert len(read_health(run_dir)) == 3
+    assert summarise(run_dir)[0].validity
+
+
+@pytest.mark.parametrize("seen_s", [-1e300, 1e300])
+def test_states_of_alerts_that_stood_nowhere_end_no_monitor(run_dir: RunDir, seen_s: float) -> None:
+    run_dir.run_json.write_bytes(RUNNING)
+    episode = {"id": "a", "rule": "down", "severity": "info", "target": "t", "workload": "w", "state": "firing",
+               "since_wall_s": 1.0, "since_utc": "", "changed_wall_s": 1.0, "seen_wall_s": seen_s, "value": None,
+               "threshold": 1.0, "summary": ""}  # fmt: skip
+    run_dir.alert_states.write_bytes(msgspec.json.encode({"events_to": -5, "states": {"down/t/w": episode}}))
+    run_dir.alerts.write_bytes(b"{}\n")
+    now_ns = 10**18 + 5 * 10**9
+    watch = Watch(run_dir, None, AlertConfig(), now_ns, 10**12 + 5 * 10**9)
+    assert watch.look(now_ns, 10**12 + 5 * 10**9).spend.requests == 2
+
+
+def test_names_that_are_no_utf_8_of_a_run_or_a_journal_end_no_monitor(tmp_path: Path) -> None:
+    run_dir = RunDir(tmp_path / os.fsdecode(b"l\xe4ufe") / "r")
+    run_dir.journals.mkdir(parents=True)
+    run_dir.run_json.write_bytes(RUNNING)
+    for name in ("w0", os.fsdecode(b"\xff")):
+        run_dir.journal(name).write_bytes(encode(header()) + encode(sample(0)))
+    now_ns = 10**18 + 5 * 10**9
+    watch = Watch(run_dir, None, AlertConfig(), now_ns, 10**12 + 5 * 10**9)
+    picture = watch.look(now_ns, 10**12 + 5 * 10**9)
+    watch.close()
+    assert (picture.run, picture.spend.requests) == ("l\N{REPLACEMENT CHARACTER}ufe/r", 1)
+    assert picture.findings[0].saw.endswith("now: \N{REPLACEMENT CHARACTER}.jsonl: its name is no UTF-8")
+    assert run_dir.monitor_state.is_file()
 
 
 @pytest.mark.parametrize("content", [DEEP, b'{"a":"\xff"}', b'{"a":1}\n{"b":"\xff"}'])

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,13 +17,14 @@ from hook_receiver import Receiver, receiving
 from made_samples import made_sample
 from msgspec import structs
 
-from harness.alerting.alert_log import read_events
+from analysis.watching.slices import Slice, Spread, bucket_of
+from harness.alerting.alert_log import append_action, read_events
 from harness.alerting.sinks import Delivery
 from harness.errors import ErrorKind
 from harness.monitor import Watch
 from harness.monitoring.run_ending import ending_of
 from harness.plan_file import read_plan
-from harness.records.alert_record import AlertConfig, Rule, WebhookSink, utc_text
+from harness.records.alert_record import AlertAction, AlertConfig, Rule, Sla, WebhookSink, utc_text
 from harness.records.monitor_record import Picture, read_picture
 from harness.rundir import RunDir
 from harness.sample import SCHEMA, Header, Outcome, Sample, Usage, encode, outcome_of
@@ -318,6 +320,125 @@ def test_a_wall_clock_set_back_between_two_starts_stops_nothing(tmp_path: Path) 
         watch.look(*_clocks(at_s + back_s))
     states = [state for rule, state, _ in _events(made.run_dir) if rule == "down"]
     assert states == ["pending", "firing", "resolved"]
+
+
+def test_a_machine_that_slept_goes_on_with_what_its_processes_measure(tmp_path: Path) -> None:
+    made = Made(tmp_path / "p" / "r", down_s=(0, 0))
+    head = Header(schema=SCHEMA, run="r", worker="r1-w0", repeat=1, share=(0, 1), wall_ns=BEGAN_S * S, mono_ns=5,
+                  pid=os.getpid(), host=socket.gethostname())  # fmt: skip
+    made.path.write_bytes(encode(head))
+    watch = made.watch(1)
+    _go(made, watch, 1, 40)
+    for at_s in range(41, 60):
+        made.grow(at_s)
+        _alive(made, at_s + 3600)
+        wall_ns, mono_ns = _clocks(at_s)
+        picture = watch.look(wall_ns + 3600 * S, mono_ns)
+    assert picture.cells[0].windows["10s"].attempted == 50
+    assert picture.cells[0].silence_s is not None and picture.cells[0].silence_s < 2
+
+
+def test_silences_that_cannot_be_read_are_a_doubt_and_hold_up_nothing(tmp_path: Path) -> None:
+    made = Made(tmp_path / "p" / "r")
+    made.run_dir.alert_actions.mkdir()
+    watch = made.watch(1)
+    picture = _go(made, watch, 1, 70)
+    assert [each.state for each in picture.alerts if each.rule == "down"] == ["firing"]
+    assert [each.code for each in picture.findings] == ["unreadable"]
+    made.run_dir.alert_actions.rmdir()
+    silence = AlertAction(at_utc="", by="x", kind="silence", until_utc=_utc(900))
+    append_action(made.run_dir.alert_actions, silence)
+    picture = _go(made, watch, 71, 72)
+    assert [each.silenced for each in picture.alerts] == [True, True] and not picture.findings
+
+
+def test_an_old_part_that_cannot_be_deleted_ends_no_monitor(tmp_path: Path) -> None:
+    made = Made(tmp_path / "p" / "r", down_s=(0, 0), probe=True)
+    stuck = made.run_dir.journal("probe-000000")
+    stuck.mkdir()
+    os.utime(stuck, (BEGAN_S - 86_400, BEGAN_S - 86_400))
+    watch = made.watch(1, mode="probe", keep_raw_s=60.0)
+    assert _go(made, watch, 1, 130).spend.requests > 600 and stuck.is_dir()
+
+
+def test_after_a_restart_what_is_promised_and_held_against_is_that_of_now(tmp_path: Path) -> None:
+    made = Made(tmp_path / "p" / "r", down_s=(0, 0), probe=True)
+    before = structs.replace(RULES, sla=Sla(ttft_s=1.0, e2e_s=9.0))
+    watch = made.watch(1, before, mode="probe")
+    _go(made, watch, 1, 30)
+    watch.close()
+    after = structs.replace(RULES, sla=Sla(ttft_s=1.0, availability=0.99))
+    spread = Spread(counts={bucket_of(0.02): 100}, requests=100)
+    baseline = Slice(at_s=0, length_s=60, judged=100, failed=0, throttled=0, spreads={"e2e": spread})
+    watch = made.watch(31, after, mode="probe", baselines={("t", "w"): baseline})
+    picture = _go(made, watch, 31, 40)
+    assert {each.objective for each in picture.cells[0].sla} == {"ttft_s<=1.0", "availability"}
+    watch.close()
+    (kept,) = json.loads(made.run_dir.monitor_state.read_bytes())["cells"]
+    valid = {name: sum(each[1] for each in of["period"][1]) for name, of in kept["sla"]["objectives"].items()}
+    assert valid["ttft_s<=1.0"] > 190 > valid["availability"] > 40
+    levels = kept["degradation"]["latencies"]
+    assert levels["e2e"]["level"][3][0][2] and not levels["ttft"]["level"][3][0][2]
+    assert kept["degradation"]["ratios"]["error_ratio"]["share"][3][0][2], "fixed by the baseline"
+
+
+def test_after_a_clock_set_back_silence_begins_now(tmp_path: Path) -> None:
+    made = Made(tmp_path / "p" / "r", down_s=(0, 0))
+    watch = made.watch(1000)
+    _go(made, watch, 1000, 1003)
+    watch.close()
+    made.ended("running")
+    made.path.unlink()
+    watch = made.watch(600)
+    os.utime(made.run_dir.run_json, (BEGAN_S + 660, BEGAN_S + 660))
+    picture = watch.look(*_clocks(660))
+    assert picture.cells[0].silence_s == 60
+
+
+def test_lines_that_are_no_record_are_counted_once_over_all_restarts(tmp_path: Path) -> None:
+    made = Made(tmp_path / "p" / "r", down_s=(0, 0))
+    made.grow(5)
+    with made.path.open("ab") as file:
+        file.write(b"x\n\n")
+    for start in range(3):
+        watch = made.watch(6 + start)
+        picture = _go(made, watch, 6 + start, 6.5 + start)
+        watch.close()
+        assert [each.saw for each in picture.findings] == ["2 lines of journals are no record"]
+
+
+def test_a_journal_that_is_seen_empty_after_a_restart_counts_again_from_its_beginning(tmp_path: Path) -> None:
+    made = Made(tmp_path / "p" / "r", down_s=(0, 0))
+    head = made.path.read_bytes()
+    watch = made.watch(1)
+    _go(made, watch, 1, 20)
+    watch.close()
+    watch = made.watch(21)
+    assert _go(made, watch, 21, 21).spend.requests == 105
+    made.path.write_bytes(b"")
+    _alive(made, 22)
+    watch.look(*_clocks(22))
+    made.path.write_bytes(head.replace(b'"pid":1', b'"pid":2'))
+    assert _go(made, watch, 30, 30).spend.requests == 105 + 45
+
+
+def test_minutes_that_a_full_disk_refused_are_written_later_and_no_part_goes_before(tmp_path: Path) -> None:
+    made = Made(tmp_path / "p" / "r", down_s=(0, 0), probe=True)
+    old = made.run_dir.journal("probe-000000")
+    old.write_bytes(made.path.read_bytes())
+    os.utime(old, (BEGAN_S, BEGAN_S))
+    watch = made.watch(0, mode="probe", keep_raw_s=1.0)
+    made.run_dir.history.mkdir()  # as good as a disk that is full
+    _go(made, watch, 1, 250, 5)
+    assert old.exists()
+    made.run_dir.history.rmdir()
+    _go(made, watch, 251, 310, 5)
+    assert not old.exists()
+    made.run_dir.history.rename(tmp_path / "first")
+    watch.close()
+    lines = [json.loads(line) for line in (tmp_path / "first").read_bytes().splitlines()]
+    assert [line["at_utc"] for line in lines] == [_utc(60 * n) for n in range(1, 6)]
+    assert sum(line["window"]["attempted"] for line in lines) == 5 * 300
 
 
 def test_probing_is_folded_into_minutes_each_once(tmp_path: Path) -> None:

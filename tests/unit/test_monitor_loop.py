@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,18 @@ def test_a_run_that_cannot_be_watched_is_named_and_the_others_are(tmp_path: Path
     assert [picture.run for picture in pictures] == [good.name]
     assert [text.split(": ")[1] for text in said] == [str(bad.plan), str(taken.root)]
     assert "another monitor watches it" in said[1]
+
+
+def test_a_watch_that_cannot_begin_leaves_no_thread_and_no_lock(tmp_path: Path) -> None:
+    run_dir = _run(tmp_path / "p" / "r")
+    run_dir.alert_states.mkdir()
+    before = threading.active_count()
+    for _ in range(3):
+        with pytest.raises(IsADirectoryError):
+            open_watch(run_dir, Wanted(), Clock())
+    assert threading.active_count() == before
+    run_dir.alert_states.rmdir()
+    open_watch(run_dir, Wanted(), Clock()).close()
 
 
 def test_a_directory_that_is_taken_away_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -192,6 +192,17 @@ def test_a_new_sink_hears_nothing_old_and_severity_is_a_floor(tmp_path: Path, re
     assert receiver.keys() == [_event(3).key]
 
 
+def test_what_could_not_be_written_is_written_at_the_end(tmp_path: Path, receiver: Receiver) -> None:
+    run_dir = RunDir(tmp_path)
+    delivery = Delivery(_config(_hook(receiver)), run_dir)
+    run_dir.alerts.mkdir()  # as good as a disk that is full
+    delivery.deliver([_event(1)])
+    _until(lambda: read_sinks(run_dir)["webhook"].delivered == 1)
+    run_dir.alerts.rmdir()
+    assert delivery.close(LONG_S)
+    assert read_events(run_dir.alerts) == [_event(1)] and len(receiver.got) == 1
+
+
 def test_a_disk_that_takes_nothing_hides_no_alert(tmp_path: Path, receiver: Receiver) -> None:
     (tmp_path / "alerts.jsonl").mkdir()
     delivery = Delivery(_config(_hook(receiver)), RunDir(tmp_path))

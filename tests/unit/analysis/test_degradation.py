@@ -121,6 +121,16 @@ def test_an_outage_is_found_while_no_reply_has_a_latency() -> None:
     assert ("error_ratio", "level", "recent") in _confirmed(told[-1])
 
 
+@pytest.mark.parametrize("metric", ["failed", "throttled"])
+@pytest.mark.parametrize("known", [False, True])
+def test_a_target_of_which_every_request_has_always_failed_has_not_become_worse(metric: str, *, known: bool) -> None:
+    counts = {"judged": 20, "failed": 0, "throttled": 0} | {metric: 20}
+    baseline = Slice(at_s=9e8, length_s=300.0, **counts, spreads={}) if known else None
+    slices = [Slice(at_s=1e9 + 30 * n, length_s=30.0, **counts, spreads={}) for n in range(2 * HOUR)]
+    _, told = _watched(begin(baseline), slices)
+    assert not any(_confirmed(shifts) for shifts in told)
+
+
 def test_memory_is_constant() -> None:
     traffic = Traffic(Provider(2), Noise(), seed=13)
     state, _ = _watched(begin(), _slices(traffic, HOUR))
