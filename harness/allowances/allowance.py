@@ -99,8 +99,8 @@ class Purse:
 
 
 class OwnLedger:
-    """A worker's own part of every limit and of the budget: `share` (k, n). One that came late (k >= n) has none: all of
-    it was divided before, so whatever is limited it may not send."""
+    """A worker's own part of every limit and of the budget: `share` (k, n). One that came late (k >= n) has none: all
+    was divided before, so what is limited it may not send."""
 
     def __init__(self, limits: Mapping[str, Limits], purse: Purse, share: tuple[int, int]) -> None:
         self._limits = limits
