@@ -9,6 +9,7 @@ rather than miscounted.
 
 from __future__ import annotations
 
+import math
 import ssl
 import time
 from collections.abc import Callable
@@ -38,6 +39,7 @@ from harness.sockets.stamps import (
 )
 from harness.sockets.tls import TlsChannel, tls_context, tls_reason
 
+_AHEAD_S = 2.0  # for a connection that nobody waits for yet
 _AT_ONCE_NS = 100_000_000
 _LOOK_S = 0.05  # while a request cannot be written: whether it is answered already, or too late
 
@@ -100,17 +102,16 @@ class Connection:
             return False
         return True
 
-    def connect(self) -> None:
-        """Open the connection, TLS included. Raises TransportFault."""
+    def connect(self, most_s: float = math.inf) -> None:
+        """Open the connection, TLS included, in `most_s` or in `connect_s`. Raises TransportFault."""
         self.close()
+        most_s = min(most_s, self.timeouts.connect_s)
         where = f"{self.endpoint.host}:{self.endpoint.port}"
         try:
-            with gevent.Timeout(self.timeouts.connect_s):
+            with gevent.Timeout(most_s):
                 self._open()
         except gevent.Timeout as timeout:
-            raise TransportFault(
-                ErrorKind.CONNECT_TIMEOUT, f"{where}: no connection in {self.timeouts.connect_s:g} s"
-            ) from timeout
+            raise TransportFault(ErrorKind.CONNECT_TIMEOUT, f"{where}: no connection in {most_s:g} s") from timeout
         except (gevent.socket.gaierror, UnicodeError) as error:  # UnicodeError: no name at all, such as `a..b`
             reason = getattr(error, "strerror", error)
             raise TransportFault(ErrorKind.DNS, f"{self.endpoint.host}: {reason}") from error
@@ -121,9 +122,10 @@ class Connection:
 
     def connect_ahead(self) -> None:
         """Open it before its first request, so that no handshake lies within a latency. A fault is left for that
-        request to meet, whose sample then tells of it."""
+        request to meet, whose sample then tells of it; so is a host that does not answer soon: until there is a
+        request, nothing is measured of it."""
         try:
-            self.connect()
+            self.connect(_AHEAD_S)
         except TransportFault:
             self.close()
 

@@ -97,6 +97,14 @@ def test_a_host_that_does_not_answer_does_not_hold_up_the_schedule() -> None:
     assert len(seen.sent) == 10
 
 
+def test_a_connection_made_ahead_is_soon_left_to_its_first_request() -> None:
+    """Of a user that waits for its connection there is no sample: in a short stage, of the whole outage none."""
+    with deaf_host() as url, gevent.Timeout(30):
+        connection = Connection(endpoint_of(url), Timeouts(connect_s=60))
+        connection.connect_ahead()
+    assert not connection.ready()
+
+
 def test_a_fault_of_the_harness_ends_the_load_and_is_raised() -> None:
     def fails() -> None:
         raise ZeroDivisionError
