@@ -45,7 +45,7 @@ Script = list[bytes | float | str]
 
 def _serve(listener: socket.socket, scripts: list[Script]) -> None:
     """Answer each connection by its script: bytes are sent, a number is a pause, `read` waits for a request,
-    `reset` closes hard."""
+    `begin` for the beginning of one, `reset` closes hard."""
     for script in scripts:
         peer, _ = listener.accept()
         with peer, suppress(BrokenPipeError, ConnectionResetError):  # the client may give up first
@@ -56,6 +56,8 @@ def _serve(listener: socket.socket, scripts: list[Script]) -> None:
                     time.sleep(step)
                 elif step == "read":
                     _read_request(peer)
+                elif step == "begin":
+                    _received(peer)
                 else:
                     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
@@ -330,7 +332,7 @@ def test_the_whole_attempt_has_its_limit_while_the_request_is_written_as_well() 
 
 def test_an_answer_to_a_request_that_is_not_taken_whole_is_not_waited_for_any_longer() -> None:
     refusal = b"HTTP/1.1 413 Large\r\ncontent-length: 2\r\n\r\n{}"
-    response, fault = ask_at_length([refusal, 1.5], Timeouts(connect_s=5, read_s=60, total_s=60))
+    response, fault = ask_at_length(["begin", refusal, 1.5], Timeouts(connect_s=5, read_s=60, total_s=60))
     assert fault is None
     assert (response.head.status, response.complete) == (413, True)
 
