@@ -111,13 +111,15 @@ class _Attempt:
     def __init__(self, connection: Connection, start_ns: int) -> None:
         self.connection = connection
         self.start_ns = start_ns
+        self.reused = False
         self.connect_ns: int | None = None
         self.came = Came()
 
     def run(self, prepared: Prepared) -> None:
         """Raises TransportFault, and GreenletExit when it is killed."""
         deadline_ns = self.start_ns + int(self.connection.timeouts.total_s * 1e9)
-        if not self.connection.ready():
+        self.reused = self.connection.ready()
+        if not self.reused:
             self.connection.connect()
             self.connect_ns = time.monotonic_ns()
         if prepared.job is None:
@@ -157,7 +159,7 @@ def _sample(prepared: Prepared, origin: Origin, attempt: _Attempt, reply: Reply,
         status=response.head.status,
         retry_after_s=retry_after_s(headers, headers_wall_s),
         request_id=_request_id(headers) if course.job is None else course.job[:_WORD_CHARS],
-        reused=attempt.connect_ns is None,
+        reused=attempt.reused,
         usage=_plausible(reply.usage),
         text_chars=reply.text_chars if reply.content or reply.error is None else None,
         items=_items(attempt.came, reply),

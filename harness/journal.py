@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from harness.sample import SCHEMA, Footer, Header, Sample, encode
@@ -85,5 +86,10 @@ class Journal:
 
 def _write_all(file: int, data: bytes) -> None:
     written = os.write(file, data)
-    while written < len(data):  # a nearly full disk takes a part, then raises
-        written += os.write(file, data[written:])
+    try:
+        while written < len(data):  # a nearly full disk takes a part, then raises
+            written += os.write(file, data[written:])
+    except OSError:
+        with suppress(OSError):  # so that the next line, if there is room for it, is not spoilt by this one's beginning
+            os.ftruncate(file, os.fstat(file).st_size - written)
+        raise

@@ -67,6 +67,13 @@ def expected_s(plan: Plan) -> float:
     return plan.repeats * (span + 2.5)
 
 
+def longest_s(plan: Plan, swarm: Swarm) -> float:
+    """How long one repeat may take before it is ended: twice as long as expected, what its cells may take to drain, and
+    as long as its master waits for workers."""
+    drain_s = plan.drain_s * len(cells(plan, 1))
+    return expected_s(plan) / plan.repeats * 2 + drain_s + swarm.patience_s + 60
+
+
 def _hung_s(plan: Plan, cell: Cell) -> float:
     """How long after the end of a cell the last request hangs of those that an injected fault leaves unanswered."""
     inject = cell.stage.inject
@@ -179,7 +186,7 @@ def _run_repeat(
     try:
         with held():
             group |= {command.name: _start(command, run_dir) for command in started}
-        interrupted = _wait(group, plan, follower, watch, ending)
+        interrupted = _wait(group, plan, swarm, follower, watch, ending)
     finally:
         _stop(group, signal.SIGTERM, _GRACE_S)
     for name, process in group.items():
@@ -217,13 +224,14 @@ def _start(command: Command, run_dir: RunDir) -> subprocess.Popen[bytes]:
 def _wait(
     group: dict[str, subprocess.Popen[bytes]],
     plan: Plan,
+    swarm: Swarm,
     follower: _Follower,
     watch: Callable[[Progress], None],
     ending: Ending,
 ) -> bool:
     """Until the first process (which leads) has ended, and the others after it. True when the user stopped the run."""
     leader = next(iter(group.values()))
-    limit_s = time.monotonic() + expected_s(plan) / plan.repeats * 2 + plan.drain_s * len(cells(plan, 1)) + 120
+    limit_s = time.monotonic() + longest_s(plan, swarm)
     interrupted = False
     while leader.poll() is None:
         try:

@@ -9,9 +9,11 @@ rather than miscounted.
 
 from __future__ import annotations
 
+import math
 import ssl
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -37,7 +39,9 @@ from harness.sockets.stamps import (
 )
 from harness.sockets.tls import TlsChannel, tls_context, tls_reason
 
+_AHEAD_S = 2.0  # for a connection that nobody waits for yet
 _AT_ONCE_NS = 100_000_000
+_LOOK_S = 0.05  # while a request cannot be written: whether it is answered already, or too late
 
 
 Piece = tuple[int, bytes]  # when the bytes of one read arrived, and those of the body among them
@@ -98,19 +102,19 @@ class Connection:
             return False
         return True
 
-    def connect(self) -> None:
-        """Open the connection, TLS included. Raises TransportFault."""
+    def connect(self, most_s: float = math.inf) -> None:
+        """Open the connection, TLS included, in `most_s` or in `connect_s`. Raises TransportFault."""
         self.close()
+        most_s = min(most_s, self.timeouts.connect_s)
         where = f"{self.endpoint.host}:{self.endpoint.port}"
         try:
-            with gevent.Timeout(self.timeouts.connect_s):
+            with gevent.Timeout(most_s):
                 self._open()
         except gevent.Timeout as timeout:
-            raise TransportFault(
-                ErrorKind.CONNECT_TIMEOUT, f"{where}: no connection in {self.timeouts.connect_s:g} s"
-            ) from timeout
-        except gevent.socket.gaierror as error:
-            raise TransportFault(ErrorKind.DNS, f"{self.endpoint.host}: {error.strerror}") from error
+            raise TransportFault(ErrorKind.CONNECT_TIMEOUT, f"{where}: no connection in {most_s:g} s") from timeout
+        except (gevent.socket.gaierror, UnicodeError) as error:  # UnicodeError: no name at all, such as `a..b`
+            reason = getattr(error, "strerror", error)
+            raise TransportFault(ErrorKind.DNS, f"{self.endpoint.host}: {reason}") from error
         except ssl.SSLError as error:
             raise TransportFault(ErrorKind.TLS, f"{where}: {tls_reason(error)}") from error
         except OSError as error:
@@ -118,9 +122,10 @@ class Connection:
 
     def connect_ahead(self) -> None:
         """Open it before its first request, so that no handshake lies within a latency. A fault is left for that
-        request to meet, whose sample then tells of it."""
+        request to meet, whose sample then tells of it; so is a host that does not answer soon: until there is a
+        request, nothing is measured of it."""
         try:
-            self.connect()
+            self.connect(_AHEAD_S)
         except TransportFault:
             self.close()
 
@@ -163,19 +168,23 @@ class Connection:
             self._served += response.complete
             self._moderation.ended += 1
             self._ended_ns = time.monotonic_ns()
-            if not (response.complete and exchange.framing.keep_alive):
+            if not (response.complete and exchange.written and exchange.framing.keep_alive):
                 self.close()
 
     def _is_closed(self) -> bool:
         """Whether the other side has closed, or sent bytes that nobody asked for, while the connection was idle."""
+        if self._closed_ns is None and not self._is_over():
+            return False
+        self._learn((self._closed_ns or time.monotonic_ns()) - self._ended_ns)
+        return True
+
+    def _is_over(self) -> bool:
         try:
-            self._socket.recv(1)
+            return self._tls.over() if self._tls is not None else self._socket.recv(1) is not None
         except BlockingIOError:
             return False
         except OSError:
-            pass
-        self._learn((self._closed_ns or time.monotonic_ns()) - self._ended_ns)
-        return True
+            return True
 
     def _spoke_first(self) -> bool:
         """Whether something came on a new connection before anything was asked: it answers nothing."""
@@ -212,25 +221,26 @@ class Connection:
             raise
 
     def _send(self, request: bytes, exchange: _Exchange) -> None:
+        """Write the request, or as much of it as the other side takes before its response has ended."""
         view = memoryview(request if self._tls is None else self._tls.seal(request))
         try:
-            while view:
+            while view and not exchange.done:
                 try:
                     view = view[self._socket.send(view) :]
                 except BlockingIOError:
-                    gevent.socket.wait_write(self._socket.fileno(), timeout=self.timeouts.read_s)
-        except TimeoutError as error:
-            raise TransportFault(ErrorKind.READ_TIMEOUT, "the request could not be written in time") from error
+                    exchange.wait_to_write(self._socket.fileno())
         except OSError as error:
             if not exchange.reads.t_ns:  # a refusal may come before the whole request was written
                 raise TransportFault(ErrorKind.RESET, f"while writing the request: {error}") from error
+        exchange.written = not view
 
     def _on_readable(self) -> None:
         """The event loop's callback: one read. It must not raise, nor switch but to the greenlet that waits."""
         exchange = self._current
         if exchange is None:  # idle: closed by the other side; the next request finds out
-            self._watcher.stop()
-            self._closed_ns = time.monotonic_ns()
+            if self._tls is None or self._is_over():
+                self._watcher.stop()
+                self._closed_ns = time.monotonic_ns()
             return
         try:
             data, stamp = self._receive()
@@ -259,6 +269,8 @@ class _Exchange:
         self.reads = Reads()
         self.framing = Framing()
         self.ended = False  # by the other side
+        self.done = False
+        self.written = False  # the request, to its end
         self._bodies: list[bytes] = []  # of the reads parsed so far, one each
         self._body_bytes = 0
         self._held = 0
@@ -269,7 +281,6 @@ class _Exchange:
         self._began_ns = time.monotonic_ns()
         self._waiter: Any = Waiter()
         self._timer: Any = None
-        self._done = False
 
     def take(self, t_ns: int, data: bytes, stamp: bytes) -> None:
         """One read; no bytes mean that the other side closed."""
@@ -307,6 +318,19 @@ class _Exchange:
             self._fault = kind, why
         self._finish()
 
+    def wait_to_write(self, file: int) -> None:
+        """Until more of the request can be written, or the response has ended already. Raises TransportFault."""
+        since_ns = time.monotonic_ns()
+        while not self.done:
+            with suppress(TimeoutError):
+                gevent.socket.wait_write(file, timeout=_LOOK_S)
+                return
+            now_ns = time.monotonic_ns()
+            if now_ns >= self._deadline_ns:
+                raise TransportFault(*self._timeout(silent=False))
+            if now_ns - since_ns >= self._timeouts.read_s * 1e9:
+                raise TransportFault(ErrorKind.READ_TIMEOUT, "the request could not be written in time")
+
     def wait(self) -> None:
         """Until the response has ended. Raises TransportFault."""
         self._arm()
@@ -316,7 +340,7 @@ class _Exchange:
 
     def stop(self) -> None:
         """No more reads are taken."""
-        self._done = True
+        self.done = True
         self._hold.release()
         if self._timer is not None:
             self._timer.stop()
@@ -360,8 +384,8 @@ class _Exchange:
         self._finish()
 
     def _finish(self) -> None:
-        if not self._done:
-            self._done = True
+        if not self.done:
+            self.done = True
             wake_in_turn(self._waiter)
 
     def _arm(self) -> None:
@@ -374,7 +398,7 @@ class _Exchange:
         return self.reads.t_ns[-1] if self.reads.t_ns else self._began_ns
 
     def _on_timer(self) -> None:
-        if self._done:
+        if self.done:
             return
         now_ns = time.monotonic_ns()
         silent = now_ns - self._last_ns() >= self._timeouts.read_s * 1e9

@@ -188,9 +188,12 @@ class Recorder:
             self.journal.close()
 
 
-def stop_loudly(environment: Environment, message: str) -> None:
+_FULL = "free some space or choose another --out; what was written is kept"
+
+
+def stop_loudly(environment: Environment, message: str, hint: str = _FULL) -> None:
     """End the test because the harness itself failed: exit code 1 and the reason on stderr."""
-    said = f"error: {message}\nhint: free some space or choose another --out; what was written is kept\n"
+    said = f"error: {message}\nhint: {hint}\n"
     with suppress(OSError):  # the log may stand on the same full disk
         os.write(2, said.encode())
     environment.process_exit_code = 1

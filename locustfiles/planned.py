@@ -75,9 +75,10 @@ def _prepare(environment: Environment, **_: Any) -> None:
     else:
         runner.register_message(SHARE, lambda msg, **_: side.on_share(msg, environment))
         runner.register_message(PING, lambda msg, **_: side.on_pong(msg))
-    if isinstance(runner, WorkerRunner):
+    if not isinstance(runner, MasterRunner):
         for step in STEPS:
             read_ahead(step[0].stage)
+    if isinstance(runner, WorkerRunner):
         side.serve(runner)
         if MET_FILE in os.environ:
             Path(os.environ[MET_FILE]).touch()

@@ -99,11 +99,14 @@ class Purse:
 
 
 class OwnLedger:
-    """A worker's own part of every limit and of the budget: `share` (k, n)."""
+    """A worker's own part of every limit and of the budget: `share` (k, n). One that came late (k >= n) has none: all
+    was divided before, so what is limited it may not send."""
 
     def __init__(self, limits: Mapping[str, Limits], purse: Purse, share: tuple[int, int]) -> None:
         self._limits = limits
         self._share = share
+        self._late = share[0] >= share[1]
+        self._bounded = purse != Purse()
         self._purse = purse.part(share)
         self._requests = 0
         self._nano_usd = 0
@@ -116,6 +119,8 @@ class OwnLedger:
     def enter(self, target: str) -> bool:
         """See `Ledger`."""
         limit = self._limits[target].concurrency
+        if self._late and (self._bounded or self._limits[target] != Limits()):
+            return False
         if limit is not None and self._taken[target] >= part(limit, self._share):
             return False
         self._taken[target] += 1
@@ -131,7 +136,7 @@ class OwnLedger:
         costs_s = {(ask.target, name): each * self._share[1] for name, each in self._spacing_s(ask, now_s).items()}
         at_s = max((self._next_s.get(key, now_s) for key in costs_s), default=now_s)
         at_s = max(at_s, now_s)
-        if at_s - now_s > most_wait_s:
+        if at_s - now_s > most_wait_s or (self._late and costs_s):
             return None
         for key, cost_s in costs_s.items():
             self._next_s[key] = at_s + cost_s

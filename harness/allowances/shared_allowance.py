@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -30,6 +31,7 @@ _GONE_S = 15
 _BEAT_S = 3.0
 _TIMEOUT_S = 1.0
 _RETRY_S = 0.5
+_ASK_AGAIN_S = 2.0
 _log = logging.getLogger(__name__)
 
 _ENTER = """
@@ -65,7 +67,8 @@ return at - now
 """
 _SPEND = """
 for i, key in ipairs(KEYS) do
-  local mine, most = tonumber(ARGV[2 * i + 1]), tonumber(ARGV[2 * i + 2])
+  local mine, most, said = tonumber(ARGV[3 * i]), tonumber(ARGV[3 * i + 1]), ARGV[3 * i + 2]
+  if said == '1' and redis.call('HEXISTS', key, ARGV[1]) == 0 then return -1 end
   local sum = 0
   local all = redis.call('HGETALL', key)
   for j = 1, #all, 2 do
@@ -74,7 +77,7 @@ for i, key in ipairs(KEYS) do
   if sum + mine > most then return 0 end
 end
 for i, key in ipairs(KEYS) do
-  redis.call('HSET', key, ARGV[1], ARGV[2 * i + 1])
+  redis.call('HSET', key, ARGV[1], ARGV[3 * i])
   redis.call('EXPIRE', key, ARGV[2])
 end
 return 1
@@ -105,6 +108,9 @@ class SharedLedger:
         self._told: dict[str, Told] = {}
         self._heard: set[str] = set()
         self._away = False
+        self._ask_again_s = 0.0
+        self._said: set[str] = set()  # of what is budgeted: whose total stands in Redis
+        self._whole_s = 0.0  # when all workers have said their totals again
         self._in_order = BoundedSemaphore(1)  # totals that overtook each other would stand too low
         self._beat = gevent.spawn(self._beats)
 
@@ -145,6 +151,8 @@ class SharedLedger:
         return bool(found)
 
     def _try_to_spend(self, ask: Ask) -> int | None:
+        if time.monotonic() < self._whole_s:
+            return None
         with self._in_order:
             self._requests += 1
             self._nano_usd += ask.nano_usd
@@ -158,8 +166,18 @@ class SharedLedger:
         if not budgeted:
             return 1
         keys = [f"{self._prefix}:{name}" for name in budgeted]
-        words = [number for limit, total in budgeted.values() for number in (total, limit)]
-        return self._run(self._spend, keys, [self._worker, TTL_S, *words])
+        words = [word for name, (most, mine) in budgeted.items() for word in (mine, most, int(name in self._said))]
+        found = self._run(self._spend, keys, [self._worker, TTL_S, *words])
+        if found == 1:
+            self._said |= budgeted.keys()
+        elif found == -1:
+            self._wait_for_totals()
+        return None if found == -1 else found
+
+    def _wait_for_totals(self) -> None:
+        """Redis has forgotten what was spent: until each worker's next beat nobody knows what the others have."""
+        self._whole_s = time.monotonic() + _BEAT_S + 1
+        self._said.clear()
 
     def give_back(self, nano_usd: int) -> None:
         """See `Ledger`. The others hear of it with the next attempt or beat."""
@@ -247,8 +265,10 @@ class SharedLedger:
             if limit is not None and count:
                 self._may_hold(target, count, limit)
         for name, (_, total) in self._budgeted().items():
-            if total:
-                self._call(self._client.hset, f"{self._prefix}:{name}", self._worker, total)
+            if total and self._call(self._client.hset, f"{self._prefix}:{name}", self._worker, total):
+                if name in self._said:  # and now stands there anew
+                    self._wait_for_totals()
+                self._said.add(name)
 
     def _budgeted(self) -> dict[str, tuple[int, int]]:
         """What is limited by the budget: the limit, and this worker's total."""
@@ -263,7 +283,9 @@ class SharedLedger:
         return found
 
     def _call(self, what: Any, *words: Any, **named: Any) -> Any:
-        """The answer; None while Redis is away."""
+        """The answer; None while Redis is away, and for a while afterwards: not every attempt is to wait for it."""
+        if self._away and time.monotonic() < self._ask_again_s:
+            return None
         try:
             answer = what(*words, **named)
         except redis.RedisError as error:
@@ -272,6 +294,7 @@ class SharedLedger:
                     "limits: Redis does not answer (%s): this worker keeps its even part", told(error, self._client)
                 )
             self._away = True
+            self._ask_again_s = time.monotonic() + _ASK_AGAIN_S
             return None
         self._away = False
         return answer
@@ -290,6 +313,6 @@ def _unhindered(heard: Heard, now_s: float) -> Pace:
     return Pace(held_s=now_s - heard.age_s, until_s=now_s)
 
 
-def _seconds(time: Sequence[int]) -> float:
+def _seconds(told: Sequence[int]) -> float:
     """Redis's TIME as seconds."""
-    return time[0] + time[1] / 1e6
+    return told[0] + told[1] / 1e6

@@ -25,7 +25,7 @@ from harness.planned_run.worker_side import Schedule, WorkerSide
 from harness.sample import Sample
 from harness.sockets.endpoint import endpoint_of
 from harness.transport import Connection
-from harness.user import IDLE_S, AskingUser, Recorder
+from harness.user import IDLE_S, AskingUser, Recorder, stop_loudly
 
 _MOST_WARM = 200  # connections that an open cell makes before its first arrival
 
@@ -116,6 +116,9 @@ class OpenCellUser(User):
         except BaseException:  # the time to drain is over
             schedule.sender.kill()
             raise
+        if schedule.sender.ready() and not schedule.sender.successful():
+            hint = "what was sent is kept; please report the traceback in this log"
+            stop_loudly(self.environment, f"an open stage ended early: {schedule.sender.exception!r}", hint)
 
     def _moved(self) -> bool:
         """Whether this user is to stop though its cell goes on."""
@@ -125,16 +128,17 @@ class OpenCellUser(User):
         return self._state == LOCUST_STATE_STOPPING and goes_on and not over
 
     def _send_all(self, load: OpenLoad, connections: int) -> None:
-        load.warm(connections)
-        while self.step not in self.side.begin_ns:
-            gevent.sleep(IDLE_S)
-        self.begin_ns = self.side.begin_ns[self.step]
-        load.run(self.begin_ns)
+        try:
+            load.warm(connections)
+            while self.step not in self.side.begin_ns:
+                gevent.sleep(IDLE_S)
+            self.begin_ns = self.side.begin_ns[self.step]
+            load.run(self.begin_ns)
+        finally:
+            load.close()
 
     def _connect(self) -> Connection:
-        connection = Connection(endpoint_of(self.planned_cell.target.base_url), self.side.plan.timeouts)
-        connection.connect_ahead()
-        return connection
+        return Connection(endpoint_of(self.planned_cell.target.base_url), self.side.plan.timeouts)
 
     def _prepare(self, arrival: Arrival) -> Prepared:
         cell = self.planned_cell

@@ -31,7 +31,8 @@ class OpenLoad:
 
     `arrivals` are due relative to `begin_ns` (monotonic). `prepare` makes the request of one, ahead of its time; `send`
     performs it on a connection (request, when it was due, when it is too late); `drop` records one that was never sent.
-    `connect` makes a connection; they are kept, and the last one used is used first. `most` requests may be under way.
+    `connect` makes a connection that is not open yet: what `warm` has not opened is opened within the attempt that
+    needs it. They are kept, and the last one used is used first. `most` requests may be under way.
     `drain_s` is how long those may take that are under way after the last arrival; what then still runs is cut off, and
     recorded as cancelled.
     """
@@ -57,24 +58,35 @@ class OpenLoad:
         self._free = BoundedSemaphore(most)
         self._idle: list[Connection] = []
         self._refills = True
-        self._ended = False
+        self._ended_ns: int | None = None
+        self._fault: Exception | None = None
+        self._warming = Group()
         self._ready: deque[tuple[Arrival, Prepared]] = deque()
         self._running = Group()
         self._leader: gevent.Greenlet[..., object] | None = None
         self._all_sent = Event()
 
     def run(self, begin_ns: int) -> None:
-        """Send every arrival at its due time, until `end`, then wait for the replies."""
+        """Send every arrival at its due time, until `end`, then wait for the replies. Raises what went wrong here."""
         alarm = Alarm()
         try:
             self._lead_on(begin_ns, alarm)
             self._all_sent.wait()
+            self._drop_due(begin_ns)
             self._running.join(self._drain_s)
         finally:
             alarm.close()
-            self._running.kill()
-            for connection in self._idle:
-                connection.close()
+            self.close()
+            self._drop_due(begin_ns)
+        if self._fault is not None:
+            raise self._fault
+
+    def close(self) -> None:
+        """Cut off what is under way, and close the connections."""
+        self._running.kill()
+        self._warming.kill()
+        while self._idle:
+            self._idle.pop().close()
 
     def _lead_on(self, begin_ns: int, alarm: Alarm) -> None:
         leader: gevent.Greenlet[..., object] = gevent.Greenlet(self._lead, begin_ns, alarm)
@@ -86,22 +98,44 @@ class OpenLoad:
         after it: nothing stands between the alarm and the request."""
         led_on = False
         try:
-            while not self._ended and self._look_ahead(begin_ns):
-                arrival, prepared = self._ready.popleft()
+            while self._ended_ns is None and self._look_ahead(begin_ns):
+                arrival, prepared = self._ready[0]  # it stays there until it is known what becomes of it
                 due_ns = begin_ns + arrival.due_ns
                 alarm.wait_until(due_ns)
                 latest_ns = due_ns + int(self._cell.stage.max_lag_s * 1e9)
-                if self._ended:
+                goes = self._ended_ns is None and self._may_go(latest_ns)
+                if self._ended_ns is not None:
                     break
-                if self._may_go(latest_ns):
+                self._ready.popleft()
+                if goes:
                     self._lead_on(begin_ns, alarm)
                     led_on = True
                     self._one(prepared, due_ns, latest_ns)
                     break
                 self._drop(prepared, due_ns)
+        except Exception as fault:
+            self._fault = self._fault or fault
+            self.end()
+            raise
         finally:
             if not led_on:
                 self._all_sent.set()
+
+    def _drop_due(self, begin_ns: int) -> None:
+        """Record what was due before the end and waits still: nothing of it is sent any more."""
+        until_ns = (time.monotonic_ns() if self._ended_ns is None else self._ended_ns) - begin_ns
+        for arrival, prepared in self._left():
+            if arrival.due_ns > until_ns:
+                return
+            self._drop(prepared, begin_ns + arrival.due_ns)
+            gevent.sleep(0)
+
+    def _left(self) -> Iterator[tuple[Arrival, Prepared]]:
+        """What has not been sent, in order."""
+        while self._ready:
+            yield self._ready.popleft()
+        for arrival in self._arrivals:
+            yield arrival, self._prepare(arrival)
 
     def _look_ahead(self, begin_ns: int) -> bool:
         """Make many of the next requests when few are left, and there is time; whether there is one more to send."""
@@ -117,14 +151,18 @@ class OpenLoad:
 
     def end(self) -> None:
         """Send nothing more."""
-        self._ended = True
+        self._ended_ns = self._ended_ns or time.monotonic_ns()
 
     def warm(self, connections: int) -> None:
-        """Open connections before the first arrival, so that no handshake lies within a latency."""
-        warmed = Group()
+        """Begin to open connections before the first arrival, so that no handshake lies within a latency. The schedule
+        waits for none of them: a host that does not answer shows in its samples."""
         for _ in range(connections):
-            warmed.spawn(lambda: self._idle.append(self._connect()))
-        warmed.join()
+            self._warming.spawn(self._open_one)
+
+    def _open_one(self) -> None:
+        connection = self._connect()
+        connection.connect_ahead()
+        self._idle.append(connection)
 
     @property
     def in_flight(self) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 from locust.env import Environment
-from locust.runners import WorkerRunner
+from locust.runners import Runner, WorkerRunner
 
 from harness.allowances.allowance import Allowance, OwnLedger, ask_of, limited, limits_of, paid
 from harness.allowances.shared_allowance import SharedLedger
@@ -53,6 +53,7 @@ class WorkerSide:
         self.plan = assignment.plan
         self.share = assignment.share
         self.begin_ns: dict[int, int] = {}
+        self._begin_wall_ns: dict[int, int] = {}  # by the master's clock
         self.schedules: dict[int, Schedule] = {}
         self._recorder: Recorder | None = None
         self._shippers: list[Shipper] = []
@@ -61,6 +62,7 @@ class WorkerSide:
         self._told_spent = False
         self.dismissed = False  # the master itself has said that this repeat is over
         self._pongs: list[tuple[int, int]] = []  # (round trip, offset) of each answer
+        self._comparing: gevent.Greenlet[..., None] | None = None
 
     def recorder(self, environment: Environment) -> Recorder:
         """The recorder, and with it the journal, the watch over this process and the relay. Waits for the share."""
@@ -85,6 +87,7 @@ class WorkerSide:
         runner.handle_message = heard  # type: ignore[method-assign]
         runner.environment.events.quitting.add_listener(end)  # type: ignore[no-untyped-call]
         runner.send_message(SHARE, {})
+        self._comparing = gevent.spawn(self._compare_clocks, runner)  # now, since load begins soon after the share
 
     def live(self) -> Live | None:
         """What this process counts into; None: it has not sent yet."""
@@ -126,12 +129,20 @@ class WorkerSide:
             shipper.stop(_SHIP_DRAIN_S)
 
     def on_begin(self, msg: Any) -> None:
-        """The master says when an open cell begins, by its own wall clock."""
+        """The master says when an open cell begins, by its own wall clock. Of the first one it does so together with
+        the share, before the clocks have been compared: then this waits for that."""
+        self._begin_wall_ns[msg.data["step"]] = msg.data["wall_ns"]
+        self._learn_begins()
+
+    def _learn_begins(self) -> None:
+        if self.share is None:
+            return
         offset_ns, _ = self._clock()
-        self.begin_ns[msg.data["step"]] = msg.data["wall_ns"] + offset_ns - wall_offset_ns()
+        for step, wall_ns in self._begin_wall_ns.items():
+            self.begin_ns.setdefault(step, wall_ns + offset_ns - wall_offset_ns())
 
     def on_share(self, msg: Any, environment: Environment) -> None:
-        """The master says which part is ours. Before anything is sent, the clocks are compared."""
+        """The master says which part is ours. Before anything is sent, the clocks have been compared."""
         share = (int(msg.data["k"]), int(msg.data["n"]))
         gevent.spawn(self._take_share, share, environment)
 
@@ -142,14 +153,23 @@ class WorkerSide:
         self._pongs.append((trip_ns, now_ns - trip_ns // 2 - int(msg.data["master_ns"])))
 
     def _take_share(self, share: tuple[int, int], environment: Environment) -> None:
-        if self.assignment.boot_id != boot_id() and environment.runner is not None:
-            for _ in range(_PINGS):
-                environment.runner.send_message(PING, {"mono_ns": time.monotonic_ns()})
-                gevent.sleep(0.05)
-            end_s = time.monotonic() + 2.0
-            while len(self._pongs) < _PINGS and time.monotonic() < end_s:
-                gevent.sleep(0.05)
+        if self._comparing is not None:
+            self._comparing.join()
+        if not self._pongs and environment.runner is not None:  # the master did not listen yet
+            self._compare_clocks(environment.runner)
         self.share = self.share or share
+        self._learn_begins()
+
+    def _compare_clocks(self, runner: Runner) -> None:
+        """Ask the master for its time, if it is another machine; waits for the answers."""
+        if self.assignment.boot_id == boot_id():
+            return
+        for _ in range(_PINGS):
+            runner.send_message(PING, {"mono_ns": time.monotonic_ns()})
+            gevent.sleep(0.05)
+        end_s = time.monotonic() + 2.0
+        while len(self._pongs) < _PINGS and time.monotonic() < end_s:
+            gevent.sleep(0.05)
 
     def _clock(self) -> tuple[int, int | None]:
         """By how much this host's wall clock is ahead of the master's, and how well that is known: by the fastest

@@ -24,7 +24,8 @@ from harness.plan import Plan
 from harness.rundir import RunDir
 
 DEFAULT_PORT = 5557
-_WAIT_FOR_WORKERS_S = 300
+_WAIT_FOR_HOSTS_S = 300
+_WAIT_FOR_PROCESSES_S = 60
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class Swarm:
     def workers(self) -> int:
         """How many workers send."""
         return self.expected or self.local
+
+    @property
+    def patience_s(self) -> int:
+        """How long a master waits for its workers."""
+        return _WAIT_FOR_HOSTS_S if self.expected else _WAIT_FOR_PROCESSES_S
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,8 @@ def commands(
         return [Command(f"r{repeat}-w0", plain + lead, variables[0])]
     port = str(_free_port())
     lead += ["--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port]
-    lead += ["--expect-workers", str(swarm.local), "--expect-workers-max-wait", "60", "--enable-rebalancing"]
+    lead += ["--expect-workers", str(swarm.local), "--expect-workers-max-wait", str(swarm.patience_s)]
+    lead += ["--enable-rebalancing"]
     worker = [*plain, "--worker", "--master-host", "127.0.0.1", "--master-port", port]
     workers = [Command(f"r{repeat}-w{k}", worker, variables[k]) for k in range(swarm.local)]
     return [Command(f"r{repeat}-master", plain + lead, variables[0]), *workers]
@@ -96,7 +103,7 @@ def _master_of_hosts(
     locustfile.write_text(handed.as_locustfile(), encoding="utf-8")
     words = _plain(plan, str(locustfile)) + _csv(run_dir, repeat) + _web(swarm)
     words += ["--master", "--master-bind-host", swarm.bind_host, "--master-bind-port", str(swarm.port)]
-    words += ["--expect-workers", str(swarm.expected), "--expect-workers-max-wait", str(_WAIT_FOR_WORKERS_S)]
+    words += ["--expect-workers", str(swarm.expected), "--expect-workers-max-wait", str(swarm.patience_s)]
     words += ["--enable-rebalancing"]
     variables = to_environment(run_dir, repeat, (0, swarm.expected), simulator_url, purse)
     return Command(f"r{repeat}-master", words, variables)

@@ -13,6 +13,7 @@ from pathlib import Path
 from harness.handover.planned import DONE_FILE, MASTER_HOST, MET_FILE, OUT, REDIS
 from harness.relay import Shipper
 from harness.rundir import RunDir
+from harness.runs.interrupts import held
 from harness.runs.swarm import clean_environment, worker_command
 
 _FIRST_CONTACT_S = 600.0
@@ -89,16 +90,23 @@ def ship_rest(out: Path, redis: str, tell: Callable[[str], None]) -> None:
 
 def _one(command: list[str], environment: dict[str, str]) -> int | None:
     """One Locust worker, to its end. None: the user stopped it; it has then drained."""
-    process = subprocess.Popen(  # noqa: S603
-        command, stdin=subprocess.DEVNULL, env=environment, start_new_session=True
-    )
+    group: list[subprocess.Popen[bytes]] = []
     try:
-        return process.wait()
+        with held():
+            group.append(
+                subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment, start_new_session=True)  # noqa: S603
+            )
+        return group[0].wait()
     except KeyboardInterrupt:
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        for process in group:
+            _end(process)
         return None
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(_GRACE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

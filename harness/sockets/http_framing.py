@@ -69,6 +69,8 @@ class Framing:
             self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as error:  # no HttpParserError: of a 101, which nobody asked for
+            raise TransportFault(ErrorKind.PROTOCOL, "the server changed to another protocol unasked") from error
         except httptools.HttpParserError as error:
             if not self.complete:
                 raise TransportFault(ErrorKind.PROTOCOL, self._refused or f"not HTTP/1.1: {error}") from error

@@ -20,6 +20,7 @@ class TlsChannel:
         self._socket = connection
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
+        self._closed = False  # by the other side, in order
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
 
     def shake_hands(self) -> None:
@@ -52,9 +53,22 @@ class TlsChannel:
         try:
             while part := self._tls.read(_READ_BYTES):
                 parts.append(part)
+            self._closed = True
         except ssl.SSLWantReadError:
             pass  # what the protocol itself wants to answer goes out with the next request
         return b"".join(parts)
+
+    def over(self) -> bool:
+        """Whether, between two requests, the channel was closed or something came that nobody asked for. What the
+        protocol itself says then, such as TLS 1.3's tickets after the handshake, is neither. Raises OSError."""
+        while not self._closed:
+            try:
+                data = self._socket.recv(_READ_BYTES)
+            except BlockingIOError:
+                return False
+            if not data or self.open(data):
+                return True
+        return True
 
     def _flush(self) -> None:
         view = memoryview(self._outgoing.read())

@@ -96,3 +96,16 @@ def test_a_closed_ramp_and_an_open_stage_may_follow_one_another(tokenswarm: Comm
     assert len(rising) == pytest.approx(120, abs=2), "the mean of both rates for three seconds"
     half = min(sample.end_ns for sample in closed) + 2_000_000_000
     assert sum(sample.end_ns > half for sample in closed) > 1.3 * sum(sample.end_ns <= half for sample in closed)
+
+
+def test_a_handshake_that_an_arrival_has_to_wait_for_lies_in_its_attempt_and_not_in_its_lag(
+    tokenswarm: Command, tmp_path: Path
+) -> None:
+    provider = "{name: p, dialects: [openai-chat], ttft: 1.5, itl: 0.01}"
+    plan = write_plan(tmp_path / "plan.yaml", "{rate_rps: 10, duration_s: 2}", provider)
+    done = tokenswarm("run", plan)  # ten connections are made ahead, and fifteen are wanted
+    samples = [sample for _, sample in samples_of(tmp_path / done.stdout.splitlines()[-1])]
+    assert len(samples) == 20
+    fresh = [sample for sample in samples if not sample.reused]
+    assert len(fresh) >= 3
+    assert all((sample.connect_ns is None) == sample.reused for sample in samples)

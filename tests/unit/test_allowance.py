@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made_samples import made_sample
@@ -78,6 +80,22 @@ def test_a_budget_is_never_passed(requests: int, costs: list[int], nano_usd: int
     granted = [cost for cost in costs if ledger.spend(Ask("t", 1, cost))]
     assert len(granted) <= requests
     assert sum(granted) <= nano_usd
+
+
+@pytest.mark.parametrize(
+    ("limits", "purse"),
+    [(Limits(), Purse(requests=100)), (Limits(rpm=6000), Purse()), (Limits(concurrency=9), Purse())],
+)
+def test_a_worker_that_came_late_sends_nothing_of_what_was_divided_and_does_not_say_that_it_is_spent(
+    limits: Limits, purse: Purse
+) -> None:
+    ledger = OwnLedger({"t": limits}, purse, (2, 2))
+    allowance = Allowance(ledger)
+    assert allowance.admit(Ask("t", 1, 0), time.monotonic_ns() + 10_000_000) == "late"
+    assert not allowance.spent, "the run would end for all"
+    assert limits.rpm is None or ledger.turn(Ask("t", 1, 0), 60) is None, "asked alone where Redis is away"
+    free = Allowance(OwnLedger({"t": Limits()}, Purse(), (2, 2)))
+    assert free.admit(Ask("t", 1, 0)) is None
 
 
 def test_what_was_set_aside_and_not_needed_can_be_spent() -> None:

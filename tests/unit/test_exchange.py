@@ -23,8 +23,9 @@ from harness.plan import Target, Timeouts, Workload
 from harness.prompts import prompt
 from harness.sample import Outcome, Sample, decode, encode
 from harness.sockets.endpoint import endpoint_of
+from harness.sockets.http_framing import TransportFault
 from harness.sockets.tls import tls_context
-from harness.transport import Connection
+from harness.transport import Connection, Response
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: r-1\r\ntransfer-encoding: chunked\r\n\r\n"
 WORD = b'data: {"choices":[{"index":0,"delta":{"content":"hello "}}]}\n\n'
@@ -44,7 +45,7 @@ Script = list[bytes | float | str]
 
 def _serve(listener: socket.socket, scripts: list[Script]) -> None:
     """Answer each connection by its script: bytes are sent, a number is a pause, `read` waits for a request,
-    `reset` closes hard."""
+    `begin` for the beginning of one, `reset` closes hard."""
     for script in scripts:
         peer, _ = listener.accept()
         with peer, suppress(BrokenPipeError, ConnectionResetError):  # the client may give up first
@@ -55,6 +56,8 @@ def _serve(listener: socket.socket, scripts: list[Script]) -> None:
                     time.sleep(step)
                 elif step == "read":
                     _read_request(peer)
+                elif step == "begin":
+                    _received(peer)
                 else:
                     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
@@ -139,6 +142,7 @@ HTML_200 = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: %d\r\
 UNAUTHORISED = b'{"error":{"message":"Incorrect API key: %s","type":"x","code":"invalid_api_key"}}' % KEY.encode()
 STATUS_401 = b"HTTP/1.1 401 No\r\ncontent-length: %d\r\n\r\n" % len(UNAUTHORISED) + UNAUTHORISED
 STATUS_429 = b"HTTP/1.1 429 Slow\r\nretry-after: 7\r\ncontent-length: 2\r\n\r\n{}"
+STATUS_101 = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n"
 ERROR_EVENT = b'data: {"error":{"message":"boom","type":"server_error"}}\n\n'
 BARE = b'{"error":{"message":"boom","type":"server_error"}}'
 DRIPS: Script = [chunk(WORD), 0.2] * 8
@@ -158,6 +162,7 @@ FAILURES: list[tuple[str, Script, ErrorKind, Outcome]] = [
     ("short body", ["read", LENGTH_10 + b"data"], ErrorKind.TRUNCATED, Outcome.TRUNCATED),
     ("wrong key", ["read", STATUS_401], ErrorKind.AUTH, Outcome.FAILED),
     ("throttled", ["read", STATUS_429], ErrorKind.RATE_LIMIT, Outcome.THROTTLED),
+    ("changes the protocol", ["read", STATUS_101, 0.6], ErrorKind.PROTOCOL, Outcome.FAILED),
     ("drips", ["read", OK, *DRIPS], ErrorKind.TOTAL_TIMEOUT, Outcome.TIMED_OUT),
 ]
 
@@ -182,23 +187,28 @@ def test_retry_after_is_kept() -> None:
 def test_a_refused_connection_an_unknown_host_and_a_plain_port_spoken_to_in_tls_are_told_apart() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    assert attempt(f"http://127.0.0.1:{port}/v1").error is ErrorKind.CONNECT
+    refused = attempt(f"http://127.0.0.1:{port}/v1")
+    assert (refused.error, refused.reused) == (ErrorKind.CONNECT, False), "no connection stood that could be used again"
+    assert attempt("http://no..name/v1").error is ErrorKind.DNS
     assert attempt("http://no-such-host.invalid/v1").error is ErrorKind.DNS
     with server([b"not tls at all", 0.05]) as url:
         assert attempt(url.replace("http:", "https:")).error is ErrorKind.TLS
 
 
-def in_a_row(url: str, pauses_s: Sequence[float]) -> list[Sample]:
+def in_a_row(
+    url: str, pauses_s: Sequence[float], connection: Connection | None = None, *, close: bool = True
+) -> list[Sample]:
     """Attempts through one connection, each followed by a pause."""
     target = Target(name="t", dialect="openai-chat", base_url=url, model="m")
     workload = Workload(input_tokens=5)
-    connection = Connection(endpoint_of(url), Timeouts(read_s=1))
+    connection = connection or Connection(endpoint_of(url), Timeouts(read_s=1))
     samples = []
     for seq, pause_s in enumerate(pauses_s):
         origin = Origin(run="r", stage=0, repeat=1, worker="w", seq=seq, anchor_ns=0)
         samples.append(perform(connection, prepare(target, workload, prompt(1, workload, seq), None), origin))
         gevent.sleep(pause_s)
-    connection.close()
+    if close:
+        connection.close()
     return samples
 
 
@@ -284,6 +294,57 @@ def test_a_certificate_of_an_unknown_authority_is_a_tls_failure() -> None:
         sample = attempt(url)
     assert sample.error is ErrorKind.TLS
     assert "certificate not accepted" in str(sample.error_detail)
+
+
+def test_a_connection_made_ahead_under_tls_is_used(authority: trustme.CA) -> None:
+    """TLS 1.3 has tickets sent after the handshake, when nobody has asked for anything yet."""
+    with tls_server(authority, ["read", OK, chunk(WORD), chunk(DONE), END, "read"]) as url:
+        connection = Connection(endpoint_of(url), Timeouts(connect_s=5, read_s=5, total_s=5))
+        connection.connect_ahead()
+        gevent.sleep(0.2)
+        (sample,) = in_a_row(url, [0], connection)
+    assert sample.outcome is Outcome.OK, sample.error_detail
+    assert (sample.reused, sample.connect_ns) == (True, None)
+
+
+def test_a_connection_under_tls_that_was_closed_while_idle_is_seen(authority: trustme.CA) -> None:
+    with tls_server(authority, ["read", OK, chunk(WORD), chunk(DONE), END]) as url:
+        connection = Connection(endpoint_of(url), Timeouts(connect_s=5, read_s=5, total_s=5))
+        (sample,) = in_a_row(url, [0.2], connection, close=False)
+    assert sample.outcome is Outcome.OK, sample.error_detail
+    assert not connection.ready()
+
+
+LARGE = b"POST / HTTP/1.1\r\ncontent-length: 30000000\r\n\r\n" + b"x" * 30_000_000
+
+
+def ask_at_length(script: Script, timeouts: Timeouts) -> tuple[Response, TransportFault | None]:
+    """A request that fits into no buffer, to a server that does not read it."""
+    response, fault = Response(), None
+    with server(script) as url:
+        connection = Connection(endpoint_of(url), timeouts)
+        connection.connect()
+        try:
+            connection.ask(LARGE, response, time.monotonic_ns() + int(timeouts.total_s * 1e9))
+        except TransportFault as error:
+            fault = error
+        ready = connection.ready()
+        connection.close()
+    assert not ready, "the rest of the request would be taken for the next one"
+    return response, fault
+
+
+def test_the_whole_attempt_has_its_limit_while_the_request_is_written_as_well() -> None:
+    _, fault = ask_at_length([1.5], Timeouts(connect_s=5, read_s=60, total_s=0.3))
+    assert fault is not None
+    assert fault.kind is ErrorKind.TOTAL_TIMEOUT
+
+
+def test_an_answer_to_a_request_that_is_not_taken_whole_is_not_waited_for_any_longer() -> None:
+    refusal = b"HTTP/1.1 413 Large\r\ncontent-length: 2\r\n\r\n{}"
+    response, fault = ask_at_length(["begin", refusal, 1.5], Timeouts(connect_s=5, read_s=60, total_s=60))
+    assert fault is None
+    assert (response.head.status, response.complete) == (413, True)
 
 
 def test_a_server_that_closes_after_each_response_unannounced_is_given_a_new_connection_each_time() -> None:
