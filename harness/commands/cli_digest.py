@@ -53,11 +53,11 @@ def digest(
     watched = RunDir(run_dir)
     if not run_dir.is_dir():
         raise UsageFault(f"{run_dir}: no such directory", _HINT)
-    if not any(path.exists() for path in (watched.plan, watched.journals, watched.history, watched.probe)):
-        raise UsageFault(f"{run_dir}: neither a run nor a watch: it has no plan, no journals, no history", _HINT)
     wanted = None if day is None else _day(day)
     if wanted is not None and not 1970 <= wanted.year <= 9000:
         raise UsageFault(f"--day {day}: no clock was ever there", "such as --day 2026-11-27")
+    if not any(path.exists() for path in (watched.plan, watched.journals, watched.history, watched.probe)):
+        raise UsageFault(f"{run_dir}: neither a run nor a watch: it has no plan, no journals, no history", _HINT)
     plan = priced(read_plan(str(watched.plan)), prices) if watched.plan.is_file() else None
     config = _config(rules, plan, on_stdin=config_on_stdin)
     if timezone is not None:

@@ -40,7 +40,10 @@ def _sample(seq: int, draw: random.Random) -> Sample:
     error = draw.choice((None, None, None, None, ErrorKind.RATE_LIMIT, ErrorKind.RESET, ErrorKind.TRUNCATED))
     tokens = draw.choice((None, len(gaps), len(gaps) * 3))
     usage = Usage(
-        source="provider", output_tokens=tokens, reasoning_tokens=draw.choice((None, 0, 5)) if tokens else None
+        source="provider",
+        input_tokens=tokens,
+        output_tokens=tokens,
+        reasoning_tokens=draw.choice((None, 0, 5)) if tokens else None,
     )
     return made_sample(
         seq=seq,
