@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import socket
 import time
-from contextlib import suppress
 from pathlib import Path
 
+from harness.rundir import append_whole
 from harness.sample import SCHEMA, Footer, Header, Sample, encode
 
 
@@ -76,20 +76,9 @@ class Journal:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             again = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644)
             while piece := gone.read(1 << 20):
-                _write_all(again, piece)
+                append_whole(again, piece)
         os.close(self._file)
         self._file = again
 
     def _write(self, line: bytes) -> None:
-        _write_all(self._file, line)
-
-
-def _write_all(file: int, data: bytes) -> None:
-    written = os.write(file, data)
-    try:
-        while written < len(data):  # a nearly full disk takes a part, then raises
-            written += os.write(file, data[written:])
-    except OSError:
-        with suppress(OSError):  # so that the next line, if there is room for it, is not spoilt by this one's beginning
-            os.ftruncate(file, os.fstat(file).st_size - written)
-        raise
+        append_whole(self._file, line)

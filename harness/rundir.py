@@ -204,6 +204,21 @@ def write_out(path: Path, content: bytes) -> None:
         write_whole(path, content)
 
 
+def append_whole(file: int, content: bytes, *, on_disk: bool = False) -> None:
+    """Append to an open file (O_APPEND) all of it or, if that fails, nothing: what was written of it is cut off again,
+    so that it spoils nothing that comes later. `on_disk`: wait until it is there. Raises OSError."""
+    written = 0
+    try:
+        while written < len(content):  # a nearly full disk takes a part, then raises
+            written += os.write(file, content[written:] if written else content)
+        if on_disk:
+            os.fsync(file)
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(file, os.fstat(file).st_size - written)
+        raise
+
+
 LOCUST_CSV_PARTS = ("stats", "stats_history", "failures", "exceptions")
 
 

@@ -15,7 +15,7 @@ import msgspec
 from harness.alerts import fold
 from harness.errors import UNREADABLE
 from harness.records.alert_record import AlertAction, AlertEvent, Episode
-from harness.rundir import RunDir, write_whole
+from harness.rundir import RunDir, append_whole, write_whole
 
 _MAX_LINE = 1_000_000
 _event = msgspec.json.Decoder(AlertEvent)
@@ -41,26 +41,15 @@ def append_action(path: Path, action: AlertAction) -> None:
 
 
 def _append(path: Path, lines: bytes) -> None:
-    """All lines or, if that fails, none of them: what was written of them is cut off again. A torn line before them is
-    ended first, so that it harms none of these."""
+    """All lines or, if that fails, none of them. A torn line before them is ended first, so that it harms none of
+    these."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
     try:
         size = os.fstat(descriptor).st_size
         whole = size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"
-        try:
-            _write_all(descriptor, lines if whole else b"\n" + lines)
-            os.fsync(descriptor)
-        except OSError:
-            os.ftruncate(descriptor, size)
-            raise
+        append_whole(descriptor, lines if whole else b"\n" + lines, on_disk=True)
     finally:
         os.close(descriptor)
-
-
-def _write_all(descriptor: int, content: bytes) -> None:
-    left = memoryview(content)
-    while left:
-        left = left[os.write(descriptor, left) :]
 
 
 def read_events(path: Path) -> list[AlertEvent]:

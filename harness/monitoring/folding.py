@@ -14,7 +14,7 @@ from harness.errors import UNREADABLE
 from harness.monitoring.watched_cell import WatchedCell
 from harness.records.alert_record import utc_text
 from harness.records.monitor_record import Minute, decode_minute, encode_minute
-from harness.rundir import RunDir
+from harness.rundir import RunDir, append_whole
 
 MINUTE_NS = 60 * 10**9
 GRACE_NS = 2 * 10**9  # after a minute is over, for what ended in it and is not written yet
@@ -42,16 +42,8 @@ def append_minutes(path: Path, minutes: Iterable[Minute]) -> None:
         size = os.fstat(file).st_size
         end = os.pread(file, _END_BYTES, max(0, size - _END_BYTES))
         if end and not end.endswith(b"\n"):
-            size += end.rfind(b"\n") + 1 - len(end)
-            os.ftruncate(file, size)
-        left = memoryview(b"".join(map(encode_minute, minutes)))
-        try:
-            while left:
-                left = left[os.write(file, left) :]
-            os.fsync(file)
-        except OSError:
-            os.ftruncate(file, size)
-            raise
+            os.ftruncate(file, size - len(end) + end.rfind(b"\n") + 1)
+        append_whole(file, b"".join(map(encode_minute, minutes)), on_disk=True)
     finally:
         os.close(file)
 
