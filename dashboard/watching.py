@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import signal
 import subprocess
 import sys
 import threading
@@ -24,12 +25,14 @@ from harness.errors import UsageFault
 from harness.plan_file import read_plan
 from harness.records.alert_record import LogSink, Reports
 from harness.rundir import RunDir, write_whole
+from harness.runs.endings import end_all
 
 FRESH_S = 6.0  # a picture that is older is nobody's who still watches
 AGAIN_S = 20.0  # before another is started where one ended
 UNWATCHED_S = 45.0
 FOLDER = Path(".dashboard", "watch")
 _GENTLE = 5  # load may be made on this machine
+_GRACE_S = 10.0
 
 
 @dataclass
@@ -96,8 +99,7 @@ class Watch:
     def end(self) -> None:
         """End all of them."""
         with self._lock:
-            for each in self._watched.values():
-                _end(each.process)
+            end_all([each.process for each in self._watched.values()], signal.SIGTERM, _GRACE_S)
             self._watched.clear()
 
     def _sweep(self) -> None:
@@ -107,7 +109,7 @@ class Watch:
                 now_s = time.monotonic()
                 for name, each in list(self._watched.items()):
                     if now_s - each.looked_s > self.unwatched_s:
-                        _end(each.process)
+                        end_all([each.process], signal.SIGTERM, _GRACE_S)
                         del self._watched[name]
                 if not self._watched:
                     self._sweeping = False
@@ -146,13 +148,3 @@ def _started(root: Path, run_dir: RunDir) -> subprocess.Popen[bytes]:
     with contextlib.suppress(psutil.Error, OSError):
         psutil.Process(process.pid).nice(_GENTLE)
     return process
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()

@@ -26,6 +26,7 @@ from harness.plan_file import dump_plan
 from harness.prices import usd_of
 from harness.questions.question_files import load_questions
 from harness.rundir import LOCUST_CSV_PARTS, RunDir, write_whole
+from harness.runs.endings import end_all
 from harness.runs.gather import collector_of, wait_for_journals
 from harness.runs.interrupts import held
 from harness.runs.probe import network_floors
@@ -188,7 +189,7 @@ def _run_repeat(
             group |= {command.name: _start(command, run_dir) for command in started}
         interrupted = _wait(group, plan, swarm, follower, watch, ending)
     finally:
-        _stop(group, signal.SIGTERM, _GRACE_S)
+        end_all(group.values(), signal.SIGTERM, _GRACE_S)
     for name, process in group.items():
         entry = {"name": name, "pid": process.pid, "exit_code": process.returncode}
         ending.workers.append(entry)
@@ -239,10 +240,10 @@ def _wait(
             watch(follower.progress())
         except KeyboardInterrupt:
             interrupted = True
-            _stop(group, signal.SIGINT, plan.drain_s + _GRACE_S)
+            end_all(group.values(), signal.SIGINT, plan.drain_s + _GRACE_S)
         if time.monotonic() > limit_s:
             ending.missing.append("the repeat took far longer than planned and was ended")
-            _stop(group, signal.SIGTERM, _GRACE_S)
+            end_all(group.values(), signal.SIGTERM, _GRACE_S)
     watch(follower.progress())
     for process in group.values():
         with _patience():
@@ -256,20 +257,6 @@ def _patience() -> Iterator[None]:
         yield
     except subprocess.TimeoutExpired:
         return
-
-
-def _stop(group: dict[str, subprocess.Popen[bytes]], number: signal.Signals, grace_s: float) -> None:
-    """Ask every process that still runs to end; after the grace, end it."""
-    running = [process for process in group.values() if process.poll() is None]
-    for process in running:
-        process.send_signal(number)
-    end_s = time.monotonic() + grace_s
-    for process in running:
-        try:
-            process.wait(timeout=max(0.1, end_s - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 _USAGE = b'"usage":{'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ from harness.monitoring.probes import UNRECORDED, write_run_json
 from harness.plan import Budget, Plan
 from harness.plan_file import dump_plan, plan_of_text, read_plan
 from harness.rundir import RunDir, new_run_dir
+from harness.runs.endings import end_all
 
 _GRACE_S = 45.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
@@ -174,14 +176,8 @@ class Prober:
 
     def end(self) -> None:
         """Have it end in order."""
-        if self.process is None or self.process.poll() is not None:
-            return
-        self.process.terminate()
-        try:
-            self.process.wait(_GRACE_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        if self.process is not None:
+            end_all([self.process], signal.SIGTERM, _GRACE_S)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from pathlib import Path
 from harness.handover.planned import lost_workers, read_late
 from harness.journals.redis_client import REDIS_URL
 from harness.rundir import RunDir
+from harness.runs.endings import end_all
 from harness.runs.swarm import Swarm
 
 _FOOTER = b'{"type":"footer"'
@@ -39,12 +40,7 @@ def collector_of(run_dir: RunDir, swarm: Swarm, missing: list[str]) -> Iterator[
                 process = _start(run_dir, swarm.redis)
             time.sleep(0.2)
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(_DRAIN_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end_all([process], signal.SIGTERM, _DRAIN_S)
         gather_health(run_dir)
         missing += [f"{name}: its journal has not come to its end" for name in open_journals(run_dir, swarm.expected)]
 

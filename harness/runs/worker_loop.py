@@ -13,6 +13,7 @@ from pathlib import Path
 from harness.handover.planned import DONE_FILE, MASTER_HOST, MET_FILE, OUT, REDIS
 from harness.relay import Shipper
 from harness.rundir import RunDir
+from harness.runs.endings import end_all
 from harness.runs.interrupts import held
 from harness.runs.swarm import clean_environment, worker_command
 
@@ -98,15 +99,5 @@ def _one(command: list[str], environment: dict[str, str]) -> int | None:
             )
         return group[0].wait()
     except KeyboardInterrupt:
-        for process in group:
-            _end(process)
+        end_all(group, signal.SIGINT, _GRACE_S)
         return None
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGINT)
-    try:
-        process.wait(_GRACE_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
