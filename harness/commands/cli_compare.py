@@ -10,7 +10,7 @@ import click
 import msgspec
 from rich.table import Table
 
-from harness.commands.cli_shown import ERR, as_text, console, given_options, plan_options
+from harness.commands.cli_shown import ERR, as_text, console, given_options, plan_options, refuse
 from harness.errors import UsageFault
 from harness.rundir import write_out
 
@@ -48,18 +48,15 @@ def compare(ctx: click.Context, /, sources: tuple[str, ...], *, sequential: bool
     """
     given = given_options(ctx)
     if sequential:
-        for name in ("strict", "alpha", "everything"):
-            if name in given:
-                raise UsageFault(f"{given[name]}: is of runs that are over", "first the run, then compare RUN_DIR")
+        of_finished = ("strict", "alpha", "everything")
+        refuse(given, of_finished, "is of runs that are over", "first the run, then compare RUN_DIR")
         from harness.commands.cli_sequential import sequentially  # noqa: PLC0415  (what runs plans is slow to load)
 
         return sequentially(sources, options)
-    for name in ("metrics", "most", "out", "workers", "settings", "targets", "prices"):
-        if name in given:
-            raise UsageFault(f"{given[name]}: is of runs still to be made", "add --sequential and name a PLAN")
-    for name in ("strict", "alpha"):
-        if name in given and not options["gates"]:
-            raise UsageFault(f"{given[name]}: there is no gate that it is about", "such as --gate ttft.p95:+10%")
+    of_plans = ("metrics", "most", "out", "workers", "settings", "targets", "prices")
+    refuse(given, of_plans, "is of runs still to be made", "add --sequential and name a PLAN")
+    of_gates = () if options["gates"] else ("strict", "alpha")
+    refuse(given, of_gates, "there is no gate that it is about", "such as --gate ttft.p95:+10%")
     return _finished([Path(source) for source in sources], options)
 
 

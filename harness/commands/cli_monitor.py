@@ -20,6 +20,7 @@ from harness.commands.cli_shown import (
     door_of,
     given_options,
     metrics_options,
+    refuse,
     warn_of_clear,
 )
 from harness.errors import UsageFault
@@ -163,12 +164,9 @@ def _check_options(ctx: click.Context, *, probing: bool, resumed: bool) -> None:
     if (probing or resumed) and "once" in given:
         raise UsageFault("--once: takes one look at a run that is followed", "to probe for a short time: --for 10s")
     begun = ("every_s", "fresh", "out") if resumed else ()
+    refuse(given, begun, "is settled when a probing is begun", "leave it out with --resume")
     alone = () if probing or resumed else ("every_s", "for_s", "budget_usd", "budget_requests", "fresh", "out")
-    for name in (*begun, *alone):
-        if name in given and resumed:
-            raise UsageFault(f"{given[name]}: is settled when a probing is begun", "leave it out with --resume")
-        if name in given:
-            raise UsageFault(f"{given[name]}: is for probing", "add --target NAME, or leave it out to follow a run")
+    refuse(given, alone, "is for probing", "add --target NAME, or leave it out to follow a run")
 
 
 def _metrics(wanted: Wanted, door: Door | None) -> AbstractContextManager[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -98,6 +98,13 @@ def given_options(ctx: click.Context) -> dict[str, str]:
         for param in ctx.command.params
         if param.name is not None and ctx.get_parameter_source(param.name) is on_the_line
     }
+
+
+def refuse(given: Mapping[str, str], names: Iterable[str], why: str, hint: str) -> None:
+    """Raises UsageFault for the first of the named options that is `given`, which would be passed over."""
+    for name in names:
+        if name in given:
+            raise UsageFault(f"{given[name]}: {why}", hint)
 
 
 def as_text(document: Any) -> str:
