@@ -180,11 +180,14 @@ class Connection:
 
     def _is_over(self) -> bool:
         try:
-            return self._tls.over() if self._tls is not None else self._socket.recv(1) is not None
+            if self._tls is not None:
+                return self._tls.over()
+            self._socket.recv(1)  # its end, or a byte that nobody asked for
         except BlockingIOError:
             return False
         except OSError:
-            return True
+            pass
+        return True
 
     def _spoke_first(self) -> bool:
         """Whether something came on a new connection before anything was asked: it answers nothing."""

@@ -13,8 +13,7 @@ LAG_BOUNDS_S = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0
 _Count = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
 _Moment = Annotated[int, msgspec.Meta(gt=-(1 << 53), lt=1 << 53)]
 _Span = Annotated[float, msgspec.Meta(gt=0, le=1e9)]
-_Seconds = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
-_Share = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
+_Number = Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)]
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -34,16 +33,16 @@ class Health(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     repeat: _Count
     t_ns: _Moment
     span_s: _Span
-    loop_lag_p50_s: _Seconds | None = None
-    loop_lag_p99_s: _Seconds | None = None
-    loop_lag_max_s: _Seconds | None = None
+    loop_lag_p50_s: _Number | None = None
+    loop_lag_p99_s: _Number | None = None
+    loop_lag_max_s: _Number | None = None
     loop_lag_counts: tuple[_Count, ...] = ()
-    cpu_share: _Share | None = None
-    cpu_wait_share: _Share | None = None
-    machine_cpu_share: _Share | None = None
-    schedule_lag_s: _Seconds | None = None
-    gc_s: _Seconds | None = None
-    gc_pause_s: _Seconds | None = None
+    cpu_share: _Number | None = None
+    cpu_wait_share: _Number | None = None
+    machine_cpu_share: _Number | None = None
+    schedule_lag_s: _Number | None = None
+    gc_s: _Number | None = None
+    gc_pause_s: _Number | None = None
     rss_bytes: _Count | None = None
     open_sockets: _Count | None = None
     ephemeral_ports_used: _Count | None = None
